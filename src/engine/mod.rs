@@ -1,0 +1,244 @@
+//! Decisions: the only place where one is made.
+//!
+//! A [`Snapshot`] is everything that decides, built once and never changed. An [`Engine`] holds the snapshot that is in
+//! force; a request takes it out once and uses nothing else, so no answer mixes two revisions.
+
+mod decision;
+mod index;
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use cedar_policy::{AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, PolicyId, Request};
+
+pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
+use index::Index;
+
+use crate::request::stored::{StoredEntities, references};
+use crate::request::value::{Record, to_cedar};
+use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
+use crate::store::{Origin, Revision, Store, StoreError};
+
+/// The snapshot that is in force.
+#[derive(Debug)]
+pub struct Engine {
+    current: ArcSwap<Snapshot>,
+}
+
+impl Engine {
+    /// An engine that decides by `snapshot`.
+    pub fn new(snapshot: Snapshot) -> Self {
+        Self { current: ArcSwap::from_pointee(snapshot) }
+    }
+
+    /// The snapshot in force. Take it once for each request.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        self.current.load_full()
+    }
+
+    /// Puts another snapshot in force; requests that have taken the old one finish with it.
+    pub fn replace(&self, snapshot: Snapshot) {
+        self.current.store(Arc::new(snapshot));
+    }
+}
+
+/// A store, ready to decide.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// What it was built from.
+    pub store: Store,
+    /// The stored entities.
+    pub entities: StoredEntities,
+    index: Index,
+    authorizer: Authorizer,
+}
+
+impl Snapshot {
+    /// Reads, checks and builds a store.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the store.
+    pub fn load(origin: Origin) -> Result<Self, StoreError> {
+        Self::build(Store::load(origin)?)
+    }
+
+    /// Builds a store: its entities are read, its policies indexed.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the stored entities.
+    pub fn build(store: Store) -> Result<Self, StoreError> {
+        let entities =
+            StoredEntities::read(&store.files.entities, &store.types, Facts::FromPlugins).map_err(StoreError)?;
+        let index = Index::build(&store);
+        Ok(Self { store, entities, index, authorizer: Authorizer::new() })
+    }
+
+    /// The digest of everything that can change a decision.
+    pub fn revision(&self) -> &Revision {
+        &self.store.revision
+    }
+
+    /// Decides a question.
+    ///
+    /// # Errors
+    ///
+    /// A value of the wrong type in the question: the caller's mistake, on which nothing is decided.
+    pub fn decide(&self, question: &Question<'_>, facts: Facts) -> Result<Decision, InvalidRequest> {
+        self.decide_with(question, facts, &self.entities)
+    }
+
+    /// Decides a question over other stored entities than the store's own.
+    ///
+    /// # Errors
+    ///
+    /// A value of the wrong type in the question.
+    pub fn decide_with(
+        &self,
+        question: &Question<'_>,
+        facts: Facts,
+        entities: &StoredEntities,
+    ) -> Result<Decision, InvalidRequest> {
+        Ok(match resolve(question, &self.store.types, entities, facts)? {
+            Resolved::Unknown(unknown) => Decision::unknown(unknown),
+            Resolved::Request(request) => self.decide_typed(&request, entities),
+        })
+    }
+
+    /// Decides a typed request over `entities`.
+    ///
+    /// The decision is an allow only if nothing that the schema requires is missing, no policy raised an error, a `permit`
+    /// is satisfied and no `forbid` is. Cedar skips a policy that errors, and a skipped `forbid` would allow.
+    pub fn decide_typed(&self, request: &TypedRequest, entities: &StoredEntities) -> Decision {
+        let Some(bucket) = self.index.bucket(request.environment) else {
+            return Decision::failed(request, "the request is of an environment that the schema does not have");
+        };
+        if !request.missing.is_empty() {
+            return Decision::missing(request);
+        }
+        let cedar = match self.to_cedar(request, bucket, entities) {
+            Ok(cedar) => cedar,
+            Err(message) => return Decision::failed(request, &message),
+        };
+        let response = self.authorizer.is_authorized(&cedar.request, &bucket.policies, &cedar.entities);
+        let note = |id: &PolicyId| bucket.notes.get(id).cloned();
+        let determining = response.diagnostics().reason().filter_map(note);
+        let errors = response.diagnostics().errors().map(|error| {
+            let AuthorizationError::PolicyEvaluationError(inner) = error;
+            PolicyError { policy: note(inner.policy_id()), message: error.to_string() }
+        });
+        let allowed = response.decision() == cedar_policy::Decision::Allow;
+        Decision::evaluated(request, allowed, determining.collect(), errors.collect(), &bucket.permits)
+    }
+
+    /// Whether a statement that stands outside the policies, a row of the matrix say, matches a request.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong when it was evaluated.
+    pub fn matches(
+        &self,
+        matcher: &Matcher,
+        request: &TypedRequest,
+        entities: &StoredEntities,
+    ) -> Result<bool, String> {
+        let bucket = self.index.bucket(request.environment).ok_or("no such environment")?;
+        let cedar = self.to_cedar(request, bucket, entities)?;
+        let response = self.authorizer.is_authorized(&cedar.request, &matcher.0, &cedar.entities);
+        match response.diagnostics().errors().next() {
+            Some(error) => Err(error.to_string()),
+            None => Ok(response.diagnostics().reason().next().is_some()),
+        }
+    }
+
+    fn to_cedar(
+        &self,
+        request: &TypedRequest,
+        bucket: &index::Bucket,
+        stored: &StoredEntities,
+    ) -> Result<CedarRequest, String> {
+        let context = Context::from_pairs(to_cedar(&request.context)).map_err(|error| error.to_string())?;
+        let mut gathered = Gathered { stored, entities: HashMap::new(), open: Vec::new() };
+        // The principal and the resource may be one entity; then their attributes are the same.
+        for entity in [&request.principal, &request.resource] {
+            gathered.add(&entity.uid, &entity.attributes)?;
+        }
+        references_in(&request.context, &mut gathered.open);
+        gathered.reach()?;
+        let all = gathered.entities.into_values().chain(bucket.action_entities.iter().cloned());
+        Ok(CedarRequest {
+            request: Request::new(
+                request.principal.uid.clone(),
+                bucket.action.clone(),
+                request.resource.uid.clone(),
+                context,
+                None,
+            )
+            .map_err(|error| error.to_string())?,
+            entities: Entities::from_entities(all, None).map_err(|error| error.to_string())?,
+        })
+    }
+}
+
+/// A statement that can be asked whether it matches a request ([`Snapshot::matches`]).
+#[derive(Clone, Debug)]
+pub struct Matcher(cedar_policy::PolicySet);
+
+impl Matcher {
+    /// A matcher for one statement.
+    pub fn new(statement: &crate::store::Statement) -> Self {
+        Self(crate::store::policy::set_of([statement]))
+    }
+}
+
+struct CedarRequest {
+    request: Request,
+    entities: Entities,
+}
+
+/// The entities that a request can reach: its principal and resource, their ancestors, and what attributes refer to.
+struct Gathered<'a> {
+    stored: &'a StoredEntities,
+    entities: HashMap<EntityUid, Entity>,
+    open: Vec<EntityUid>,
+}
+
+impl Gathered<'_> {
+    fn add(&mut self, uid: &EntityUid, attributes: &Record) -> Result<(), String> {
+        let stored = self.stored.get(uid);
+        let parents: HashSet<EntityUid> =
+            stored.map(|entity| entity.parents.iter().cloned().collect()).unwrap_or_default();
+        references_in(attributes, &mut self.open);
+        self.open.extend(parents.iter().cloned());
+        let tags = stored.map(|entity| &entity.tags).filter(|tags| !tags.is_empty());
+        let entity = match tags {
+            None => Entity::new(uid.clone(), to_cedar(attributes), parents),
+            Some(tags) => {
+                references_in(tags, &mut self.open);
+                Entity::new_with_tags(uid.clone(), to_cedar(attributes), parents, to_cedar(tags))
+            }
+        };
+        self.entities.insert(uid.clone(), entity.map_err(|error| error.to_string())?);
+        Ok(())
+    }
+
+    fn reach(&mut self) -> Result<(), String> {
+        while let Some(uid) = self.open.pop() {
+            if self.entities.contains_key(&uid) {
+                continue;
+            }
+            if let Some(entity) = self.stored.get(&uid) {
+                self.add(&uid, &entity.attributes)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn references_in(record: &Record, found: &mut Vec<EntityUid>) {
+    let mut references_here = Vec::new();
+    record.values().for_each(|value| references(value, &mut references_here));
+    found.extend(references_here.into_iter().cloned());
+}

@@ -1,0 +1,28 @@
+//! Gatepost: a policy decision service on Cedar.
+//!
+//! The permission matrix is written once, in Cedar, next to the policies; every row is exercised on representative requests,
+//! decided over the OpenID AuthZEN API, and reported with the clause of the source document that it comes from.
+//!
+//! The house, from the ground up; nothing knows anything above it:
+//!
+//! | module | subject |
+//! |---|---|
+//! | [`plugin`] | what reads raw strings (phone numbers, e-mail addresses) into facts |
+//! | [`store`] | a policy store on disk or compiled in: read, checked, digested |
+//! | [`request`] | from plain JSON values and a schema to a typed request |
+//! | [`engine`] | the only place where a decision is made |
+//! | [`matrix`] | the rows, and the representative requests that exercise them |
+//! | [`report`] | the matrix as a table |
+//! | [`http`] | AuthZEN over HTTP: nothing but translation |
+//! | [`cli`] | one file for each command |
+//!
+//! A decision goes one straight line: bytes → [`http`] → [`request`] → [`engine`] → [`http`] → bytes.
+
+// pub mod cli;
+pub mod engine;
+pub mod http;
+// pub mod matrix;
+pub mod plugin;
+// pub mod report;
+pub mod request;
+pub mod store;

@@ -1,0 +1,159 @@
+//! The files of a store, from a folder or compiled into the binary.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use include_dir::{Dir, include_dir};
+
+use super::problem::{Problem, SourceFile, StoreError};
+
+/// The folders of a store, and the endings of the files that are read in them.
+const FOLDERS: [(&str, &str); 5] =
+    [("schema", "cedarschema"), ("policies", "cedar"), ("matrix", "cedar"), ("entities", "json"), ("requests", "json")];
+
+/// The clauses of the source document.
+const CLAUSES: &str = "matrix/clauses.toml";
+
+static SCHEMA: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/schema");
+static POLICIES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/policies");
+static MATRIX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/matrix");
+static REQUESTS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/requests");
+
+/// Where a store comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The store that is compiled into the binary.
+    BuiltIn,
+    /// A folder.
+    Folder(PathBuf),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::BuiltIn => formatter.write_str("the built-in store"),
+            Self::Folder(path) => write!(formatter, "{}", path.display()),
+        }
+    }
+}
+
+/// Every file of a store, each list in the order of the paths.
+#[derive(Clone, Debug, Default)]
+pub struct StoreFiles {
+    /// `schema/*.cedarschema`
+    pub schema: Vec<SourceFile>,
+    /// `policies/*.cedar`
+    pub policies: Vec<SourceFile>,
+    /// `matrix/*.cedar`
+    pub matrix: Vec<SourceFile>,
+    /// `matrix/clauses.toml`
+    pub clauses: Option<SourceFile>,
+    /// `entities/*.json`
+    pub entities: Vec<SourceFile>,
+    /// `requests/*.json`: requests to try, which decide nothing
+    pub requests: Vec<SourceFile>,
+}
+
+impl StoreFiles {
+    /// Reads every file once; what is checked later is the very text that was read here.
+    ///
+    /// # Errors
+    ///
+    /// A folder that does not exist or holds no schema or no policies, a file that cannot be read or is not UTF-8.
+    pub fn read(origin: &Origin) -> Result<Self, StoreError> {
+        let (texts, mut problems) = match origin {
+            Origin::BuiltIn => read_built_in(),
+            Origin::Folder(folder) if folder.is_dir() => read_folder(folder),
+            Origin::Folder(folder) => {
+                return Err(StoreError::one(
+                    Problem::error(format!("there is no folder `{}`", folder.display()))
+                        .with_help("`gatepost init DIR` makes a new store"),
+                ));
+            }
+        };
+        let mut files = Self::default();
+        for file in texts {
+            files.sort_in(file);
+        }
+        for (name, found) in [("schema/*.cedarschema", &files.schema), ("policies/*.cedar", &files.policies)] {
+            if found.is_empty() && problems.is_empty() {
+                problems.push(
+                    Problem::error(format!("{origin} holds no file `{name}`"))
+                        .with_help("a store has at least a schema and policies; `gatepost init DIR` makes a new one"),
+                );
+            }
+        }
+        if problems.is_empty() { Ok(files) } else { Err(StoreError(problems)) }
+    }
+
+    /// Every file that can change a decision or the matrix.
+    pub fn deciding(&self) -> impl Iterator<Item = &SourceFile> {
+        let lists = [&self.schema, &self.policies, &self.matrix, &self.entities];
+        lists.into_iter().flatten().chain(&self.clauses)
+    }
+
+    fn sort_in(&mut self, file: SourceFile) {
+        match file.path.split('/').next() {
+            _ if &*file.path == CLAUSES => self.clauses = Some(file),
+            Some("schema") => self.schema.push(file),
+            Some("policies") => self.policies.push(file),
+            Some("matrix") => self.matrix.push(file),
+            Some("entities") => self.entities.push(file),
+            _ => self.requests.push(file),
+        }
+    }
+}
+
+fn read_built_in() -> (Vec<SourceFile>, Vec<Problem>) {
+    let mut files: Vec<_> =
+        [("schema", &SCHEMA), ("policies", &POLICIES), ("matrix", &MATRIX), ("requests", &REQUESTS)]
+            .into_iter()
+            .flat_map(|(folder, dir)| dir.files().map(move |file| (folder, file)))
+            .filter_map(|(folder, file)| {
+                let path = format!("{folder}/{}", file.path().display());
+                Some(SourceFile { path: path.into(), text: file.contents_utf8()?.into() })
+            })
+            .collect();
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    (files, Vec::new())
+}
+
+fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
+    let mut files = Vec::new();
+    let mut problems = Vec::new();
+    for path in paths(root, &mut problems) {
+        let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
+        match std::fs::read(&path).map(String::from_utf8) {
+            Ok(Ok(text)) => files.push(SourceFile { path: shown.into(), text: Arc::from(text) }),
+            Ok(Err(_)) => problems.push(
+                Problem::error(format!("`{shown}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8"),
+            ),
+            Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
+        }
+    }
+    (files, problems)
+}
+
+/// The paths of the store's files, sorted. Hidden files (editors leave them) are passed over.
+fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
+    let mut paths = Vec::new();
+    for (folder, ending) in FOLDERS {
+        let folder = root.join(folder);
+        if !folder.is_dir() {
+            continue;
+        }
+        match std::fs::read_dir(&folder) {
+            Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path()).filter(|path| {
+                let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+                !hidden && path.extension().is_some_and(|found| found == ending)
+            })),
+            Err(error) => problems.push(Problem::error(format!("`{}` cannot be read: {error}", folder.display()))),
+        }
+    }
+    let clauses = root.join(CLAUSES);
+    if clauses.is_file() {
+        paths.push(clauses);
+    }
+    paths.sort();
+    paths
+}

@@ -1,0 +1,203 @@
+//! What Cedar's own checks do not see: `has` on what is always there, citations, and what nothing cites.
+
+use std::collections::BTreeSet;
+
+use cedar_policy_core::ast::{Expr, ExprKind, Literal, Var};
+use smol_str::SmolStr;
+
+use super::policy::Statement;
+use super::problem::Problem;
+use super::schema::{Environment, RecordShape, Shape, Types};
+use super::{Store, scope};
+
+/// Every problem beyond parsing and types.
+pub(super) fn lint(store: &Store) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for statement in store.policies.iter().chain(&store.rows) {
+        problems.extend(required_has(statement, store));
+    }
+    problems.extend(citations(store));
+    problems.extend(documentation(store));
+    problems
+}
+
+/// `has` on a required attribute: on an entity that is not there it is false without an error, so a `forbid` behind it would
+/// not fire; the solver takes it for true. On anything else it says nothing.
+fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
+    let Some(condition) = statement.policy.as_ref().non_scope_constraints() else { return Vec::new() };
+    let mut found: Vec<(String, (usize, usize))> = Vec::new();
+    for environment in &store.types.environments {
+        if scope::can_match(&statement.policy, environment, &store.schema) {
+            let typing = Typing { types: &store.types, environment };
+            visit(condition, &mut |expression| {
+                let (inner, attribute) = match expression.expr_kind() {
+                    ExprKind::HasAttr { expr, attr } => (expr, attr),
+                    ExprKind::ExtHasAttr { expr, attrs } => (expr, &attrs.head),
+                    _ => return,
+                };
+                if typing.requires(inner, attribute) {
+                    let span = expression.source_loc().map_or((0, 0), |loc| (loc.span.offset(), loc.span.len()));
+                    found.push((attribute.to_string(), span));
+                }
+            });
+        }
+    }
+    found.sort();
+    found.dedup();
+    found
+        .into_iter()
+        .map(|(attribute, span)| {
+            Problem::error(format!("`has {attribute}` asks for a required attribute"))
+                .in_file(&statement.file)
+                .at(span.into(), "always there, except on an entity that is not")
+                .with_help(
+                    "remove the test: a request that lacks a required attribute is denied before any policy is asked",
+                )
+        })
+        .collect()
+}
+
+fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
+    for part in expression.subexpressions() {
+        see(part);
+    }
+}
+
+/// The types of expressions in one environment, as far as `has` needs them: Cedar's validator has checked the rest.
+struct Typing<'a> {
+    types: &'a Types,
+    environment: &'a Environment,
+}
+
+/// What `has` can be asked of.
+enum Holder<'a> {
+    /// An entity, or the context: what is required there is promised by the schema, not by the value.
+    Promised(&'a RecordShape),
+    /// A record inside, which is what it is.
+    Inner(&'a RecordShape),
+}
+
+impl<'a> Typing<'a> {
+    fn requires(&self, holder: &Expr, attribute: &SmolStr) -> bool {
+        match self.holder(holder) {
+            Some(Holder::Promised(record)) => record.0.get(attribute).is_some_and(|field| field.required),
+            _ => false,
+        }
+    }
+
+    fn holder(&self, expression: &Expr) -> Option<Holder<'a>> {
+        match expression.expr_kind() {
+            ExprKind::Var(Var::Principal) => self.entity(&self.environment.principal.to_string()),
+            ExprKind::Var(Var::Resource) => self.entity(&self.environment.resource.to_string()),
+            ExprKind::Var(Var::Context) => Some(Holder::Promised(&self.environment.context)),
+            ExprKind::Lit(Literal::EntityUID(uid)) => self.entity(&uid.entity_type().to_string()),
+            ExprKind::If { then_expr, else_expr, .. } => self.holder(then_expr).or_else(|| self.holder(else_expr)),
+            ExprKind::GetAttr { expr, attr } => {
+                let (Holder::Promised(record) | Holder::Inner(record)) = self.holder(expr)?;
+                self.of_shape(&record.0.get(attr)?.shape)
+            }
+            ExprKind::BinaryApp { op: cedar_policy_core::ast::BinaryOp::GetTag, arg1, .. } => {
+                let entity = self.entity_type(arg1)?;
+                self.of_shape(self.types.entity(&entity)?.tags.as_ref()?)
+            }
+            _ => None,
+        }
+    }
+
+    fn of_shape(&self, shape: &'a Shape) -> Option<Holder<'a>> {
+        match shape {
+            Shape::Entity(name) => self.entity(&name.to_string()),
+            Shape::Record(record) => Some(Holder::Inner(record)),
+            Shape::Parsed(parsed) => Some(Holder::Inner(&parsed.facts)),
+            _ => None,
+        }
+    }
+
+    fn entity(&self, name: &str) -> Option<Holder<'a>> {
+        Some(Holder::Promised(&self.types.entity(name)?.attributes))
+    }
+
+    /// The entity type of what has tags.
+    fn entity_type(&self, expression: &Expr) -> Option<String> {
+        match expression.expr_kind() {
+            ExprKind::Var(Var::Principal) => Some(self.environment.principal.to_string()),
+            ExprKind::Var(Var::Resource) => Some(self.environment.resource.to_string()),
+            ExprKind::Lit(Literal::EntityUID(uid)) => Some(uid.entity_type().to_string()),
+            ExprKind::GetAttr { expr, attr } => {
+                let (Holder::Promised(record) | Holder::Inner(record)) = self.holder(expr)?;
+                match &record.0.get(attr)?.shape {
+                    Shape::Entity(name) => Some(name.to_string()),
+                    _ => None,
+                }
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Citations of clauses that do not exist, and clauses that nothing cites.
+fn citations(store: &Store) -> Vec<Problem> {
+    let Some(clauses) = &store.clauses else { return Vec::new() };
+    let mut problems = Vec::new();
+    let mut cited: BTreeSet<&str> = BTreeSet::new();
+    for statement in store.policies.iter().chain(&store.rows) {
+        for source in &statement.sources {
+            if clauses.get(source).is_some() {
+                cited.insert(source);
+                continue;
+            }
+            let quoted = statement.annotation("source").map(|text| format!("\"{text}\"")).unwrap_or_default();
+            problems.push(
+                Problem::error(format!("`{}` cites the clause `{source}`, which does not exist", statement.id))
+                    .in_file(&statement.file)
+                    .at(statement.find(&quoted), "")
+                    .with_help("the clauses stand in matrix/clauses.toml"),
+            );
+        }
+    }
+    let file = store.files.clauses.as_ref();
+    for clause in clauses.clauses.iter().filter(|clause| !cited.contains(clause.id.as_str())) {
+        let problem = Problem::warning(format!("nothing cites the clause `{}`", clause.id))
+            .with_help("cite it in the @source of a row or a policy that it is the reason for");
+        problems.push(match file {
+            Some(file) => problem.in_file(file).at_text(&format!("\"{}\"", clause.id)),
+            None => problem,
+        });
+    }
+    problems
+}
+
+/// What a reviewer will miss: ids, sources, a matrix, clauses.
+fn documentation(store: &Store) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for policy in &store.policies {
+        if policy.annotation("id").is_none() {
+            problems.push(
+                policy
+                    .problem(Problem::warning("the policy has no @id"))
+                    .with_help(format!("it is called `{}`, which changes with the file; give it an id", policy.id)),
+            );
+        }
+    }
+    if store.clauses.is_none() {
+        problems.push(
+            Problem::warning("the store has no clauses")
+                .with_help("put the statements of the source document into matrix/clauses.toml"),
+        );
+    } else {
+        for statement in store.policies.iter().chain(&store.rows).filter(|statement| statement.sources.is_empty()) {
+            problems.push(
+                statement
+                    .problem(Problem::warning(format!("`{}` cites no clause", statement.id)))
+                    .with_help("say in @source(\"…\") which clause of matrix/clauses.toml it comes from"),
+            );
+        }
+    }
+    if store.rows.is_empty() {
+        problems.push(
+            Problem::warning("the store has no matrix")
+                .with_help("write what must hold into matrix/*.cedar, row by row"),
+        );
+    }
+    problems
+}

@@ -1,0 +1,142 @@
+//! The policies and the rows of a store: parsed, named, with what their annotations say.
+
+use std::collections::BTreeMap;
+use std::str::FromStr;
+
+use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
+use miette::SourceSpan;
+
+use super::problem::{Problem, SourceFile};
+
+/// A policy of `policies/`, or a row of `matrix/`: both are Cedar.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The policy, under its own id.
+    pub policy: Policy,
+    /// The id: from `@id`, else made of the file's name and the position in it.
+    pub id: String,
+    /// The file in which it stands.
+    pub file: SourceFile,
+    /// Where it stands in that file, in bytes.
+    pub span: SourceSpan,
+    /// The clauses that it cites.
+    pub sources: Vec<String>,
+}
+
+impl Statement {
+    /// What an annotation says.
+    pub fn annotation(&self, name: &str) -> Option<&str> {
+        self.policy.annotation(name)
+    }
+
+    /// Whether it permits.
+    pub fn permits(&self) -> bool {
+        self.policy.effect() == Effect::Permit
+    }
+
+    /// `@reason`: the sentence for a person.
+    pub fn reason(&self) -> Option<&str> {
+        self.annotation("reason")
+    }
+
+    /// The line in the file at which it starts, from 1.
+    pub fn line(&self) -> usize {
+        let before = self.file.text.get(..self.span.offset()).unwrap_or_default();
+        before.matches('\n').count() + 1
+    }
+
+    /// Where `text` stands in this statement; all of the statement where it does not.
+    pub fn find(&self, text: &str) -> SourceSpan {
+        let own = self.file.text.get(self.span.offset()..self.span.offset() + self.span.len());
+        match own.and_then(|own| own.find(text)) {
+            Some(start) => (self.span.offset() + start, text.len()).into(),
+            None => self.span,
+        }
+    }
+
+    /// A problem with this statement, the whole of it underlined.
+    pub fn problem(&self, problem: Problem) -> Problem {
+        problem.in_file(&self.file).at(self.span, "")
+    }
+}
+
+/// Parses every policy of `files`, in the order of the files and in the order in which they stand there.
+///
+/// # Errors
+///
+/// What does not parse, templates, and an id that two have.
+pub fn read(files: &[SourceFile]) -> Result<Vec<Statement>, Vec<Problem>> {
+    let mut statements = Vec::new();
+    let mut problems = Vec::new();
+    for file in files {
+        match PolicySet::from_str(&file.text) {
+            Ok(set) => {
+                problems.extend(templates(&set, file));
+                statements.extend(in_order(&set, file));
+            }
+            Err(errors) => problems.extend(Problem::from_cedar(&errors, file)),
+        }
+    }
+    problems.extend(same_ids(&statements));
+    if problems.is_empty() { Ok(statements) } else { Err(problems) }
+}
+
+/// A policy set of statements, which have ids of their own.
+pub fn set_of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> PolicySet {
+    // Ids are unique, and there are no templates: the only two reasons for which Cedar refuses.
+    PolicySet::from_policies(statements.into_iter().map(|statement| statement.policy.clone())).unwrap_or_default()
+}
+
+fn templates<'a>(set: &'a PolicySet, file: &'a SourceFile) -> impl Iterator<Item = Problem> + 'a {
+    set.templates().map(|template| {
+        let problem = Problem::error("a template is not a policy: its slots are never filled")
+            .in_file(file)
+            .with_help("write the policy out, with an entity in place of the slot");
+        match template.as_ref().loc() {
+            Some(location) => problem.at(location.span, ""),
+            None => problem,
+        }
+    })
+}
+
+fn in_order(set: &PolicySet, file: &SourceFile) -> Vec<Statement> {
+    let mut policies: Vec<_> = set
+        .policies()
+        .map(|policy| {
+            let span = policy.as_ref().loc().map_or(SourceSpan::from((0, 0)), |location| location.span);
+            (span, policy)
+        })
+        .collect();
+    policies.sort_by_key(|(span, _)| span.offset());
+    let stem = file.path.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default();
+    let numbered = policies.into_iter().enumerate();
+    numbered
+        .map(|(index, (span, policy))| {
+            let id = policy.annotation("id").map_or_else(|| format!("{stem}:{}", index + 1), str::to_owned);
+            let sources = policy.annotation("source").into_iter().flat_map(|sources| sources.split(','));
+            Statement {
+                policy: policy.new_id(PolicyId::new(&id)),
+                sources: sources.map(|source| source.trim().to_owned()).filter(|source| !source.is_empty()).collect(),
+                id,
+                file: file.clone(),
+                span,
+            }
+        })
+        .collect()
+}
+
+fn same_ids(statements: &[Statement]) -> Vec<Problem> {
+    let mut seen: BTreeMap<&str, &Statement> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for statement in statements {
+        if let Some(first) = seen.insert(&statement.id, statement) {
+            let place = format!("{}:{}", first.file.path, first.line());
+            problems.push(
+                statement
+                    .problem(Problem::error(format!("the id `{}` is used twice", statement.id)))
+                    .with_help(format!("it is the id of the policy at {place}; every @id must be unique")),
+            );
+        }
+    }
+    problems
+}

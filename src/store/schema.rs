@@ -1,0 +1,613 @@
+//! The schema as the request layer needs it: what shape each attribute has, and which plugin reads it.
+//!
+//! Cedar's own [`Schema`] has forgotten, once it is resolved, under which name a type was declared and what was annotated on
+//! an attribute. So bindings are read from the fragments' JSON, in which both still stand.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::str::FromStr;
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use serde_json::{Map, Value as Json};
+use smol_str::SmolStr;
+
+use super::problem::{Problem, SourceFile};
+use crate::plugin::{self, FactKind, Plugin, VALID};
+
+/// What the schema says about the values of requests and entities.
+#[derive(Debug)]
+pub struct Types {
+    /// The entity types, by their full Cedar names.
+    pub entities: HashMap<SmolStr, EntityType>,
+    /// Every (principal type, action, resource type) that the schema allows, in a stable order.
+    pub environments: Vec<Environment>,
+    by_action: HashMap<SmolStr, Vec<usize>>,
+}
+
+/// An entity type of the schema.
+#[derive(Debug)]
+pub struct EntityType {
+    /// Its full Cedar name.
+    pub name: EntityTypeName,
+    /// The ids of an enumerated type, in the order of their declaration; `None` for any other type.
+    pub ids: Option<Vec<SmolStr>>,
+    /// The attributes; empty for an enumerated type.
+    pub attributes: RecordShape,
+    /// The type of the tags, if the type has tags.
+    pub tags: Option<Shape>,
+    /// The types whose entities can be its parents.
+    pub parents: Vec<EntityTypeName>,
+}
+
+impl EntityType {
+    /// Whether an entity of that id can exist: any id, but for an enumerated type.
+    pub fn has_id(&self, id: &str) -> bool {
+        self.ids.as_ref().is_none_or(|ids| ids.iter().any(|known| known == id))
+    }
+
+    /// What a reference to such an entity is in JSON, as an error message says it.
+    pub fn expected(&self) -> String {
+        match &self.ids {
+            Some(ids) => {
+                let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
+                format!("the id of a {}: {}", self.name, ids.join(", "))
+            }
+            None => format!("the plain id of a {}, a string", self.name),
+        }
+    }
+}
+
+/// One combination of types that a request may have.
+#[derive(Debug)]
+pub struct Environment {
+    /// The type of the principal.
+    pub principal: EntityTypeName,
+    /// The action.
+    pub action: EntityUid,
+    /// The type of the resource.
+    pub resource: EntityTypeName,
+    /// The members of the context.
+    pub context: RecordShape,
+}
+
+impl std::fmt::Display for Environment {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{} · {} · {}", self.principal, self.action.id().escaped(), self.resource)
+    }
+}
+
+/// The shape of a value.
+#[derive(Clone, Debug)]
+pub enum Shape {
+    /// `Bool`
+    Bool,
+    /// `Long`
+    Long,
+    /// `String`
+    String,
+    /// A reference to an entity of that type.
+    Entity(EntityTypeName),
+    /// `Set<…>`
+    Set(Box<Shape>),
+    /// A record.
+    Record(RecordShape),
+    /// A value of one of Cedar's extension types, written as a string.
+    Extension(Extension),
+    /// A record of facts that a plugin reads out of a string.
+    Parsed(Parsed),
+}
+
+/// The fields of a record, in the order of their names.
+#[derive(Clone, Debug, Default)]
+pub struct RecordShape(pub BTreeMap<SmolStr, FieldShape>);
+
+/// A field of a record.
+#[derive(Clone, Debug)]
+pub struct FieldShape {
+    /// Whether the field must be there.
+    pub required: bool,
+    /// The shape of its value.
+    pub shape: Shape,
+}
+
+/// One of Cedar's extension types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Extension {
+    /// `ipaddr`
+    Ip,
+    /// `decimal`
+    Decimal,
+    /// `datetime`
+    Datetime,
+    /// `duration`
+    Duration,
+}
+
+impl Extension {
+    const NAMES: [(&'static str, Self); 4] =
+        [("ipaddr", Self::Ip), ("decimal", Self::Decimal), ("datetime", Self::Datetime), ("duration", Self::Duration)];
+
+    /// The name of the type in a schema.
+    pub fn cedar_name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, extension)| *extension == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// A type that is bound to a plugin.
+#[derive(Clone)]
+pub struct Parsed {
+    /// What reads the string.
+    pub plugin: &'static dyn Plugin,
+    /// For each of the plugin's parameters, the path that gives it; `None` where the attribute is not annotated.
+    pub arguments: Vec<Option<AttributePath>>,
+    /// The record that the plugin fills.
+    pub facts: RecordShape,
+}
+
+impl std::fmt::Debug for Parsed {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Parsed")
+            .field("plugin", &self.plugin.name())
+            .field("arguments", &self.arguments)
+            .finish()
+    }
+}
+
+/// A path to an attribute, as an annotation writes it: `resource.billingMarket`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttributePath {
+    /// Where it starts.
+    pub root: PathRoot,
+    /// The attributes, at least one.
+    pub attributes: Vec<SmolStr>,
+}
+
+/// Where an [`AttributePath`] starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PathRoot {
+    /// The principal of the request.
+    Principal,
+    /// The resource of the request.
+    Resource,
+    /// The context of the request.
+    Context,
+    /// The entity that holds the attribute.
+    This,
+}
+
+impl AttributePath {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.').map(str::trim);
+        let root = match parts.next()? {
+            "principal" => PathRoot::Principal,
+            "resource" => PathRoot::Resource,
+            "context" => PathRoot::Context,
+            "this" => PathRoot::This,
+            _ => return None,
+        };
+        let attributes: Vec<SmolStr> = parts.map(SmolStr::from).collect();
+        (!attributes.is_empty() && attributes.iter().all(|part| !part.is_empty())).then_some(Self { root, attributes })
+    }
+}
+
+impl Types {
+    /// The entity type of that full Cedar name.
+    pub fn entity(&self, name: &str) -> Option<&EntityType> {
+        self.entities.get(name)
+    }
+
+    /// The environments of an action: by its id (`read`), or by its whole name (`Docs::Action::"read"`).
+    pub fn environments_of(&self, action: &str) -> impl Iterator<Item = (usize, &Environment)> {
+        let indices = self.by_action.get(action).map(Vec::as_slice).unwrap_or_default();
+        indices.iter().filter_map(|index| Some((*index, self.environments.get(*index)?)))
+    }
+
+    /// Reads the shapes and the bindings of a schema.
+    ///
+    /// # Errors
+    ///
+    /// Every binding that is wrong: no such plugin, other fields than the plugin fills, a path that cannot exist.
+    pub fn read(fragments: &[(SourceFile, SchemaFragment)], schema: &Schema) -> Result<Self, Vec<Problem>> {
+        let mut reader = Reader::new(fragments);
+        reader.check_bound_types();
+        let entities = reader.entity_types();
+        let environments = reader.environments(schema);
+        let types = Self { by_action: by_action(&environments), entities, environments };
+        reader.check_paths(&types);
+        if reader.problems.is_empty() { Ok(types) } else { Err(reader.problems) }
+    }
+}
+
+fn by_action(environments: &[Environment]) -> HashMap<SmolStr, Vec<usize>> {
+    let mut by_action: HashMap<SmolStr, Vec<usize>> = HashMap::new();
+    for (index, environment) in environments.iter().enumerate() {
+        let names = BTreeSet::from([
+            SmolStr::from(AsRef::<str>::as_ref(environment.action.id())),
+            SmolStr::from(environment.action.to_string()),
+        ]);
+        for name in names {
+            by_action.entry(name).or_default().push(index);
+        }
+    }
+    by_action
+}
+
+/// A declaration, with the namespace in which it stands.
+struct Declaration {
+    namespace: String,
+    json: Json,
+    file: SourceFile,
+}
+
+/// Reads fragments' JSON; the problems gather here, so that an author sees them all.
+struct Reader {
+    common: BTreeMap<String, Declaration>,
+    entities: BTreeMap<String, Declaration>,
+    actions: BTreeMap<String, Declaration>,
+    problems: Vec<Problem>,
+}
+
+impl Reader {
+    fn new(fragments: &[(SourceFile, SchemaFragment)]) -> Self {
+        let mut reader =
+            Self { common: BTreeMap::new(), entities: BTreeMap::new(), actions: BTreeMap::new(), problems: Vec::new() };
+        for (file, fragment) in fragments {
+            match fragment.clone().to_json_value() {
+                Ok(json) => reader.collect(&json, file),
+                Err(error) => reader.problems.extend(Problem::from_cedar(&error, file)),
+            }
+        }
+        reader
+    }
+
+    fn collect(&mut self, fragment: &Json, file: &SourceFile) {
+        for (namespace, content) in members(fragment) {
+            let lists = [
+                ("commonTypes", &mut self.common),
+                ("entityTypes", &mut self.entities),
+                ("actions", &mut self.actions),
+            ];
+            for (key, declarations) in lists {
+                for (name, json) in content.get(key).into_iter().flat_map(members) {
+                    let name = if key == "actions" { action_name(namespace, name) } else { qualified(namespace, name) };
+                    let declaration =
+                        Declaration { namespace: namespace.clone(), json: json.clone(), file: file.clone() };
+                    declarations.insert(name, declaration);
+                }
+            }
+        }
+    }
+
+    /// Every `@parsed_by` must name a plugin, on a type with the very fields that it fills.
+    fn check_bound_types(&mut self) {
+        let mut problems = Vec::new();
+        for (name, declaration) in &self.common {
+            let Some(bound) = annotation(&declaration.json, "parsed_by") else { continue };
+            let problem = |message: String| {
+                let place = format!("@parsed_by(\"{bound}\")");
+                Problem::error(message).in_file(&declaration.file).at_text(&place)
+            };
+            let Some(plugin) = plugin::find(bound) else {
+                let known: Vec<_> = plugin::PLUGINS.iter().map(|plugin| format!("`{}`", plugin.name())).collect();
+                problems.push(
+                    problem(format!("type `{name}` is bound to the plugin `{bound}`, which does not exist"))
+                        .with_help(format!("the plugins are {}", known.join(" and "))),
+                );
+                continue;
+            };
+            if !self.fields_match(declaration, plugin) {
+                problems.push(
+                    problem(format!("the fields of type `{name}` are not what the plugin `{bound}` fills"))
+                        .with_help(format!("declare it as `type {name} = {{ {} }};`", fields_of(plugin))),
+                );
+            }
+        }
+        self.problems.extend(problems);
+    }
+
+    fn fields_match(&self, declaration: &Declaration, plugin: &dyn Plugin) -> bool {
+        let expected = plugin.facts().iter().map(|field| (field.name, field.kind)).chain([(VALID, FactKind::Bool)]);
+        let expected: BTreeMap<&str, &str> = expected.map(|(name, kind)| (name, kind.cedar_name())).collect();
+        let Some(Json::Object(attributes)) = declaration.json.get("attributes") else { return false };
+        attributes.len() == expected.len()
+            && attributes.iter().all(|(name, json)| {
+                let shape = self.shape(json, &declaration.namespace, &Map::new());
+                is_required(json) && expected.get(name.as_str()).copied() == scalar_name(&shape)
+            })
+    }
+
+    fn entity_types(&self) -> HashMap<SmolStr, EntityType> {
+        let types = self.entities.iter().filter_map(|(name, declaration)| {
+            let Declaration { namespace, json, .. } = declaration;
+            let ids = json.get("enum").and_then(Json::as_array);
+            let parents = json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
+            let entity = EntityType {
+                name: EntityTypeName::from_str(name).ok()?,
+                ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
+                attributes: json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default(),
+                tags: json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new())),
+                parents: parents
+                    .filter_map(|parent| self.resolve(parent.as_str()?, namespace, &self.entities))
+                    .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
+                    .collect(),
+            };
+            Some((SmolStr::from(name.as_str()), entity))
+        });
+        types.collect()
+    }
+
+    /// The environments that Cedar's resolved schema has, with the context as the fragments declare it.
+    fn environments(&self, schema: &Schema) -> Vec<Environment> {
+        let mut environments: Vec<Environment> = schema
+            .request_envs()
+            .map(|env| {
+                let declared = self.actions.get(&env.action().to_string());
+                let context = declared.and_then(|declaration| {
+                    let context = declaration.json.get("appliesTo")?.get("context")?;
+                    Some(self.record(context, &declaration.namespace))
+                });
+                Environment {
+                    principal: env.principal().clone(),
+                    action: env.action().clone(),
+                    resource: env.resource().clone(),
+                    context: context.unwrap_or_default(),
+                }
+            })
+            .collect();
+        environments.sort_by_cached_key(ToString::to_string);
+        environments
+    }
+
+    /// A type that must be a record (Cedar has checked that it is).
+    fn record(&self, json: &Json, namespace: &str) -> RecordShape {
+        match self.shape(json, namespace, &Map::new()) {
+            Shape::Record(record) => record,
+            _ => RecordShape::default(),
+        }
+    }
+
+    /// The shape of a type. `annotations` are those of the attribute that has it: they give a plugin its arguments.
+    fn shape(&self, json: &Json, namespace: &str, annotations: &Map<String, Json>) -> Shape {
+        let word = json.get("type").and_then(Json::as_str).unwrap_or_default();
+        match word {
+            "Record" => Shape::Record(self.fields(json, namespace)),
+            "Set" => {
+                let element = json.get("element").unwrap_or(&Json::Null);
+                Shape::Set(Box::new(self.shape(element, namespace, annotations)))
+            }
+            "EntityOrCommon" | "Entity" | "Extension" | "CommonRef" => {
+                let name = json.get("name").and_then(Json::as_str).unwrap_or_default();
+                self.named(name, namespace, annotations)
+            }
+            name => self.named(name, namespace, annotations),
+        }
+    }
+
+    fn fields(&self, json: &Json, namespace: &str) -> RecordShape {
+        let attributes = json.get("attributes").into_iter().flat_map(members);
+        let fields = attributes.map(|(name, json)| {
+            let annotations = json.get("annotations").and_then(Json::as_object).cloned().unwrap_or_default();
+            let shape = self.shape(json, namespace, &annotations);
+            (SmolStr::from(name.as_str()), FieldShape { required: is_required(json), shape })
+        });
+        RecordShape(fields.collect())
+    }
+
+    /// A type by its name: a common type before an entity type, in the same namespace before the empty one, and Cedar's own
+    /// last (RFC 24 and RFC 70 of Cedar).
+    fn named(&self, name: &str, namespace: &str, annotations: &Map<String, Json>) -> Shape {
+        for scope in [namespace, ""] {
+            let full = if name.contains("::") { name.to_owned() } else { qualified(scope, name) };
+            if let Some(declaration) = self.common.get(&full) {
+                return self.common_type(declaration, annotations);
+            }
+            if self.entities.contains_key(&full)
+                && let Ok(entity) = EntityTypeName::from_str(&full)
+            {
+                return Shape::Entity(entity);
+            }
+        }
+        let own = name.strip_prefix("__cedar::").unwrap_or(name);
+        match own {
+            "Bool" | "Boolean" => Shape::Bool,
+            "Long" => Shape::Long,
+            "String" => Shape::String,
+            _ => {
+                let extension = Extension::NAMES.iter().find(|(name, _)| *name == own);
+                extension.map_or_else(
+                    || Shape::Record(RecordShape::default()),
+                    |(_, extension)| Shape::Extension(*extension),
+                )
+            }
+        }
+    }
+
+    fn common_type(&self, declaration: &Declaration, annotations: &Map<String, Json>) -> Shape {
+        let shape = self.shape(&declaration.json, &declaration.namespace, annotations);
+        let plugin = annotation(&declaration.json, "parsed_by").and_then(plugin::find);
+        match (plugin, shape) {
+            (Some(plugin), Shape::Record(facts)) => {
+                let path = |parameter: &&str| AttributePath::parse(annotations.get(*parameter)?.as_str()?);
+                Shape::Parsed(Parsed { plugin, arguments: plugin.parameters().iter().map(path).collect(), facts })
+            }
+            (_, shape) => shape,
+        }
+    }
+
+    fn resolve(&self, name: &str, namespace: &str, among: &BTreeMap<String, Declaration>) -> Option<String> {
+        [qualified(namespace, name), name.to_owned()].into_iter().find(|full| among.contains_key(full))
+    }
+}
+
+/// Paths: every annotation that gives a plugin an argument must lead to a String, from everywhere it is used.
+impl Reader {
+    fn check_paths(&mut self, types: &Types) {
+        let mut found = Vec::new();
+        self.unreadable_paths(&mut found);
+        for entity in types.entities.values() {
+            let roots = Roots { types, this: Some(&entity.attributes), environment: None };
+            check_record(&entity.attributes, &roots, &format!("entity type `{}`", entity.name), &mut found);
+        }
+        for environment in &types.environments {
+            let roots = Roots { types, this: None, environment: Some(environment) };
+            let place = format!("the context of action `{}`", environment.action.id().escaped());
+            check_record(&environment.context, &roots, &place, &mut found);
+        }
+        found.sort();
+        found.dedup();
+        for (path, message) in found {
+            let quoted = format!("(\"{path}\")");
+            let declarations = self.common.values().chain(self.entities.values()).chain(self.actions.values());
+            let mut files = declarations.map(|declaration| &declaration.file);
+            let mut problem = Problem::error(message).with_help(
+                "write a path to a String: from `principal`, `resource` or `context` in a context, from `this` in an entity type",
+            );
+            if let Some(file) = files.find(|file| file.text.contains(&quoted)) {
+                problem = problem.in_file(file).at_text(&quoted);
+            }
+            self.problems.push(problem);
+        }
+    }
+
+    /// Annotations that a plugin would read as a path, but that are none.
+    fn unreadable_paths(&self, found: &mut Vec<(String, String)>) {
+        let parameters: Vec<&str> = plugin::PLUGINS.iter().flat_map(|plugin| plugin.parameters()).copied().collect();
+        for declaration in self.common.values().chain(self.entities.values()).chain(self.actions.values()) {
+            self.each_attribute(&declaration.json, &declaration.namespace, &mut |name, shape, annotations| {
+                for (key, value) in annotations {
+                    let value = value.as_str().unwrap_or_default();
+                    if key == "parsed_by" {
+                        let message = format!("`@parsed_by` stands on attribute `{name}`, but it binds types");
+                        found.push((value.to_owned(), message));
+                    }
+                    if !parameters.contains(&key.as_str()) {
+                        continue;
+                    }
+                    if parsed_within(shape).is_none() {
+                        let message = format!("`@{key}` stands on attribute `{name}`, which no plugin reads");
+                        found.push((value.to_owned(), message));
+                    } else if AttributePath::parse(value).is_none() {
+                        let message = format!("`@{key}(\"{value}\")` on attribute `{name}` is not a path");
+                        found.push((value.to_owned(), message));
+                    }
+                }
+            });
+        }
+    }
+
+    fn each_attribute(&self, json: &Json, namespace: &str, visit: &mut dyn FnMut(&str, &Shape, &Map<String, Json>)) {
+        for (name, attribute) in json.get("attributes").into_iter().flat_map(members) {
+            if let Some(annotations) = attribute.get("annotations").and_then(Json::as_object) {
+                visit(name, &self.shape(attribute, namespace, &Map::new()), annotations);
+            }
+            self.each_attribute(attribute, namespace, visit);
+        }
+        for inner in ["shape", "element", "appliesTo", "context"] {
+            if let Some(inner) = json.get(inner) {
+                self.each_attribute(inner, namespace, visit);
+            }
+        }
+    }
+}
+
+/// What a path may start from at some place of the schema.
+struct Roots<'a> {
+    types: &'a Types,
+    this: Option<&'a RecordShape>,
+    environment: Option<&'a Environment>,
+}
+
+fn check_record(record: &RecordShape, roots: &Roots<'_>, place: &str, found: &mut Vec<(String, String)>) {
+    for field in record.0.values() {
+        check_shape(&field.shape, roots, place, found);
+    }
+}
+
+fn check_shape(shape: &Shape, roots: &Roots<'_>, place: &str, found: &mut Vec<(String, String)>) {
+    match shape {
+        Shape::Record(record) => check_record(record, roots, place, found),
+        Shape::Set(element) => check_shape(element, roots, place, found),
+        Shape::Parsed(parsed) => {
+            for path in parsed.arguments.iter().flatten() {
+                if !leads_to_string(path, roots) {
+                    let message = format!("the path `{path}` in {place} does not lead to a String");
+                    found.push((path.to_string(), message));
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+impl std::fmt::Display for AttributePath {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let root = match self.root {
+            PathRoot::Principal => "principal",
+            PathRoot::Resource => "resource",
+            PathRoot::Context => "context",
+            PathRoot::This => "this",
+        };
+        write!(formatter, "{root}.{}", self.attributes.join("."))
+    }
+}
+
+fn leads_to_string(path: &AttributePath, roots: &Roots<'_>) -> bool {
+    let entity = |name: &EntityTypeName| roots.types.entity(&name.to_string()).map(|entity| &entity.attributes);
+    let start = match path.root {
+        PathRoot::This => roots.this,
+        PathRoot::Principal => roots.environment.and_then(|environment| entity(&environment.principal)),
+        PathRoot::Resource => roots.environment.and_then(|environment| entity(&environment.resource)),
+        PathRoot::Context => roots.environment.map(|environment| &environment.context),
+    };
+    let Some((last, before)) = path.attributes.split_last() else { return false };
+    let record = before.iter().try_fold(start, |record, attribute| match &record?.0.get(attribute)?.shape {
+        Shape::Record(inner) => Some(Some(inner)),
+        _ => None,
+    });
+    let end = record.flatten().and_then(|record| record.0.get(last));
+    matches!(end, Some(FieldShape { shape: Shape::String, .. }))
+}
+
+/// The bound type in a shape that an attribute's annotations reach: itself, or the elements of a set.
+fn parsed_within(shape: &Shape) -> Option<&Parsed> {
+    match shape {
+        Shape::Parsed(parsed) => Some(parsed),
+        Shape::Set(element) => parsed_within(element),
+        _ => None,
+    }
+}
+
+fn scalar_name(shape: &Shape) -> Option<&'static str> {
+    match shape {
+        Shape::Bool => Some("Bool"),
+        Shape::Long => Some("Long"),
+        Shape::String => Some("String"),
+        _ => None,
+    }
+}
+
+fn fields_of(plugin: &dyn Plugin) -> String {
+    let facts = plugin.facts().iter().map(|field| format!("{}: {}", field.name, field.kind.cedar_name()));
+    std::iter::once(format!("{VALID}: Bool")).chain(facts).collect::<Vec<_>>().join(", ")
+}
+
+fn members(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    json.as_object().into_iter().flatten()
+}
+
+fn annotation<'a>(json: &'a Json, name: &str) -> Option<&'a str> {
+    json.get("annotations")?.get(name)?.as_str()
+}
+
+fn is_required(json: &Json) -> bool {
+    json.get("required").and_then(Json::as_bool).unwrap_or(true)
+}
+
+fn qualified(namespace: &str, name: &str) -> String {
+    if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") }
+}
+
+fn action_name(namespace: &str, id: &str) -> String {
+    let type_name = EntityTypeName::from_str(&qualified(namespace, "Action"));
+    type_name.map(|name| EntityUid::from_type_name_and_id(name, EntityId::new(id)).to_string()).unwrap_or_default()
+}
