@@ -21,7 +21,7 @@
 // pub mod cli;
 pub mod engine;
 pub mod http;
-// pub mod matrix;
+pub mod matrix;
 pub mod plugin;
 // pub mod report;
 pub mod request;

@@ -68,6 +68,17 @@ impl StoredEntities {
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
 
+    /// These entities; `None` where one is its own ancestor.
+    pub fn acyclic(entities: impl IntoIterator<Item = (EntityUid, StoredEntity)>) -> Option<Self> {
+        let all = Self(entities.into_iter().collect());
+        all.0.keys().all(|uid| !all.ancestors(uid).contains(uid)).then_some(all)
+    }
+
+    /// Every entity, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&EntityUid, &StoredEntity)> {
+        self.0.iter()
+    }
+
     /// These, and over them the entities of `others`.
     #[must_use]
     pub fn with(&self, others: &Self) -> Self {

@@ -1,0 +1,198 @@
+//! The values that representative requests have at each place: everything that a comparison can tell apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use smol_str::{SmolStr, format_smolstr};
+
+use super::boundaries;
+use super::reads::{Comparison, Dimension, Reads, Root, Slot};
+use crate::request::value::Value;
+use crate::store::schema::{EntityType, Shape};
+
+/// What a representative request has at a dimension; the plainest choice of a dimension comes first.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Choice {
+    /// The optional value is not there.
+    Absent,
+    /// The optional record is there; what it holds is chosen for itself.
+    Present,
+    /// The value.
+    Value(Value),
+    /// The parents of the entity.
+    Parents(Vec<EntityUid>),
+}
+
+/// The choices of every dimension of an environment.
+pub(super) struct Domains<'r, 'a> {
+    reads: &'r Reads<'a>,
+    pools: BTreeMap<EntityTypeName, Vec<EntityUid>>,
+}
+
+/// The most values that are none of the literals: three can be pairwise different.
+const MOST_FRESH: usize = 3;
+
+impl<'r, 'a> Domains<'r, 'a> {
+    pub(super) fn new(reads: &'r Reads<'a>) -> Self {
+        let mut domains = Self { reads, pools: BTreeMap::new() };
+        domains.pools = reads.types.entities.values().map(|found| (found.name.clone(), domains.pool(found))).collect();
+        domains
+    }
+
+    /// The choices of a dimension, at least one.
+    pub(super) fn choices(&self, dimension: &Dimension) -> Vec<Choice> {
+        match dimension {
+            Dimension::Parents(slot) => self.parents(slot),
+            Dimension::Value(slot) if slot.steps.is_empty() => self.root(&slot.root),
+            Dimension::Value(slot) => self.value(slot),
+        }
+    }
+
+    /// The principal, or the resource, where nothing says which.
+    pub(super) fn subject(&self, root: &Root) -> Option<EntityUid> {
+        let own = |name: &EntityTypeName, number| {
+            let entity = self.reads.types.entity(&name.to_string())?;
+            match &entity.ids {
+                Some(ids) => Some(uid(name, ids.first()?)),
+                None => Some(numbered(name, number)),
+            }
+        };
+        let environment = self.reads.environment;
+        match root {
+            Root::Principal => own(&environment.principal, 1),
+            Root::Resource if environment.principal == environment.resource => own(&environment.resource, 2),
+            Root::Resource => own(&environment.resource, 1),
+            Root::Entity(uid) => Some(uid.clone()),
+            Root::Context => None,
+        }
+    }
+
+    /// Some entity of a type that nothing else refers to, for where any will do.
+    pub(super) fn any(&self, name: &EntityTypeName) -> Option<EntityUid> {
+        self.pools.get(name)?.last().cloned()
+    }
+
+    fn root(&self, root: &Root) -> Vec<Choice> {
+        let own = self.subject(root);
+        let Some(name) = own.as_ref().map(|uid| uid.type_name().clone()) else { return vec![Choice::Present] };
+        let environment = self.reads.environment;
+        let enumerated = self.reads.types.entity(&name.to_string()).and_then(|entity| entity.ids.as_ref());
+        let mut uids: Vec<EntityUid> = match enumerated {
+            Some(ids) => ids.iter().map(|id| uid(&name, id)).collect(),
+            None => {
+                own.into_iter().chain(self.reads.named.iter().filter(|uid| *uid.type_name() == name).cloned()).collect()
+            }
+        };
+        // One entity may be both.
+        if *root == Root::Resource && environment.principal == environment.resource && enumerated.is_none() {
+            uids.extend(self.subject(&Root::Principal));
+        }
+        uids.into_iter().map(|uid| Choice::Value(Value::Entity(uid))).collect()
+    }
+
+    fn value(&self, slot: &Slot) -> Vec<Choice> {
+        let Some(declared) = self.reads.declared.get(slot) else { return vec![Choice::Present] };
+        let compared = self.reads.comparisons.iter().find(|other| other.fields.contains(&declared.field));
+        let values = match &declared.shape {
+            Shape::Record(_) | Shape::Parsed(_) => vec![Choice::Present],
+            shape => {
+                let values = self.of_shape(shape, compared);
+                // Where only the presence is asked for, any value will do.
+                let needed = if self.reads.values.contains(slot) { values.len() } else { 1 };
+                values.into_iter().take(needed).map(Choice::Value).collect()
+            }
+        };
+        let absent = declared.optional.then_some(Choice::Absent);
+        absent.into_iter().chain(values).collect()
+    }
+
+    fn of_shape(&self, shape: &Shape, compared: Option<&Comparison>) -> Vec<Value> {
+        let none = Comparison::default();
+        let compared = compared.unwrap_or(&none);
+        match shape {
+            Shape::Bool => vec![Value::Bool(false), Value::Bool(true)],
+            Shape::Long => boundaries::of_longs(&compared.literals.longs).into_iter().map(Value::Long).collect(),
+            Shape::String => strings(compared).into_iter().map(Value::String).collect(),
+            Shape::Entity(name) => self.pools.get(name).into_iter().flatten().cloned().map(Value::Entity).collect(),
+            Shape::Extension(extension) => {
+                let literals = compared.literals.extensions.iter().filter(|(of, _)| of == extension);
+                let around = literals.flat_map(|(_, literal)| boundaries::of_extension(*extension, literal));
+                let texts: BTreeSet<SmolStr> = around.chain([boundaries::plain(*extension)]).collect();
+                texts.into_iter().map(|text| Value::Extension(*extension, text)).collect()
+            }
+            Shape::Set(element) => {
+                let elements = self.of_shape(element, Some(compared));
+                let several = (elements.len() > 1).then(|| elements.clone());
+                let single = elements.into_iter().map(|element| vec![element]);
+                std::iter::once(Vec::new()).chain(single).chain(several).map(Value::Set).collect()
+            }
+            Shape::Record(_) | Shape::Parsed(_) => vec![self.plain(shape)],
+        }
+    }
+
+    /// A value for where any will do, every required field in it.
+    pub(super) fn plain(&self, shape: &Shape) -> Value {
+        match shape {
+            Shape::Bool => Value::Bool(false),
+            Shape::Long => Value::Long(0),
+            Shape::String => Value::String(SmolStr::default()),
+            Shape::Set(_) => Value::Set(Vec::new()),
+            Shape::Extension(extension) => Value::Extension(*extension, boundaries::plain(*extension)),
+            Shape::Entity(name) => Value::Entity(self.any(name).unwrap_or_else(|| numbered(name, 1))),
+            Shape::Parsed(parsed) => self.plain(&Shape::Record(parsed.facts.clone())),
+            Shape::Record(record) => Value::Record(
+                record
+                    .0
+                    .iter()
+                    .filter(|(_, field)| field.required)
+                    .map(|(name, field)| (name.clone(), self.plain(&field.shape)))
+                    .collect(),
+            ),
+        }
+    }
+
+    /// No parents, each entity that may be asked for, and all of them.
+    fn parents(&self, slot: &Slot) -> Vec<Choice> {
+        let names = self.reads.ancestors.get(slot).into_iter().flatten();
+        let candidates: Vec<EntityUid> = names.filter_map(|name| self.pools.get(name)).flatten().cloned().collect();
+        let several = (candidates.len() > 1).then(|| candidates.clone());
+        let single = candidates.into_iter().map(|parent| vec![parent]);
+        std::iter::once(Vec::new()).chain(single).chain(several).map(Choice::Parents).collect()
+    }
+
+    /// The entities of a type: the principal and the resource, others, and those that statements name.
+    fn pool(&self, entity: &EntityType) -> Vec<EntityUid> {
+        let name = &entity.name;
+        if let Some(ids) = &entity.ids {
+            return ids.iter().map(|id| uid(name, id)).collect();
+        }
+        let environment = self.reads.environment;
+        let own = usize::from(environment.principal == *name) + usize::from(environment.resource == *name);
+        let refers = |shape: &Shape| match shape {
+            Shape::Entity(found) => found == name,
+            Shape::Set(element) => matches!(&**element, Shape::Entity(found) if found == name),
+            _ => false,
+        };
+        let places = self.reads.declared.iter().filter(|(slot, _)| !slot.steps.is_empty());
+        let places = places.filter(|(_, declared)| refers(&declared.shape)).count();
+        let others = if own > 0 { 1 } else { places.clamp(1, MOST_FRESH) };
+        let numbered = (1..=own + others).map(|number| numbered(name, number));
+        numbered.chain(self.reads.named.iter().filter(|uid| uid.type_name() == name).cloned()).collect()
+    }
+}
+
+/// The literals that strings are compared with, and as many others as are compared with each other.
+fn strings(compared: &Comparison) -> Vec<SmolStr> {
+    let literals = &compared.literals.strings;
+    let fresh = (1..).map(|number| format_smolstr!("other-{number}")).filter(|text| !literals.contains(text));
+    literals.iter().cloned().chain(fresh.take(compared.fields.len().clamp(1, MOST_FRESH))).collect()
+}
+
+fn uid(name: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
+}
+
+/// `account-1` for an `Account`.
+fn numbered(name: &EntityTypeName, number: usize) -> EntityUid {
+    uid(name, &format!("{}-{number}", name.basename().to_lowercase()))
+}

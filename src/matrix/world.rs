@@ -1,0 +1,295 @@
+//! One representative request: the principal, the resource, the context and the entities that a choice for each dimension
+//! makes.
+//!
+//! Two places can be one: where `principal.account` is the resource, `principal.account.kind` is `resource.kind`. Choices
+//! that contradict each other make no request, and neither do choices about what is not there, but for the first of
+//! them; so every request is made once.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use smol_str::SmolStr;
+
+use super::domain::{Choice, Domains};
+use super::reads::{Dimension, Root, Slot, Step};
+use crate::request::stored::{StoredEntities, StoredEntity};
+use crate::request::value::{Record, Value};
+use crate::request::{TypedEntity, TypedRequest};
+use crate::store::schema::{RecordShape, Shape, Types};
+
+/// A dimension, and which of its choices is taken.
+pub(super) struct Taken<'a> {
+    pub(super) dimension: &'a Dimension,
+    pub(super) index: usize,
+    pub(super) choice: &'a Choice,
+}
+
+/// Makes the request of an environment in which these choices are taken, given in the order of the dimensions; `None`
+/// where they contradict each other.
+pub(super) fn build<'a>(
+    environment: usize,
+    domains: &Domains<'_, '_>,
+    types: &Types,
+    taken: impl Iterator<Item = Taken<'a>>,
+) -> Option<(TypedRequest, StoredEntities)> {
+    let mut world = World {
+        principal: domains.subject(&Root::Principal)?,
+        resource: domains.subject(&Root::Resource)?,
+        context: BTreeMap::new(),
+        entities: BTreeMap::new(),
+    };
+    for Taken { dimension, index, choice } in taken {
+        match (dimension, choice) {
+            (Dimension::Value(slot), Choice::Value(Value::Entity(uid))) if slot.steps.is_empty() => match slot.root {
+                Root::Principal => world.principal = uid.clone(),
+                Root::Resource => world.resource = uid.clone(),
+                Root::Context | Root::Entity(_) => return None,
+            },
+            (Dimension::Value(slot), choice) => world.put(slot, index, choice)?,
+            (Dimension::Parents(slot), Choice::Parents(parents)) => world.put_parents(slot, index, parents)?,
+            (Dimension::Parents(_), _) => return None,
+        }
+    }
+    world.finish(environment, domains, types)
+}
+
+struct World {
+    principal: EntityUid,
+    resource: EntityUid,
+    context: Cells,
+    entities: BTreeMap<EntityUid, Draft>,
+}
+
+/// An entity, as far as it has been chosen.
+#[derive(Default)]
+struct Draft {
+    attributes: Cells,
+    tags: Cells,
+    parents: Option<Vec<EntityUid>>,
+}
+
+type Cells = BTreeMap<SmolStr, Cell>;
+
+/// A value, as far as it has been chosen.
+#[derive(PartialEq)]
+enum Cell {
+    Absent,
+    Value(Value),
+    Record(Cells),
+}
+
+/// Where a slot is in a world: in an entity, or in the context, and the way from there.
+struct Address<'a> {
+    holder: Option<EntityUid>,
+    steps: Vec<&'a Step>,
+}
+
+impl World {
+    /// `None` where it contradicts what was put before.
+    fn put(&mut self, slot: &Slot, index: usize, choice: &Choice) -> Option<()> {
+        let Some(address) = self.address(slot) else { return (index == 0).then_some(()) };
+        let cell = match choice {
+            Choice::Absent => Cell::Absent,
+            Choice::Present => Cell::Record(Cells::new()),
+            Choice::Value(value) => Cell::Value(value.clone()),
+            Choice::Parents(_) => return None,
+        };
+        self.write(&address, cell)
+    }
+
+    fn put_parents(&mut self, slot: &Slot, index: usize, parents: &[EntityUid]) -> Option<()> {
+        let Some(uid) = self.entity_at(slot) else { return (index == 0).then_some(()) };
+        if parents.contains(&uid) {
+            return None;
+        }
+        let draft = self.entities.entry(uid).or_default();
+        match &draft.parents {
+            Some(before) => (before == parents).then_some(()),
+            None => {
+                draft.parents = Some(parents.to_vec());
+                Some(())
+            }
+        }
+    }
+
+    fn entity_at(&self, slot: &Slot) -> Option<EntityUid> {
+        let address = self.address(slot)?;
+        if address.steps.is_empty() {
+            return address.holder;
+        }
+        self.reference(&address).cloned()
+    }
+
+    /// Where a slot is; `None` where something on the way is absent.
+    fn address<'a>(&self, slot: &'a Slot) -> Option<Address<'a>> {
+        let holder = match &slot.root {
+            Root::Principal => Some(self.principal.clone()),
+            Root::Resource => Some(self.resource.clone()),
+            Root::Entity(uid) => Some(uid.clone()),
+            Root::Context => None,
+        };
+        let mut address = Address { holder, steps: Vec::new() };
+        for step in &slot.steps {
+            match self.cell(&address) {
+                Some(Cell::Absent) => return None,
+                Some(Cell::Value(Value::Entity(uid))) => {
+                    address = Address { holder: Some(uid.clone()), steps: vec![step] };
+                }
+                _ => address.steps.push(step),
+            }
+        }
+        Some(address)
+    }
+
+    fn reference(&self, address: &Address<'_>) -> Option<&EntityUid> {
+        match self.cell(address)? {
+            Cell::Value(Value::Entity(uid)) => Some(uid),
+            _ => None,
+        }
+    }
+
+    fn cell(&self, address: &Address<'_>) -> Option<&Cell> {
+        let (first, rest) = address.steps.split_first()?;
+        let draft = address.holder.as_ref().map(|uid| self.entities.get(uid));
+        let start = match (draft, first) {
+            (None, Step::Attribute(name)) => self.context.get(name),
+            (Some(draft), Step::Attribute(name)) => draft?.attributes.get(name),
+            (Some(draft), Step::Tag(key)) => draft?.tags.get(key),
+            (None, Step::Tag(_)) => None,
+        };
+        rest.iter().try_fold(start?, |cell, step| match (cell, step) {
+            (Cell::Record(cells), Step::Attribute(name)) => cells.get(name),
+            (Cell::Absent, _) => Some(cell),
+            _ => None,
+        })
+    }
+
+    fn write(&mut self, address: &Address<'_>, cell: Cell) -> Option<()> {
+        let mut cells = match (&address.holder, address.steps.first()?) {
+            (None, _) => &mut self.context,
+            (Some(uid), Step::Attribute(_)) => &mut self.entities.entry(uid.clone()).or_default().attributes,
+            (Some(uid), Step::Tag(_)) => &mut self.entities.entry(uid.clone()).or_default().tags,
+        };
+        let (Step::Attribute(last) | Step::Tag(last), before) = address.steps.split_last()?;
+        for Step::Attribute(name) | Step::Tag(name) in before {
+            match cells.entry(name.clone()).or_insert_with(|| Cell::Record(Cells::new())) {
+                Cell::Record(inner) => cells = inner,
+                _ => return None,
+            }
+        }
+        match (cells.get(last), &cell) {
+            (None, _) => drop(cells.insert(last.clone(), cell)),
+            (Some(Cell::Record(_)), Cell::Record(_)) => {}
+            (Some(before), _) => return (*before == cell).then_some(()),
+        }
+        Some(())
+    }
+
+    fn finish(
+        mut self,
+        environment: usize,
+        domains: &Domains<'_, '_>,
+        types: &Types,
+    ) -> Option<(TypedRequest, StoredEntities)> {
+        self.connect(types)?;
+        let shape = &types.environments.get(environment)?.context;
+        let context = complete(shape, &self.context, domains);
+        let mut stored = Vec::new();
+        for uid in [&self.principal, &self.resource] {
+            self.entities.entry(uid.clone()).or_default();
+        }
+        let mut attributes_of = BTreeMap::new();
+        for (uid, draft) in &self.entities {
+            let entity_type = types.entity(&uid.type_name().to_string())?;
+            let attributes = complete(&entity_type.attributes, &draft.attributes, domains);
+            let tags = draft.tags.iter().filter_map(|(key, cell)| {
+                let value = completed(entity_type.tags.as_ref()?, cell, domains)?;
+                Some((key.clone(), value))
+            });
+            let entity = StoredEntity {
+                raw: attributes.clone(),
+                attributes: attributes.clone(),
+                tags: tags.collect(),
+                parents: draft.parents.clone().unwrap_or_default(),
+            };
+            let asked = *uid == self.principal || *uid == self.resource;
+            if !asked || !entity.parents.is_empty() || !entity.tags.is_empty() {
+                stored.push((uid.clone(), entity));
+            }
+            attributes_of.insert(uid.clone(), attributes);
+        }
+        let typed = |uid: EntityUid| Some(TypedEntity { attributes: attributes_of.get(&uid)?.clone(), uid });
+        let request = TypedRequest {
+            environment,
+            principal: typed(self.principal)?,
+            resource: typed(self.resource)?,
+            context,
+            missing: Vec::new(),
+            dropped: Vec::new(),
+        };
+        Some((request, StoredEntities::acyclic(stored)?))
+    }
+
+    /// Stores every parent, and between an entity and a parent that its type does not allow directly, the entities that make
+    /// it an ancestor.
+    fn connect(&mut self, types: &Types) -> Option<()> {
+        let drafts: Vec<(EntityUid, Vec<EntityUid>)> =
+            self.entities.iter().filter_map(|(uid, draft)| Some((uid.clone(), draft.parents.clone()?))).collect();
+        for (uid, parents) in drafts {
+            let mut direct = Vec::new();
+            for parent in parents {
+                let between = types_between(types, uid.type_name(), parent.type_name())?;
+                let mut next = parent.clone();
+                self.entities.entry(parent.clone()).or_default();
+                for name in between.into_iter().rev() {
+                    let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(parent.id()));
+                    let between = EntityUid::from_type_name_and_id(name, EntityId::new(id));
+                    self.entities.entry(between.clone()).or_default().parents = Some(vec![next]);
+                    next = between;
+                }
+                direct.push(next);
+            }
+            self.entities.entry(uid).or_default().parents = Some(direct);
+        }
+        Some(())
+    }
+}
+
+/// The types that lead from `descendant` up to `ancestor`, without the two; `None` where none do.
+fn types_between(types: &Types, descendant: &EntityTypeName, ancestor: &EntityTypeName) -> Option<Vec<EntityTypeName>> {
+    let mut seen = BTreeSet::new();
+    let mut open = VecDeque::from([(descendant.clone(), Vec::new())]);
+    while let Some((name, way)) = open.pop_front() {
+        let parents = &types.entity(&name.to_string())?.parents;
+        if parents.contains(ancestor) {
+            return Some(way);
+        }
+        for parent in parents.iter().filter(|parent| seen.insert((*parent).clone())) {
+            open.push_back((parent.clone(), way.iter().cloned().chain([parent.clone()]).collect()));
+        }
+    }
+    None
+}
+
+/// The record, with a plain value for every required field that was not chosen.
+fn complete(shape: &RecordShape, cells: &Cells, domains: &Domains<'_, '_>) -> Record {
+    let fields = shape.0.iter().filter_map(|(name, field)| {
+        let value = match cells.get(name) {
+            Some(cell) => completed(&field.shape, cell, domains)?,
+            None if field.required => domains.plain(&field.shape),
+            None => return None,
+        };
+        Some((name.clone(), value))
+    });
+    fields.collect()
+}
+
+fn completed(shape: &Shape, cell: &Cell, domains: &Domains<'_, '_>) -> Option<Value> {
+    match (cell, shape) {
+        (Cell::Absent, _) => None,
+        (Cell::Value(value), _) => Some(value.clone()),
+        (Cell::Record(cells), Shape::Record(record)) => Some(Value::Record(complete(record, cells, domains))),
+        (Cell::Record(cells), Shape::Parsed(parsed)) => Some(Value::Record(complete(&parsed.facts, cells, domains))),
+        (Cell::Record(_), _) => None,
+    }
+}
