@@ -23,6 +23,6 @@ pub mod engine;
 pub mod http;
 pub mod matrix;
 pub mod plugin;
-// pub mod report;
+pub mod report;
 pub mod request;
 pub mod store;
