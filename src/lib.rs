@@ -18,7 +18,7 @@
 //!
 //! A decision goes one straight line: bytes → [`http`] → [`request`] → [`engine`] → [`http`] → bytes.
 
-// pub mod cli;
+pub mod cli;
 pub mod engine;
 pub mod http;
 pub mod matrix;

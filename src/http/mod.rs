@@ -1,6 +1,7 @@
 //! The service: AuthZEN over HTTP, and whether it is well. Nothing but translation.
 
 pub mod authzen;
+pub mod body;
 
 use std::future::Future;
 use std::sync::Arc;

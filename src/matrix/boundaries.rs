@@ -43,16 +43,6 @@ pub(super) fn of_extension(extension: Extension, literal: &str) -> Vec<SmolStr> 
     around.unwrap_or_else(|| vec![literal.into()])
 }
 
-/// A value of an extension type that is there where any will do.
-pub(super) fn plain(extension: Extension) -> SmolStr {
-    SmolStr::new_static(match extension {
-        Extension::Ip => "192.0.2.1",
-        Extension::Decimal => "0.0",
-        Extension::Datetime => "1970-01-01",
-        Extension::Duration => "0ms",
-    })
-}
-
 /// The first and the last address of a range, and their neighbours outside.
 fn around_range(literal: &str) -> Option<Vec<SmolStr>> {
     let (address, length) = match literal.split_once('/') {

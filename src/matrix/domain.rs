@@ -117,7 +117,7 @@ impl<'r, 'a> Domains<'r, 'a> {
             Shape::Extension(extension) => {
                 let literals = compared.literals.extensions.iter().filter(|(of, _)| of == extension);
                 let around = literals.flat_map(|(_, literal)| boundaries::of_extension(*extension, literal));
-                let texts: BTreeSet<SmolStr> = around.chain([boundaries::plain(*extension)]).collect();
+                let texts: BTreeSet<SmolStr> = around.chain([extension.plain().into()]).collect();
                 texts.into_iter().map(|text| Value::Extension(*extension, text)).collect()
             }
             Shape::Set(element) => {
@@ -137,7 +137,7 @@ impl<'r, 'a> Domains<'r, 'a> {
             Shape::Long => Value::Long(0),
             Shape::String => Value::String(SmolStr::default()),
             Shape::Set(_) => Value::Set(Vec::new()),
-            Shape::Extension(extension) => Value::Extension(*extension, boundaries::plain(*extension)),
+            Shape::Extension(extension) => Value::Extension(*extension, extension.plain().into()),
             Shape::Entity(name) => Value::Entity(self.any(name).unwrap_or_else(|| numbered(name, 1))),
             Shape::Parsed(parsed) => self.plain(&Shape::Record(parsed.facts.clone())),
             Shape::Record(record) => Value::Record(

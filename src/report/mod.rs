@@ -2,7 +2,7 @@
 
 mod text;
 
-pub use text::text;
+pub use text::{grouped, text};
 
 use crate::matrix::RowResult;
 use crate::store::Statement;

@@ -30,7 +30,7 @@ fn cell_text(cell: &Cell) -> String {
 }
 
 /// A number with its digits in groups of three: `12,345`.
-pub(crate) fn grouped(number: usize) -> String {
+pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut shown = String::new();
     for (index, digit) in digits.chars().enumerate() {

@@ -68,6 +68,18 @@ impl StoredEntities {
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
 
+    /// Reads one array of such entities.
+    ///
+    /// # Errors
+    ///
+    /// As for files.
+    pub fn from_json(json: &Json<'_>, types: &Types, facts: Facts) -> Result<Self, Vec<Problem>> {
+        let mut entities = Self::default();
+        entities.read_array(json, types, facts)?;
+        let problems = entities.broken_hierarchy(types);
+        if problems.is_empty() { Ok(entities) } else { Err(problems) }
+    }
+
     /// These entities; `None` where one is its own ancestor.
     pub fn acyclic(entities: impl IntoIterator<Item = (EntityUid, StoredEntity)>) -> Option<Self> {
         let all = Self(entities.into_iter().collect());
@@ -88,13 +100,17 @@ impl StoredEntities {
     }
 
     fn read_file(&mut self, file: &SourceFile, types: &Types, facts: Facts) -> Result<(), Vec<Problem>> {
-        let one = |message: String| vec![Problem::error(message)];
-        let json = Json::parse(file.text.as_bytes(), super::json::DEEPEST).map_err(|error| one(error.to_string()))?;
+        let json = Json::parse(file.text.as_bytes(), super::json::DEEPEST);
+        let json = json.map_err(|error| vec![Problem::error(error.to_string())])?;
+        self.read_array(&json, types, facts)
+    }
+
+    fn read_array(&mut self, json: &Json<'_>, types: &Types, facts: Facts) -> Result<(), Vec<Problem>> {
         if json.has_duplicates() {
-            return Err(one("an object has two members of one name".to_owned()));
+            return Err(vec![Problem::error("an object has two members of one name")]);
         }
-        let Json::Array(elements) = &json else {
-            return Err(vec![Problem::error("the file is not an array of entities").with_help(FORM)]);
+        let Json::Array(elements) = json else {
+            return Err(vec![Problem::error("entities are written as an array").with_help(FORM)]);
         };
         let mut problems = Vec::new();
         for (index, element) in elements.iter().enumerate() {

@@ -130,6 +130,16 @@ impl Extension {
     pub fn cedar_name(self) -> &'static str {
         Self::NAMES.iter().find(|(_, extension)| *extension == self).map_or("", |(name, _)| name)
     }
+
+    /// A value of the type, as Cedar reads it, for where any will do.
+    pub fn plain(self) -> &'static str {
+        match self {
+            Self::Ip => "192.0.2.1",
+            Self::Decimal => "0.0",
+            Self::Datetime => "1970-01-01",
+            Self::Duration => "0ms",
+        }
+    }
 }
 
 /// A type that is bound to a plugin.

@@ -1,0 +1,105 @@
+//! The command line: one file for each command, which says what it takes, what it prints and its exit status.
+//!
+//! Every command exits with 0 when all is well, 1 when what was checked does not hold, and 2 when it could not be checked.
+
+mod check;
+mod config;
+mod decide;
+mod fmt;
+mod init;
+mod output;
+mod serve;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use config::Settings;
+use output::Failure;
+
+/// A policy decision service on Cedar: the permission matrix is written once, next to the policies, and every row is tested.
+#[derive(Debug, Parser)]
+#[command(name = "gatepost", version, after_help = EXIT_STATUS, subcommand_help_heading = "Commands")]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    /// The file with the settings; `gatepost.toml` in the current folder where there is one
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    settings: Settings,
+}
+
+const EXIT_STATUS: &str = "Exit status: 0 when all is well, 1 when what was checked does not hold (decide: a deny), \
+                           2 when it could not be checked.\nWithout a command, `serve`.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Answer decision requests over HTTP (OpenID AuthZEN 1.0)
+    Serve,
+    /// Parse and type-check the store; look for policies without an id and clauses that nothing cites
+    Check(check::Arguments),
+    /// Format the policies and the matrix of a store
+    Fmt(fmt::Arguments),
+    /// Evaluate every row of the matrix on its representative requests
+    Test(test::Arguments),
+    /// Decide one request
+    Decide(decide::Arguments),
+    /// Make a new, small, working store
+    Init(init::Arguments),
+}
+
+/// How a command writes what it found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a person
+    #[default]
+    Text,
+    /// For a program
+    Json,
+}
+
+/// Reads the command line and runs one command.
+pub fn run() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and the version are no errors; a reader that has gone away is none of ours.
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+        }
+    };
+    dispatch(cli).unwrap_or_else(|failure| {
+        failure.print();
+        ExitCode::from(2)
+    })
+}
+
+fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    let settings = cli.settings.completed(cli.config.as_deref())?;
+    match cli.command {
+        None | Some(Command::Serve) => serve::run(&settings),
+        Some(Command::Check(arguments)) => check::run(&settings, &arguments),
+        Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
+        Some(Command::Test(arguments)) => test::run(&settings, &arguments),
+        Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
+        Some(Command::Init(arguments)) => init::run(&arguments),
+    }
+}
+
+/// 0 when what was checked holds, else 1.
+fn holds(holds: bool) -> ExitCode {
+    ExitCode::from(u8::from(!holds))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        super::Cli::command().debug_assert();
+    }
+}

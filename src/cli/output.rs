@@ -1,0 +1,102 @@
+//! What commands print, and how they fail.
+
+use std::io::{self, Write};
+
+use miette::{GraphicalReportHandler, GraphicalTheme};
+
+use crate::store::{Problem, Severity, StoreError};
+
+/// Why a command could not do what it is for: exit status 2.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// A problem, perhaps with its place.
+    Problem(Box<Problem>),
+    /// A store that has errors.
+    Store(StoreError),
+}
+
+impl Failure {
+    pub(super) fn new(message: impl Into<String>) -> Self {
+        Self::from(Problem::error(message))
+    }
+
+    pub(super) fn with_help(self, help: &str) -> Self {
+        match self {
+            Self::Problem(problem) => Self::from(problem.with_help(help)),
+            Self::Store(_) => self,
+        }
+    }
+
+    pub(super) fn print(&self) {
+        let text = match self {
+            Self::Problem(problem) => rendered(problem),
+            Self::Store(StoreError(problems)) => {
+                format!("{}{}\n", all_rendered(problems), "the store cannot be used; `gatepost check` says more")
+            }
+        };
+        // There is nowhere left to say that this failed.
+        let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(Box::new(problem))
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::new(format!("the output could not be written: {error}"))
+    }
+}
+
+/// Writes to standard output; that nobody reads it any more is no error.
+pub(super) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = anstream::stdout();
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// Writes a value as JSON to standard output.
+pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
+    print(&format!("{value:#}\n"))
+}
+
+/// Every problem, with its place underlined and what to do.
+pub(super) fn all_rendered(problems: &[Problem]) -> String {
+    problems.iter().map(rendered).collect()
+}
+
+fn rendered(problem: &Problem) -> String {
+    let mut text = String::new();
+    let handler =
+        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(width().into()).with_links(false);
+    match handler.render_report(&mut text, problem) {
+        Ok(()) => format!("{}\n", text.trim_end_matches('\n')),
+        // Writing to a string does not fail; a place that cannot be shown is left out.
+        Err(_) => format!("{problem}\n"),
+    }
+}
+
+/// The width of the terminal, in columns; where there is none, one that most have.
+pub(super) fn width() -> u16 {
+    terminal_size::terminal_size().map_or(110, |(width, _)| width.0.clamp(60, 140))
+}
+
+/// How many problems of that severity there are, in words.
+pub(super) fn count(problems: &[Problem], severity: Severity) -> String {
+    let count = problems.iter().filter(|problem| problem.severity == severity).count();
+    counted(count, severity.word())
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn counted(count: usize, what: &str) -> String {
+    let plural = match what.strip_suffix('y') {
+        Some(stem) => format!("{stem}ies"),
+        None => format!("{what}s"),
+    };
+    format!("{count} {}", if count == 1 { what } else { &plural })
+}

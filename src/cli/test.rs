@@ -1,0 +1,142 @@
+//! `gatepost test`: evaluates every row of the matrix on its representative requests, and prints the matrix as its reviewer
+//! reads it. Exit 0 if every row holds, 1 if one does not or if no request matches it, 2 if there is no matrix.
+
+use std::process::ExitCode;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::json;
+
+use super::config::Settings;
+use super::output::{self, Failure, counted};
+use super::{Format, holds};
+use crate::engine::{Decision, Snapshot};
+use crate::http::body;
+use crate::matrix::{self, Example, RowResult};
+use crate::report::{self, Mark};
+use crate::store::Statement;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// How to write what was found
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let snapshot = settings.snapshot()?;
+    if snapshot.store.rows.is_empty() {
+        return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
+            .with_help("write what must hold into matrix/*.cedar, row by row"));
+    }
+    let results = exercise(&snapshot);
+    match arguments.format {
+        Format::Json => output::print_json(&as_json(&snapshot, &results))?,
+        Format::Text => output::print(&as_text(&snapshot, &results))?,
+    }
+    Ok(holds(results.iter().all(RowResult::holds)))
+}
+
+/// Exercises the rows; shows how far it is where a terminal watches.
+fn exercise(snapshot: &Snapshot) -> Vec<RowResult> {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if let Ok(style) = ProgressStyle::with_template("{spinner} testing the rows {wide_bar} {pos}/{len}") {
+        bar.set_style(style);
+    }
+    let results = matrix::exercise(snapshot, &|done, total| {
+        bar.set_length(total as u64);
+        bar.set_position(done as u64);
+    });
+    bar.finish_and_clear();
+    results
+}
+
+fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
+    let rows = &snapshot.store.rows;
+    let tables = report::text(&report::tables(rows, results), output::width());
+    let mut text = format!("{tables}\n\n");
+    for (row, result) in rows.iter().zip(results) {
+        text.push_str(&trouble(snapshot, row, result));
+    }
+    let requests = results.iter().map(|result| result.requests).sum();
+    let failed = results.iter().filter(|result| !result.holds()).count();
+    let verdict = match failed {
+        0 => "every one of them holds".to_owned(),
+        failed => format!("{failed} of them do not hold"),
+    };
+    text.push_str(
+        "✓ decided as the row says, on so many representative requests   ✗ decided otherwise   ∅ no request matches\n",
+    );
+    if results.iter().any(|result| result.sampled) {
+        text.push_str("+ there are more representative requests than were tried\n");
+    }
+    let requests = report::grouped(requests);
+    text.push_str(&format!("{}, {requests} requests: {verdict}\n", counted(rows.len(), "row")));
+    text
+}
+
+/// What is wrong with a row, ready to be looked at; nothing where it holds.
+fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
+    let name = format!("{}:{} {}", row.file.path, row.line(), described(row));
+    match (Mark::of(result), &result.counterexample) {
+        (Mark::Holds, _) => String::new(),
+        (Mark::Unmatched, _) => {
+            format!("∅ {name}\n  no representative request matches this row, so it says nothing\n\n")
+        }
+        (Mark::Fails, None) => format!("✗ {name}\n\n"),
+        (Mark::Fails, Some(example)) => {
+            let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
+            let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
+            format!(
+                "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was} {}; the smallest, for `gatepost decide --facts`:\n{:#}\n\n",
+                by(&example.decision),
+                request(snapshot, example)
+            )
+        }
+    }
+}
+
+fn described(row: &Statement) -> String {
+    let parts = ["table", "row", "column"].map(|name| row.annotation(name));
+    let parts: Vec<&str> = parts.into_iter().flatten().collect();
+    if parts.is_empty() { row.id.clone() } else { parts.join(" · ") }
+}
+
+fn by(decision: &Decision) -> String {
+    let determining: Vec<_> = decision.determining().iter().map(|note| format!("`{}`", note.id)).collect();
+    match (determining.is_empty(), decision.errors().is_empty()) {
+        (_, false) => "because a policy could not be evaluated".to_owned(),
+        (true, true) => "because nothing permits them".to_owned(),
+        (false, true) => format!("by {}", determining.join(", ")),
+    }
+}
+
+fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
+    body::of_request(&example.request, &example.entities, &snapshot.store.types)
+}
+
+fn as_json(snapshot: &Snapshot, results: &[RowResult]) -> serde_json::Value {
+    let rows = snapshot.store.rows.iter().zip(results).map(|(row, result)| {
+        json!({
+            "id": row.id,
+            "file": &*row.file.path,
+            "line": row.line(),
+            "table": row.annotation("table"),
+            "row": row.annotation("row"),
+            "column": row.annotation("column"),
+            "cell": row.annotation("cell"),
+            "sources": row.sources,
+            "must": if row.permits() { "allow" } else { "deny" },
+            "holds": result.holds(),
+            "requests": result.requests,
+            "failures": result.failures,
+            "sampled": result.sampled,
+            "counterexample": result.counterexample.as_ref().map(|example| request(snapshot, example)),
+        })
+    });
+    json!({
+        "revision": snapshot.revision().as_str(),
+        "holds": results.iter().all(RowResult::holds),
+        "rows": rows.collect::<Vec<_>>(),
+    })
+}
