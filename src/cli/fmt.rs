@@ -20,8 +20,8 @@ pub(super) struct Arguments {
     check: bool,
 }
 
-/// The form of every `.cedar` file.
-const FORM: Config = Config { line_width: 100, indent_width: 2 };
+/// The form of every `.cedar` file: that of Cedar's own `cedar format`.
+const FORM: Config = Config { line_width: 80, indent_width: 2 };
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let folder = folder(settings)?;
@@ -62,8 +62,18 @@ fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
 
 fn formatted(file: &SourceFile) -> Result<String, Vec<Problem>> {
     crate::store::policy::read(std::slice::from_ref(file))?;
-    policies_str_to_pretty(&file.text, &FORM)
-        .map_err(|error| vec![Problem::error(format!("the file cannot be formatted: {error}")).in_file(file)])
+    let (heading, policies) = heading(&file.text);
+    let formatted = policies_str_to_pretty(policies, &FORM)
+        .map_err(|error| vec![Problem::error(format!("the file cannot be formatted: {error}")).in_file(file)])?;
+    Ok(format!("{heading}{}\n", formatted.trim_end()))
+}
+
+/// The comment at the top of a file with the empty line that parts it from the policies, and the rest: the formatter would
+/// take it for a comment on the first policy.
+fn heading(text: &str) -> (&str, &str) {
+    let Some(end) = text.find("\n\n").map(|end| end + 2) else { return ("", text) };
+    let (heading, rest) = text.split_at(end);
+    if heading.lines().all(|line| line.is_empty() || line.starts_with("//")) { (heading, rest) } else { ("", text) }
 }
 
 /// Puts a new file in the place of the old one, whole or not at all.
