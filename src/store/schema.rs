@@ -505,7 +505,7 @@ impl Reader {
         }
     }
 
-    fn each_attribute(&self, json: &Json, namespace: &str, visit: &mut dyn FnMut(&str, &Shape, &Map<String, Json>)) {
+    fn each_attribute(&self, json: &Json, namespace: &str, visit: &mut VisitAttribute<'_>) {
         for (name, attribute) in json.get("attributes").into_iter().flat_map(members) {
             if let Some(annotations) = attribute.get("annotations").and_then(Json::as_object) {
                 visit(name, &self.shape(attribute, namespace, &Map::new()), annotations);
@@ -519,6 +519,9 @@ impl Reader {
         }
     }
 }
+
+/// Is shown an attribute's name, its shape and its annotations.
+type VisitAttribute<'a> = dyn FnMut(&str, &Shape, &Map<String, Json>) + 'a;
 
 /// What a path may start from at some place of the schema.
 struct Roots<'a> {
