@@ -190,12 +190,10 @@ fn rule_2_undeclared_members_never_change_a_decision() {
 
 #[test]
 fn rule_3_the_request_id_comes_back_or_is_made() {
-    let large = "9".repeat((1 << 20) + 1);
     for (method, path, body) in [
         ("POST", SINGLE, enter().to_string()),
         ("POST", SINGLE, "{".to_owned()),
         ("GET", SINGLE, String::new()),
-        ("POST", SINGLE, large),
         ("GET", "/healthz", String::new()),
         ("GET", "/nowhere", String::new()),
     ] {
@@ -551,18 +549,21 @@ fn rule_14_duplicate_member_names_are_refused_where_they_could_matter() {
 #[test]
 fn rule_15_a_body_beyond_1_mib_is_413() {
     let body = read("alice").to_string();
-    let padded = |bytes: usize| body.clone() + &" ".repeat(bytes - body.len());
+    let padded = body.clone() + &" ".repeat((1 << 20) - body.len());
+    // No byte is sent that the service leaves unread: a connection that closes on such a byte is reset.
+    let announced = format!("content-length: {}\r\n\r\n", (1 << 20) + 1);
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n100000\r\n{padded}\r\n1\r\n \r\n");
     for path in [SINGLE, BATCH] {
-        assert!(decision(&RECORDS.post(path, padded(1 << 20))));
-        assert_message(&RECORDS.post(path, padded((1 << 20) + 1)), 413, path);
+        assert!(decision(&RECORDS.post(path, &padded)));
+        for framed in [&announced, &chunked] {
+            let head =
+                format!("POST {path} HTTP/1.1\r\nhost: x\r\nx-request-id: 7\r\ncontent-type: application/json\r\n");
+            let answer = exchange(RECORDS.connect(), format!("{head}connection: close\r\n{framed}").as_bytes());
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+            assert!(answer.contains("x-request-id: 7\r\n"), "{answer}");
+            assert!(answer.ends_with(r#""the body has more than 1048576 bytes""#), "{answer}");
+        }
     }
-    let head = format!("POST {SINGLE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nconnection: close\r\n");
-    let announced = exchange(RECORDS.connect(), format!("{head}content-length: 1048577\r\n\r\n{{").as_bytes());
-    assert!(announced.starts_with("HTTP/1.1 413 "), "{announced}");
-    let chunk = format!("10000\r\n{}\r\n", " ".repeat(1 << 16));
-    let chunked =
-        exchange(RECORDS.connect(), format!("{head}transfer-encoding: chunked\r\n\r\n{}", chunk.repeat(17)).as_bytes());
-    assert!(chunked.starts_with("HTTP/1.1 413 "), "{chunked}");
 }
 
 #[test]
