@@ -2,15 +2,15 @@
 
 pub mod authzen;
 pub mod body;
+mod bounded;
 
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::body::Body;
+use axum::extract::State;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -23,6 +23,7 @@ use tower_http::request_id::MakeRequestUuid;
 
 use crate::engine::{Engine, Snapshot};
 use authzen::{BadRequest, Limits};
+use bounded::{BodyError, read};
 
 /// The header that names the revision by which a decision was made.
 pub const REVISION: HeaderName = HeaderName::from_static("gatepost-revision");
@@ -71,7 +72,6 @@ pub async fn serve(
 
 /// The routes of the service.
 pub fn routes(service: Service) -> Router {
-    let body_bytes = service.limits.body_bytes;
     Router::new()
         .route("/access/v1/evaluation", post(evaluation))
         .route("/access/v1/evaluations", post(evaluations))
@@ -79,7 +79,6 @@ pub fn routes(service: Service) -> Router {
         .route("/readyz", get(readyz))
         .fallback(async || message(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
-        .layer(DefaultBodyLimit::max(body_bytes))
         .layer(
             tower::ServiceBuilder::new()
                 .set_x_request_id(MakeRequestUuid)
@@ -89,14 +88,12 @@ pub fn routes(service: Service) -> Router {
         .with_state(Arc::new(service))
 }
 
-type Body = Result<Bytes, BytesRejection>;
-
 async fn evaluation(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
-    respond(&service, &headers, body, authzen::evaluation)
+    respond(&service, &headers, read(body, &headers, service.limits.body_bytes).await, authzen::evaluation)
 }
 
 async fn evaluations(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
-    respond(&service, &headers, body, authzen::evaluations)
+    respond(&service, &headers, read(body, &headers, service.limits.body_bytes).await, authzen::evaluations)
 }
 
 /// The process runs.
@@ -114,16 +111,16 @@ async fn readyz(State(service): State<Arc<Service>>) -> Response {
 fn respond<T: Serialize>(
     service: &Service,
     headers: &HeaderMap,
-    body: Body,
+    body: Result<Vec<u8>, BodyError>,
     answer: impl FnOnce(&Snapshot, &Limits, &[u8]) -> Result<T, BadRequest>,
 ) -> Response {
     let body = match body {
         Ok(body) => body,
-        Err(rejection) if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+        Err(BodyError::TooLarge) => {
             let limit = service.limits.body_bytes;
             return message(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} bytes"));
         }
-        Err(_) => return message(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
+        Err(BodyError::Broken) => return message(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
     };
     if !is_json(headers) {
         return message(StatusCode::BAD_REQUEST, "the content type must be application/json");

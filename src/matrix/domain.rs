@@ -117,7 +117,12 @@ impl<'r, 'a> Domains<'r, 'a> {
             Shape::Extension(extension) => {
                 let literals = compared.literals.extensions.iter().filter(|(of, _)| of == extension);
                 let around = literals.flat_map(|(_, literal)| boundaries::of_extension(*extension, literal));
-                let texts: BTreeSet<SmolStr> = around.chain([extension.plain().into()]).collect();
+                // Where values are compared with each other, they must be able to differ.
+                let plain = match compared.fields.len() {
+                    0 | 1 => vec![extension.plain().into()],
+                    _ => boundaries::of_extension(*extension, extension.plain()),
+                };
+                let texts: BTreeSet<SmolStr> = around.chain(plain).collect();
                 texts.into_iter().map(|text| Value::Extension(*extension, text)).collect()
             }
             Shape::Set(element) => {
@@ -192,7 +197,7 @@ fn uid(name: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
 }
 
-/// `account-1` for an `Account`.
+/// `person-1` for a `Person`.
 fn numbered(name: &EntityTypeName, number: usize) -> EntityUid {
     uid(name, &format!("{}-{number}", name.basename().to_lowercase()))
 }

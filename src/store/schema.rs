@@ -163,7 +163,7 @@ impl std::fmt::Debug for Parsed {
     }
 }
 
-/// A path to an attribute, as an annotation writes it: `resource.billingMarket`.
+/// A path to an attribute, as an annotation writes it: `resource.market`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttributePath {
     /// Where it starts.
