@@ -32,7 +32,7 @@ pub(super) struct Arguments {
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let snapshot = settings.snapshot()?;
     let text = read(arguments)?;
-    let json = Json::parse(&text, DEEPEST).map_err(|error| Failure::new(error.to_string()))?;
+    let json = Json::parse(&text, DEEPEST).map_err(|error| Failure::new(format!("the request is {error}")))?;
     let decision = decide(&snapshot, &json, arguments.facts)?;
     match arguments.format {
         Format::Text => output::print(&as_text(&decision))?,

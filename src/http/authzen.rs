@@ -61,7 +61,7 @@ impl Default for Limits {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequest {
     /// Not JSON, or nested too deeply.
-    #[error(transparent)]
+    #[error("the body is {0}")]
     Json(#[from] JsonError),
     /// Not of the shape that AuthZEN gives the body.
     #[error("{0}")]

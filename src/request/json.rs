@@ -35,10 +35,10 @@ pub const DEEPEST: usize = 120;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum JsonError {
     /// Not JSON at all.
-    #[error("the body is not JSON: {0}")]
+    #[error("not JSON: {0}")]
     Malformed(String),
     /// Nested more deeply than allowed.
-    #[error("the body is nested more than {0} levels deep")]
+    #[error("nested more than {0} levels deep")]
     TooDeep(usize),
 }
 

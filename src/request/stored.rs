@@ -101,7 +101,7 @@ impl StoredEntities {
 
     fn read_file(&mut self, file: &SourceFile, types: &Types, facts: Facts) -> Result<(), Vec<Problem>> {
         let json = Json::parse(file.text.as_bytes(), super::json::DEEPEST);
-        let json = json.map_err(|error| vec![Problem::error(error.to_string())])?;
+        let json = json.map_err(|error| vec![Problem::error(format!("the file is {error}"))])?;
         self.read_array(&json, types, facts)
     }
 

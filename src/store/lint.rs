@@ -51,7 +51,7 @@ fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
                 .in_file(&statement.file)
                 .at(span.into(), "always there, except on an entity that is not")
                 .with_help(
-                    "remove the test: a request that lacks a required attribute is denied before any policy is asked",
+                    "remove the test: a request that lacks a required attribute is denied before any policy is asked; to tell types apart, use `is`",
                 )
         })
         .collect()
@@ -179,13 +179,14 @@ fn documentation(store: &Store) -> Vec<Problem> {
             );
         }
     }
-    if store.clauses.is_none() {
+    if store.files.clauses.is_none() {
         problems.push(
             Problem::warning("the store has no clauses")
                 .with_help("put the statements of the source document into matrix/clauses.toml"),
         );
     } else {
-        for statement in store.policies.iter().chain(&store.rows).filter(|statement| statement.sources.is_empty()) {
+        let statements = store.policies.iter().chain(&store.rows);
+        for statement in statements.filter(|statement| statement.sources.is_empty()) {
             problems.push(
                 statement
                     .problem(Problem::warning(format!("`{}` cites no clause", statement.id)))

@@ -3,6 +3,7 @@
 //! [`Store::load`] reads every file of a store, and gives either a store that can be served or everything that is wrong
 //! with it. What was checked is what is served: no file is read twice.
 
+mod bindings;
 mod clauses;
 mod digest;
 mod files;

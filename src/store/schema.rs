@@ -11,7 +11,7 @@ use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::problem::{Problem, SourceFile};
-use crate::plugin::{self, FactKind, Plugin, VALID};
+use crate::plugin::{self, Plugin};
 
 /// What the schema says about the values of requests and entities.
 #[derive(Debug)]
@@ -186,7 +186,7 @@ pub enum PathRoot {
 }
 
 impl AttributePath {
-    fn parse(text: &str) -> Option<Self> {
+    pub(super) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.').map(str::trim);
         let root = match parts.next()? {
             "principal" => PathRoot::Principal,
@@ -218,13 +218,12 @@ impl Types {
     ///
     /// Every binding that is wrong: no such plugin, other fields than the plugin fills, a path that cannot exist.
     pub fn read(fragments: &[(SourceFile, SchemaFragment)], schema: &Schema) -> Result<Self, Vec<Problem>> {
-        let mut reader = Reader::new(fragments);
-        reader.check_bound_types();
+        let reader = Reader::new(fragments)?;
         let entities = reader.entity_types();
         let environments = reader.environments(schema);
         let types = Self { by_action: by_action(&environments), entities, environments };
-        reader.check_paths(&types);
-        if reader.problems.is_empty() { Ok(types) } else { Err(reader.problems) }
+        let problems = super::bindings::check(&reader, &types);
+        if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
 }
 
@@ -243,31 +242,28 @@ fn by_action(environments: &[Environment]) -> HashMap<SmolStr, Vec<usize>> {
 }
 
 /// A declaration, with the namespace in which it stands.
-struct Declaration {
-    namespace: String,
-    json: Json,
-    file: SourceFile,
+pub(super) struct Declaration {
+    pub(super) namespace: String,
+    pub(super) json: Json,
+    pub(super) file: SourceFile,
 }
 
-/// Reads fragments' JSON; the problems gather here, so that an author sees them all.
-struct Reader {
-    common: BTreeMap<String, Declaration>,
-    entities: BTreeMap<String, Declaration>,
-    actions: BTreeMap<String, Declaration>,
-    problems: Vec<Problem>,
+/// The declarations of all fragments, by their full names.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) common: BTreeMap<String, Declaration>,
+    pub(super) entities: BTreeMap<String, Declaration>,
+    pub(super) actions: BTreeMap<String, Declaration>,
 }
 
 impl Reader {
-    fn new(fragments: &[(SourceFile, SchemaFragment)]) -> Self {
-        let mut reader =
-            Self { common: BTreeMap::new(), entities: BTreeMap::new(), actions: BTreeMap::new(), problems: Vec::new() };
+    fn new(fragments: &[(SourceFile, SchemaFragment)]) -> Result<Self, Vec<Problem>> {
+        let mut reader = Self::default();
         for (file, fragment) in fragments {
-            match fragment.clone().to_json_value() {
-                Ok(json) => reader.collect(&json, file),
-                Err(error) => reader.problems.extend(Problem::from_cedar(&error, file)),
-            }
+            let json = fragment.clone().to_json_value().map_err(|error| Problem::from_cedar(&error, file))?;
+            reader.collect(&json, file);
         }
-        reader
+        Ok(reader)
     }
 
     fn collect(&mut self, fragment: &Json, file: &SourceFile) {
@@ -286,44 +282,6 @@ impl Reader {
                 }
             }
         }
-    }
-
-    /// Every `@parsed_by` must name a plugin, on a type with the very fields that it fills.
-    fn check_bound_types(&mut self) {
-        let mut problems = Vec::new();
-        for (name, declaration) in &self.common {
-            let Some(bound) = annotation(&declaration.json, "parsed_by") else { continue };
-            let problem = |message: String| {
-                let place = format!("@parsed_by(\"{bound}\")");
-                Problem::error(message).in_file(&declaration.file).at_text(&place)
-            };
-            let Some(plugin) = plugin::find(bound) else {
-                let known: Vec<_> = plugin::PLUGINS.iter().map(|plugin| format!("`{}`", plugin.name())).collect();
-                problems.push(
-                    problem(format!("type `{name}` is bound to the plugin `{bound}`, which does not exist"))
-                        .with_help(format!("the plugins are {}", known.join(" and "))),
-                );
-                continue;
-            };
-            if !self.fields_match(declaration, plugin) {
-                problems.push(
-                    problem(format!("the fields of type `{name}` are not what the plugin `{bound}` fills"))
-                        .with_help(format!("declare it as `type {name} = {{ {} }};`", fields_of(plugin))),
-                );
-            }
-        }
-        self.problems.extend(problems);
-    }
-
-    fn fields_match(&self, declaration: &Declaration, plugin: &dyn Plugin) -> bool {
-        let expected = plugin.facts().iter().map(|field| (field.name, field.kind)).chain([(VALID, FactKind::Bool)]);
-        let expected: BTreeMap<&str, &str> = expected.map(|(name, kind)| (name, kind.cedar_name())).collect();
-        let Some(Json::Object(attributes)) = declaration.json.get("attributes") else { return false };
-        attributes.len() == expected.len()
-            && attributes.iter().all(|(name, json)| {
-                let shape = self.shape(json, &declaration.namespace, &Map::new());
-                is_required(json) && expected.get(name.as_str()).copied() == scalar_name(&shape)
-            })
     }
 
     fn entity_types(&self) -> HashMap<SmolStr, EntityType> {
@@ -377,7 +335,7 @@ impl Reader {
     }
 
     /// The shape of a type. `annotations` are those of the attribute that has it: they give a plugin its arguments.
-    fn shape(&self, json: &Json, namespace: &str, annotations: &Map<String, Json>) -> Shape {
+    pub(super) fn shape(&self, json: &Json, namespace: &str, annotations: &Map<String, Json>) -> Shape {
         let word = json.get("type").and_then(Json::as_str).unwrap_or_default();
         match word {
             "Record" => Shape::Record(self.fields(json, namespace)),
@@ -444,111 +402,14 @@ impl Reader {
         }
     }
 
+    /// Every declaration, with its full name.
+    pub(super) fn declarations(&self) -> impl Iterator<Item = (&str, &Declaration)> {
+        let all = self.common.iter().chain(&self.entities).chain(&self.actions);
+        all.map(|(name, declaration)| (name.as_str(), declaration))
+    }
+
     fn resolve(&self, name: &str, namespace: &str, among: &BTreeMap<String, Declaration>) -> Option<String> {
         [qualified(namespace, name), name.to_owned()].into_iter().find(|full| among.contains_key(full))
-    }
-}
-
-/// Paths: every annotation that gives a plugin an argument must lead to a String, from everywhere it is used.
-impl Reader {
-    fn check_paths(&mut self, types: &Types) {
-        let mut found = Vec::new();
-        self.unreadable_paths(&mut found);
-        for entity in types.entities.values() {
-            let roots = Roots { types, this: Some(&entity.attributes), environment: None };
-            check_record(&entity.attributes, &roots, &format!("entity type `{}`", entity.name), &mut found);
-        }
-        for environment in &types.environments {
-            let roots = Roots { types, this: None, environment: Some(environment) };
-            let place = format!("the context of action `{}`", environment.action.id().escaped());
-            check_record(&environment.context, &roots, &place, &mut found);
-        }
-        found.sort();
-        found.dedup();
-        for (path, message) in found {
-            let quoted = format!("(\"{path}\")");
-            let declarations = self.common.values().chain(self.entities.values()).chain(self.actions.values());
-            let mut files = declarations.map(|declaration| &declaration.file);
-            let mut problem = Problem::error(message).with_help(
-                "write a path to a String: from `principal`, `resource` or `context` in a context, from `this` in an entity type",
-            );
-            if let Some(file) = files.find(|file| file.text.contains(&quoted)) {
-                problem = problem.in_file(file).at_text(&quoted);
-            }
-            self.problems.push(problem);
-        }
-    }
-
-    /// Annotations that a plugin would read as a path, but that are none.
-    fn unreadable_paths(&self, found: &mut Vec<(String, String)>) {
-        let parameters: Vec<&str> = plugin::PLUGINS.iter().flat_map(|plugin| plugin.parameters()).copied().collect();
-        for declaration in self.common.values().chain(self.entities.values()).chain(self.actions.values()) {
-            self.each_attribute(&declaration.json, &declaration.namespace, &mut |name, shape, annotations| {
-                for (key, value) in annotations {
-                    let value = value.as_str().unwrap_or_default();
-                    if key == "parsed_by" {
-                        let message = format!("`@parsed_by` stands on attribute `{name}`, but it binds types");
-                        found.push((value.to_owned(), message));
-                    }
-                    if !parameters.contains(&key.as_str()) {
-                        continue;
-                    }
-                    if parsed_within(shape).is_none() {
-                        let message = format!("`@{key}` stands on attribute `{name}`, which no plugin reads");
-                        found.push((value.to_owned(), message));
-                    } else if AttributePath::parse(value).is_none() {
-                        let message = format!("`@{key}(\"{value}\")` on attribute `{name}` is not a path");
-                        found.push((value.to_owned(), message));
-                    }
-                }
-            });
-        }
-    }
-
-    fn each_attribute(&self, json: &Json, namespace: &str, visit: &mut VisitAttribute<'_>) {
-        for (name, attribute) in json.get("attributes").into_iter().flat_map(members) {
-            if let Some(annotations) = attribute.get("annotations").and_then(Json::as_object) {
-                visit(name, &self.shape(attribute, namespace, &Map::new()), annotations);
-            }
-            self.each_attribute(attribute, namespace, visit);
-        }
-        for inner in ["shape", "element", "appliesTo", "context"] {
-            if let Some(inner) = json.get(inner) {
-                self.each_attribute(inner, namespace, visit);
-            }
-        }
-    }
-}
-
-/// Is shown an attribute's name, its shape and its annotations.
-type VisitAttribute<'a> = dyn FnMut(&str, &Shape, &Map<String, Json>) + 'a;
-
-/// What a path may start from at some place of the schema.
-struct Roots<'a> {
-    types: &'a Types,
-    this: Option<&'a RecordShape>,
-    environment: Option<&'a Environment>,
-}
-
-fn check_record(record: &RecordShape, roots: &Roots<'_>, place: &str, found: &mut Vec<(String, String)>) {
-    for field in record.0.values() {
-        check_shape(&field.shape, roots, place, found);
-    }
-}
-
-fn check_shape(shape: &Shape, roots: &Roots<'_>, place: &str, found: &mut Vec<(String, String)>) {
-    match shape {
-        Shape::Record(record) => check_record(record, roots, place, found),
-        Shape::Set(element) => check_shape(element, roots, place, found),
-        Shape::Parsed(parsed) => {
-            for path in parsed.arguments.iter().flatten() {
-                if !leads_to_string(path, roots) {
-                    let message = format!("the path `{path}` in {place} does not lead to a String");
-                    found.push((path.to_string(), message));
-                }
-            }
-        }
-        _ => {}
     }
 }
 
@@ -564,55 +425,15 @@ impl std::fmt::Display for AttributePath {
     }
 }
 
-fn leads_to_string(path: &AttributePath, roots: &Roots<'_>) -> bool {
-    let entity = |name: &EntityTypeName| roots.types.entity(&name.to_string()).map(|entity| &entity.attributes);
-    let start = match path.root {
-        PathRoot::This => roots.this,
-        PathRoot::Principal => roots.environment.and_then(|environment| entity(&environment.principal)),
-        PathRoot::Resource => roots.environment.and_then(|environment| entity(&environment.resource)),
-        PathRoot::Context => roots.environment.map(|environment| &environment.context),
-    };
-    let Some((last, before)) = path.attributes.split_last() else { return false };
-    let record = before.iter().try_fold(start, |record, attribute| match &record?.0.get(attribute)?.shape {
-        Shape::Record(inner) => Some(Some(inner)),
-        _ => None,
-    });
-    let end = record.flatten().and_then(|record| record.0.get(last));
-    matches!(end, Some(FieldShape { shape: Shape::String, .. }))
-}
-
-/// The bound type in a shape that an attribute's annotations reach: itself, or the elements of a set.
-fn parsed_within(shape: &Shape) -> Option<&Parsed> {
-    match shape {
-        Shape::Parsed(parsed) => Some(parsed),
-        Shape::Set(element) => parsed_within(element),
-        _ => None,
-    }
-}
-
-fn scalar_name(shape: &Shape) -> Option<&'static str> {
-    match shape {
-        Shape::Bool => Some("Bool"),
-        Shape::Long => Some("Long"),
-        Shape::String => Some("String"),
-        _ => None,
-    }
-}
-
-fn fields_of(plugin: &dyn Plugin) -> String {
-    let facts = plugin.facts().iter().map(|field| format!("{}: {}", field.name, field.kind.cedar_name()));
-    std::iter::once(format!("{VALID}: Bool")).chain(facts).collect::<Vec<_>>().join(", ")
-}
-
-fn members(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
+pub(super) fn members(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
     json.as_object().into_iter().flatten()
 }
 
-fn annotation<'a>(json: &'a Json, name: &str) -> Option<&'a str> {
+pub(super) fn annotation<'a>(json: &'a Json, name: &str) -> Option<&'a str> {
     json.get("annotations")?.get(name)?.as_str()
 }
 
-fn is_required(json: &Json) -> bool {
+pub(super) fn is_required(json: &Json) -> bool {
     json.get("required").and_then(Json::as_bool).unwrap_or(true)
 }
 
