@@ -63,7 +63,14 @@ impl StoredEntities {
             }
         }
         if problems.is_empty() {
-            problems.extend(entities.broken_hierarchy(types));
+            problems.extend(entities.broken_hierarchy(types).into_iter().map(|(uid, problem)| {
+                let quoted = serde_json::Value::from(AsRef::<str>::as_ref(uid.id())).to_string();
+                let file = files.iter().find(|file| file.text.contains(&quoted));
+                match file {
+                    Some(file) => problem.in_file(file),
+                    None => problem,
+                }
+            }));
         }
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
@@ -76,7 +83,7 @@ impl StoredEntities {
     pub fn from_json(json: &Json<'_>, types: &Types, facts: Facts) -> Result<Self, Vec<Problem>> {
         let mut entities = Self::default();
         entities.read_array(json, types, facts)?;
-        let problems = entities.broken_hierarchy(types);
+        let problems: Vec<Problem> = entities.broken_hierarchy(types).into_iter().map(|(_, problem)| problem).collect();
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
 
@@ -127,7 +134,8 @@ impl StoredEntities {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
-    fn broken_hierarchy(&self, types: &Types) -> Vec<Problem> {
+    /// Every entity whose ancestors are not what they must be, with the problem.
+    fn broken_hierarchy(&self, types: &Types) -> Vec<(&EntityUid, Problem)> {
         let mut problems = Vec::new();
         let mut uids: Vec<_> = self.0.keys().collect();
         uids.sort();
@@ -135,14 +143,12 @@ impl StoredEntities {
             for parent in self.0.get(uid).into_iter().flat_map(|entity| &entity.parents) {
                 let enumerated = types.entity(&parent.type_name().to_string()).is_some_and(|known| known.ids.is_some());
                 if !self.0.contains_key(parent) && !enumerated {
-                    problems.push(
-                        Problem::error(format!("the parent `{parent}` of the entity `{uid}` is not stored"))
-                            .with_help("store it too, if only with its uid"),
-                    );
+                    let problem = Problem::error(format!("the parent `{parent}` of the entity `{uid}` is not stored"));
+                    problems.push((uid, problem.with_help("store it too, if only with its uid")));
                 }
             }
             if self.ancestors(uid).contains(uid) {
-                problems.push(Problem::error(format!("the entity `{uid}` is its own ancestor")));
+                problems.push((uid, Problem::error(format!("the entity `{uid}` is its own ancestor"))));
             }
         }
         problems
