@@ -119,7 +119,7 @@ fn an_account_kind_is_added_without_touching_rust() {
     let (status, text) = told(&with_store(&["test"], store));
     assert_eq!(status, Some(1));
     assert!(text.contains("✗ matrix/reseller.cedar:2 Contact details by account type · Reseller"), "{text}");
-    assert!(text.contains(r#""kind": "reseller""#) && text.contains("because nothing permits them"), "{text}");
+    assert!(text.contains(r#""kind": "reseller""#) && text.contains("because nothing permits it"), "{text}");
 
     // A policy that is too generous is caught by a row that was there before.
     let generous = POLICIES.replace(r#"  principal.role == Role::"accountUser" &&"#, "");

@@ -83,7 +83,7 @@ fn every_problem_names_its_place_and_what_to_do() {
             "An unknown entity type and action",
             vec![(
                 "policies/docs.cedar",
-                POLICY.replace("principal,", "principal is Person,").replace("\"read\"", "\"reed\""),
+                POLICY.replace("principal,", "principal is Users,").replace("\"read\"", "\"reed\""),
             )],
         ),
         (

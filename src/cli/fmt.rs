@@ -11,7 +11,7 @@ use clap::Args;
 use super::config::Settings;
 use super::holds;
 use super::output::{self, Failure, counted};
-use crate::store::{Origin, Problem, SourceFile, StoreError, StoreFiles};
+use crate::store::{Origin, Problem, SourceFile, StoreError, StoreFiles, policy};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -61,8 +61,15 @@ fn folder(settings: &Settings) -> Result<PathBuf, Failure> {
 }
 
 fn formatted(file: &SourceFile) -> Result<String, Vec<Problem>> {
-    crate::store::policy::read(std::slice::from_ref(file))?;
-    let (heading, policies) = heading(&file.text);
+    let (_, problems) = policy::read(std::slice::from_ref(file));
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let text = file.text.replace("\r\n", "\n");
+    let (heading, policies) = heading(&text);
+    if policies.trim().is_empty() {
+        return Ok(heading.to_owned());
+    }
     let formatted = policies_str_to_pretty(policies, &FORM)
         .map_err(|error| vec![Problem::error(format!("the file cannot be formatted: {error}")).in_file(file)])?;
     Ok(format!("{heading}{}\n", formatted.trim_end()))
@@ -71,7 +78,7 @@ fn formatted(file: &SourceFile) -> Result<String, Vec<Problem>> {
 /// The comment at the top of a file with the empty line that parts it from the policies, and the rest: the formatter would
 /// take it for a comment on the first policy.
 fn heading(text: &str) -> (&str, &str) {
-    let Some(end) = text.find("\n\n").map(|end| end + 2) else { return ("", text) };
+    let end = text.find("\n\n").map_or(text.len(), |end| end + 2);
     let (heading, rest) = text.split_at(end);
     if heading.lines().all(|line| line.is_empty() || line.starts_with("//")) { (heading, rest) } else { ("", text) }
 }

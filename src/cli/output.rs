@@ -86,6 +86,15 @@ pub(super) fn width() -> u16 {
     terminal_size::terminal_size().map_or(110, |(width, _)| width.0.clamp(60, 140))
 }
 
+/// A word as a shell reads it.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-".contains(&byte);
+    if !word.is_empty() && word.bytes().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
 /// How many problems of that severity there are, in words.
 pub(super) fn count(problems: &[Problem], severity: Severity) -> String {
     let count = problems.iter().filter(|problem| problem.severity == severity).count();

@@ -75,8 +75,8 @@ fn command(store: &Store, address: SocketAddr) -> String {
         Some(file) => file.text.trim().to_owned(),
         None => format!("{:#}", body::sample(&store.types)),
     };
-    let quoted = body.replace('\'', r"'\''");
     format!(
-        "curl -sS http://{address}/access/v1/evaluation -H 'Content-Type: application/json' --data-binary '{quoted}'"
+        "curl -sS http://{address}/access/v1/evaluation -H 'Content-Type: application/json' --data-binary {}",
+        output::quoted(&body)
     )
 }

@@ -88,7 +88,7 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
             let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
             let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
             format!(
-                "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was} {}; the smallest, for `gatepost decide --facts`:\n{:#}\n\n",
+                "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was}; the smallest is {was} {}, for `gatepost decide --facts`:\n{:#}\n\n",
                 by(&example.decision),
                 request(snapshot, example)
             )
@@ -106,7 +106,7 @@ fn by(decision: &Decision) -> String {
     let determining: Vec<_> = decision.determining().iter().map(|note| format!("`{}`", note.id)).collect();
     match (determining.is_empty(), decision.errors().is_empty()) {
         (_, false) => "because a policy could not be evaluated".to_owned(),
-        (true, true) => "because nothing permits them".to_owned(),
+        (true, true) => "because nothing permits it".to_owned(),
         (false, true) => format!("by {}", determining.join(", ")),
     }
 }

@@ -3,12 +3,13 @@
 //! Sound by [`scope::can_match`]: a policy that is left out has a scope that is false for every request of the environment,
 //! so it is neither satisfied nor in error, and changes neither the decision, nor the determining policies, nor the errors.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use cedar_policy::{Entity, EntityUid, PolicyId, PolicySet};
 
 use super::decision::PolicyNote;
+use crate::store::schema::Types;
 use crate::store::{Statement, Store, policy, scope};
 
 /// One bucket for each environment of the schema, in the order of the environments.
@@ -25,6 +26,8 @@ pub(super) struct Bucket {
     pub(super) action_entities: Vec<Entity>,
     pub(super) policies: PolicySet,
     pub(super) notes: HashMap<PolicyId, Arc<PolicyNote>>,
+    /// The entities that the policies name: what is stored of them may be read.
+    pub(super) named: Vec<EntityUid>,
     /// The permits among the policies, in the order of the store: what a denial because nothing permits speaks of.
     pub(super) permits: Vec<Arc<PolicyNote>>,
 }
@@ -51,6 +54,7 @@ impl Index {
                     .collect(),
                 policies: policy::set_of(candidates.iter().map(|(policy, _)| *policy)),
                 notes: candidates.iter().map(|(policy, note)| (policy.policy.id().clone(), Arc::clone(note))).collect(),
+                named: named(candidates.iter().map(|(policy, _)| *policy), &store.types),
                 permits: candidates
                     .iter()
                     .filter(|(policy, _)| policy.permits())
@@ -64,4 +68,12 @@ impl Index {
     pub(super) fn bucket(&self, environment: usize) -> Option<&Bucket> {
         self.buckets.get(environment)
     }
+}
+
+/// The entities that statements name, but for those of enumerated types and actions, of which nothing is stored.
+pub(super) fn named<'a>(statements: impl Iterator<Item = &'a Statement>, types: &Types) -> Vec<EntityUid> {
+    let all: BTreeSet<EntityUid> = statements.flat_map(Statement::named_entities).collect();
+    let can_be_stored =
+        |uid: &EntityUid| types.entity(&uid.type_name().to_string()).is_some_and(|entity| entity.ids.is_none());
+    all.into_iter().filter(can_be_stored).collect()
 }

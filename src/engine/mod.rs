@@ -10,7 +10,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use cedar_policy::{AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, PolicyId, Request};
+use cedar_policy::{
+    AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, PolicyId, PolicySet, Request,
+};
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
 use index::Index;
@@ -18,7 +20,8 @@ use index::Index;
 use crate::request::stored::{StoredEntities, references};
 use crate::request::value::{Record, to_cedar};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
-use crate::store::{Origin, Revision, Store, StoreError};
+use crate::store::schema::Types;
+use crate::store::{Origin, Revision, Statement, Store, StoreError, policy};
 
 /// The snapshot that is in force.
 #[derive(Debug)]
@@ -118,7 +121,7 @@ impl Snapshot {
         if !request.missing.is_empty() {
             return Decision::missing(request);
         }
-        let cedar = match self.to_cedar(request, bucket, entities) {
+        let cedar = match self.to_cedar(request, bucket, &bucket.named, entities) {
             Ok(cedar) => cedar,
             Err(message) => return Decision::failed(request, &message),
         };
@@ -145,8 +148,8 @@ impl Snapshot {
         entities: &StoredEntities,
     ) -> Result<bool, String> {
         let bucket = self.index.bucket(request.environment).ok_or("no such environment")?;
-        let cedar = self.to_cedar(request, bucket, entities)?;
-        let response = self.authorizer.is_authorized(&cedar.request, &matcher.0, &cedar.entities);
+        let cedar = self.to_cedar(request, bucket, &matcher.named, entities)?;
+        let response = self.authorizer.is_authorized(&cedar.request, &matcher.statement, &cedar.entities);
         match response.diagnostics().errors().next() {
             Some(error) => Err(error.to_string()),
             None => Ok(response.diagnostics().reason().next().is_some()),
@@ -157,10 +160,11 @@ impl Snapshot {
         &self,
         request: &TypedRequest,
         bucket: &index::Bucket,
+        named: &[EntityUid],
         stored: &StoredEntities,
     ) -> Result<CedarRequest, String> {
         let context = Context::from_pairs(to_cedar(&request.context)).map_err(|error| error.to_string())?;
-        let mut gathered = Gathered { stored, entities: HashMap::new(), open: Vec::new() };
+        let mut gathered = Gathered { stored, entities: HashMap::new(), open: named.to_vec() };
         // The principal and the resource may be one entity; then their attributes are the same.
         for entity in [&request.principal, &request.resource] {
             gathered.add(&entity.uid, &entity.attributes)?;
@@ -184,12 +188,15 @@ impl Snapshot {
 
 /// A statement that can be asked whether it matches a request ([`Snapshot::matches`]).
 #[derive(Clone, Debug)]
-pub struct Matcher(cedar_policy::PolicySet);
+pub struct Matcher {
+    statement: PolicySet,
+    named: Vec<EntityUid>,
+}
 
 impl Matcher {
-    /// A matcher for one statement.
-    pub fn new(statement: &crate::store::Statement) -> Self {
-        Self(crate::store::policy::set_of([statement]))
+    /// A matcher for one statement on the requests of a store with these types.
+    pub fn new(statement: &Statement, types: &Types) -> Self {
+        Self { statement: policy::set_of([statement]), named: index::named(std::iter::once(statement), types) }
     }
 }
 

@@ -179,7 +179,7 @@ fn documentation(store: &Store) -> Vec<Problem> {
             );
         }
     }
-    if store.files.clauses.is_none() {
+    if store.clauses.is_none() {
         problems.push(
             Problem::warning("the store has no clauses")
                 .with_help("put the statements of the source document into matrix/clauses.toml"),

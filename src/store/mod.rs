@@ -64,14 +64,19 @@ impl Store {
     pub fn from_files(origin: Origin, files: StoreFiles) -> Result<Self, StoreError> {
         let mut problems = Vec::new();
         let schema = keep(read_schema(&files.schema), &mut problems);
-        let policies = keep(policy::read(&files.policies), &mut problems);
-        let rows = keep(policy::read(&files.matrix), &mut problems);
+        let (policies, unread) = policy::read(&files.policies);
+        problems.extend(unread);
+        let (rows, unread) = policy::read(&files.matrix);
+        problems.extend(unread);
         let clauses = files.clauses.as_ref().and_then(|file| keep(Clauses::read(file), &mut problems));
-        let (Some((schema, types)), Some(policies), Some(rows)) = (schema, policies, rows) else {
-            return Err(StoreError(problems));
-        };
+        let Some((schema, types)) = schema else { return Err(StoreError(problems)) };
+        // What parses is checked beside what does not; but citations and the like only once all of it does.
+        let whole = problems.is_empty();
         problems.extend(validate(&schema, &policies));
         problems.extend(validate(&schema, &rows));
+        if !whole {
+            return Err(StoreError(problems));
+        }
         let revision = Revision::of(&files);
         let warnings = Vec::new();
         let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };

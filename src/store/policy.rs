@@ -1,9 +1,10 @@
 //! The policies and the rows of a store: parsed, named, with what their annotations say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
-use cedar_policy::{Effect, Policy, PolicyId, PolicySet};
+use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet};
+use cedar_policy_core::ast::{ExprKind, Literal};
 use miette::SourceSpan;
 
 use super::problem::{Problem, SourceFile};
@@ -54,6 +55,18 @@ impl Statement {
         }
     }
 
+    /// The entities that its conditions name. (What its scope names is compared, or an ancestor: nothing of it is read.)
+    pub fn named_entities(&self) -> BTreeSet<EntityUid> {
+        let conditions = self.policy.as_ref().non_scope_constraints().into_iter();
+        conditions
+            .flat_map(|condition| condition.subexpressions())
+            .filter_map(|expression| match expression.expr_kind() {
+                ExprKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::from(uid.as_ref().clone())),
+                _ => None,
+            })
+            .collect()
+    }
+
     /// A problem with this statement, the whole of it underlined.
     pub fn problem(&self, problem: Problem) -> Problem {
         problem.in_file(&self.file).at(self.span, "")
@@ -62,10 +75,9 @@ impl Statement {
 
 /// Parses every policy of `files`, in the order of the files and in the order in which they stand there.
 ///
-/// # Errors
-///
-/// What does not parse, templates, and an id that two have.
-pub fn read(files: &[SourceFile]) -> Result<Vec<Statement>, Vec<Problem>> {
+/// Beside them stand the problems: what does not parse, templates, and an id that two have. The policies are those of the
+/// files that parse, the first of each id.
+pub fn read(files: &[SourceFile]) -> (Vec<Statement>, Vec<Problem>) {
     let mut statements = Vec::new();
     let mut problems = Vec::new();
     for file in files {
@@ -78,7 +90,9 @@ pub fn read(files: &[SourceFile]) -> Result<Vec<Statement>, Vec<Problem>> {
         }
     }
     problems.extend(same_ids(&statements));
-    if problems.is_empty() { Ok(statements) } else { Err(problems) }
+    let mut seen = BTreeSet::new();
+    statements.retain(|statement| seen.insert(statement.id.clone()));
+    (statements, problems)
 }
 
 /// A policy set of statements, which have ids of their own.
