@@ -7,9 +7,8 @@ mod common;
 
 use std::fs;
 use std::path::Path;
-use std::process::Output;
 
-use common::binary::{Serving, gatepost, out, with_store};
+use common::binary::{Serving, command, gatepost};
 use common::{ask, with};
 use serde_json::json;
 
@@ -87,11 +86,6 @@ fn edit(store: &Path, path: &str, change: impl FnOnce(String) -> String) {
     fs::write(path, change(text)).unwrap();
 }
 
-/// The status of a command, and all that it printed.
-fn told(output: &Output) -> (Option<i32>, String) {
-    (output.status.code(), out(output) + &common::binary::err(output))
-}
-
 #[test]
 fn an_account_kind_is_added_without_touching_rust() {
     let folder = common::copy_of_built_in();
@@ -99,8 +93,7 @@ fn an_account_kind_is_added_without_touching_rust() {
 
     // The row comes first, and says so: the schema knows no such kind.
     edit(store, "matrix/reseller.cedar", |_| ROWS.to_owned());
-    let (status, text) = told(&with_store(&["check"], store));
-    assert_eq!(status, Some(1));
+    let text = gatepost(store, &["check", "--store", "."]).with(1).out;
     assert!(text.contains("matrix/reseller.cedar:12") && text.contains(r#"AccountKind::"reseller""#), "{text}");
 
     // Now it does, but nobody has written down which statement of the document asks for it.
@@ -109,31 +102,28 @@ fn an_account_kind_is_added_without_touching_rust() {
         assert_ne!(changed, schema);
         changed
     });
-    let (status, text) = told(&with_store(&["check"], store));
-    assert_eq!(status, Some(1));
+    let text = gatepost(store, &["check", "--store", "."]).with(1).out;
     assert!(text.contains("table/reseller"), "{text}");
 
     // The clauses are there, but no policy carries them out: the rows do not hold, and the request is shown.
     edit(store, "matrix/clauses.toml", |clauses| clauses + CLAUSES);
-    assert_eq!(told(&with_store(&["check", "--deny-warnings"], store)).0, Some(0));
-    let (status, text) = told(&with_store(&["test"], store));
-    assert_eq!(status, Some(1));
+    gatepost(store, &["check", "--deny-warnings", "--store", "."]).with(0);
+    let text = gatepost(store, &["test", "--store", "."]).with(1).out;
     assert!(text.contains("✗ matrix/reseller.cedar:2 Contact details by account type · Reseller"), "{text}");
     assert!(text.contains(r#""kind": "reseller""#) && text.contains("because nothing permits it"), "{text}");
 
     // A policy that is too generous is caught by a row that was there before.
     let generous = POLICIES.replace(r#"  principal.role == Role::"accountUser" &&"#, "");
     edit(store, "policies/reseller.cedar", |_| generous);
-    let (status, text) = told(&with_store(&["test"], store));
-    assert_eq!(status, Some(1));
+    let text = gatepost(store, &["test", "--store", "."]).with(1).out;
     assert!(text.contains("Permissions in the same account · Sales team · View"), "{text}");
 
     // The policies make it whole.
     edit(store, "policies/reseller.cedar", |_| POLICIES.to_owned());
     for arguments in [["check", "--deny-warnings"].as_slice(), &["fmt"], &["fmt", "--check"], &["test"]] {
-        assert_eq!(told(&with_store(arguments, store)).0, Some(0), "{arguments:?}");
+        gatepost(store, &[arguments, &["--store", "."]].concat()).with(0);
     }
-    let (_, table) = told(&with_store(&["test"], store));
+    let table = gatepost(store, &["test", "--store", "."]).with(0).out;
     assert!(table.lines().any(|line| line.contains("Reseller") && line.contains("✓ Yes")), "{table}");
 
     // And the service follows, while the binary's own store is as it was.
@@ -148,12 +138,13 @@ fn an_account_kind_is_added_without_touching_rust() {
             "options": { "reasons": "admin" },
         }),
     );
-    let serve = ["serve", "--listen", "127.0.0.1:0", "--max-reasons", "admin", "--store", store.to_str().unwrap()];
-    let (status, answer) = Serving::start(gatepost(&serve)).ask(&view);
+    let serve = ["serve", "--listen", "127.0.0.1:0", "--max-reasons", "admin", "--store", "."];
+    let ask = |serving: Serving| serving.post("/access/v1/evaluation", &view);
+    let (status, answer) = ask(Serving::start(&mut command(store, &serve)));
     assert_eq!((status, &answer["decision"]), (200, &json!(true)), "{answer}");
     assert!(answer["context"]["reason_admin"]["reseller-user-views"].is_string(), "{answer}");
 
-    let (status, answer) = Serving::start(gatepost(&serve[..5])).ask(&view);
+    let (status, answer) = ask(Serving::start(&mut command(store, &serve[..5])));
     assert_eq!(status, 400, "{answer}");
     assert!(answer.as_str().unwrap().contains("resource.properties.kind"), "{answer}");
 }

@@ -5,12 +5,13 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
-use std::time::{Duration, Instant};
+use std::process::{Command, Stdio};
+use std::time::Instant;
 
+use common::binary::{PATIENCE, Ran, Serving, command, fed, gatepost, post};
 use common::server::exchange;
 use common::{copy_of_built_in, enter, folder, with, write};
 use gatepost::store::{Origin, StoreFiles};
@@ -18,56 +19,6 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const COMMANDS: [&str; 6] = ["serve", "check", "fmt", "test", "decide", "init"];
-
-/// The binary in that folder, with no settings but those of the test.
-fn command(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GATEPOST_")) {
-        command.env_remove(name);
-    }
-    command.env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE").current_dir(folder).args(arguments);
-    command
-}
-
-/// A command that has ended.
-#[derive(Debug)]
-struct Ran {
-    status: Option<i32>,
-    out: String,
-    err: String,
-}
-
-impl Ran {
-    fn new(output: Output) -> Self {
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        let ran = Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
-        assert!(!ran.err.contains("panicked"), "{}", ran.err);
-        ran
-    }
-
-    /// It must have ended with that status.
-    fn with(self, status: i32) -> Self {
-        assert_eq!(self.status, Some(status), "\n{}\n{}", self.out, self.err);
-        self
-    }
-
-    fn json(&self) -> Value {
-        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-}
-
-fn gatepost(folder: &Path, arguments: &[&str]) -> Ran {
-    Ran::new(command(folder, arguments).output().unwrap())
-}
-
-/// With that on its standard input.
-fn fed(folder: &Path, arguments: &[&str], input: &str) -> Ran {
-    let mut command = command(folder, arguments);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // What fails early does not read it.
-    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
-    Ran::new(child.wait_with_output().unwrap())
-}
 
 fn empty() -> TempDir {
     TempDir::new().unwrap()
@@ -599,79 +550,6 @@ fn init_leaves_a_folder_alone_that_is_not_empty() {
 
 // serve
 
-/// A service that has said where it listens. It is killed when it is dropped.
-struct Serving {
-    child: Child,
-    out: BufReader<ChildStdout>,
-    banner: String,
-}
-
-impl Serving {
-    fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        let out = BufReader::new(child.stdout.take().unwrap());
-        let mut serving = Self { child, out, banner: String::new() };
-        while !serving.banner.ends_with("}'\n") {
-            if serving.out.read_line(&mut serving.banner).unwrap() == 0 {
-                let mut err = String::new();
-                serving.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
-                panic!("it ended: {}{err}", serving.banner);
-            }
-        }
-        serving
-    }
-
-    fn address(&self) -> &str {
-        let line = self.banner.lines().find_map(|line| line.strip_prefix("listening on http://"));
-        line.unwrap_or_else(|| panic!("no address in {}", self.banner))
-    }
-
-    /// What the shell makes of the command in the banner: the arguments that it gives to curl.
-    fn curl(&self) -> Vec<String> {
-        let (_, command) = self.banner.split_once("A request to try:\n\n").unwrap();
-        let script = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{command}");
-        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
-        let arguments = Ran::new(output).with(0).out;
-        arguments.split_terminator('\0').map(str::to_owned).collect()
-    }
-
-    fn post(&self, path: &str, body: &Value) -> (u16, Value) {
-        post(&format!("http://{}{path}", self.address()), "application/json", &body.to_string())
-    }
-
-    fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
-        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
-    }
-
-    /// Waits for its end: the exit status, and what it printed after the banner and as errors.
-    fn end(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        self.out.read_to_string(&mut rest).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
-        (self.child.wait().unwrap().code(), rest)
-    }
-}
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        // One that has ended cannot be killed, which is fine.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn post(url: &str, content_type: &str, body: &str) -> (u16, Value) {
-    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
-    let agent = config.build().new_agent();
-    let mut response = agent.post(url).header("content-type", content_type).send(body).unwrap();
-    let text = response.body_mut().read_to_string().unwrap();
-    (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
-}
-
-/// Less than the service gives to running requests once it is told to stop.
-const PATIENCE: Duration = Duration::from_secs(20);
-
 const ANY_PORT: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
 #[test]
@@ -805,9 +683,9 @@ fn every_setting_can_be_a_flag_in_the_environment_and_in_gatepost_toml() {
         for (name, value) in settings {
             let quote = if value.parse::<u32>().is_ok() { "" } else { "\"" };
             match way {
-                "flag" => drop(command.args([&format!("--{name}"), value])),
+                "flag" => _ = command.args([&format!("--{name}"), value]),
                 "environment" => {
-                    drop(command.env(format!("GATEPOST_{}", name.replace('-', "_").to_uppercase()), value));
+                    command.env(format!("GATEPOST_{}", name.replace('-', "_").to_uppercase()), value);
                 }
                 "gatepost.toml" => file += &format!("{name} = {quote}{value}{quote}\n"),
                 _ => {}

@@ -6,31 +6,24 @@ mod common;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use common::binary::gatepost;
 use common::server::Server;
 use common::{REMOVE, ask, decide, determining, with};
 use serde_json::{Value, json};
 
-fn gatepost(arguments: &[&str]) -> Output {
-    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/documents");
-    Command::new(env!("CARGO_BIN_EXE_gatepost")).args(arguments).arg("--store").arg(store).output().unwrap()
-}
-
 #[test]
 fn the_commands_of_an_author_run_on_it() {
-    for (arguments, status) in [
-        (["check", "--deny-warnings"].as_slice(), 0),
-        (&["fmt", "--check"], 0),
-        (&["test"], 0),
+    let store = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/documents");
+    for arguments in [
+        ["check", "--deny-warnings"].as_slice(),
+        &["fmt", "--check"],
         // Ada is a reader, and cleared.
-        (&["decide", "tests/stores/documents/requests/read.json"], 0),
+        &["decide", "requests/read.json"],
     ] {
-        let output = gatepost(arguments);
-        assert_eq!(output.status.code(), Some(status), "{arguments:?} {output:?}");
+        gatepost(&store, &[arguments, &["--store", "."]].concat()).with(0);
     }
-    let table = String::from_utf8(gatepost(&["test"]).stdout).unwrap();
-    insta::assert_snapshot!("documents", table);
+    insta::assert_snapshot!("documents", gatepost(&store, &["test", "--store", "."]).with(0).out);
 }
 
 #[test]

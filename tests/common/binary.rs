@@ -1,81 +1,133 @@
-//! The real binary, run as its users run it.
+//! The real binary, as a person or a program runs it.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::time::Duration;
 
-/// The command, as it runs on a machine on which nothing is set.
-pub fn gatepost(arguments: &[&str]) -> Command {
+use serde_json::Value;
+
+/// The binary in that folder, with no settings but those of the test.
+pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("GATEPOST_") {
-            command.env_remove(name);
-        }
+    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GATEPOST_")) {
+        command.env_remove(name);
     }
-    command.args(arguments).env("NO_COLOR", "1").stdin(Stdio::null());
+    command.env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE").current_dir(folder).args(arguments);
     command
 }
 
-/// Runs it with that store to its end.
-pub fn with_store(arguments: &[&str], store: &Path) -> Output {
-    gatepost(arguments).arg("--store").arg(store).output().unwrap()
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub status: Option<i32>,
+    pub out: String,
+    pub err: String,
 }
 
-/// Runs it to its end, with something on standard input.
-pub fn with_input(mut command: Command, input: &[u8]) -> Output {
+impl Ran {
+    pub fn new(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        let ran = Self { status: output.status.code(), out: text(output.stdout), err: text(output.stderr) };
+        assert!(!ran.err.contains("panicked"), "{}", ran.err);
+        ran
+    }
+
+    /// It must have ended with that status.
+    pub fn with(self, status: i32) -> Self {
+        assert_eq!(self.status, Some(status), "\n{}\n{}", self.out, self.err);
+        self
+    }
+
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+/// Runs it in that folder to its end.
+pub fn gatepost(folder: &Path, arguments: &[&str]) -> Ran {
+    Ran::new(command(folder, arguments).output().unwrap())
+}
+
+/// With that on its standard input.
+pub fn fed(folder: &Path, arguments: &[&str], input: &str) -> Ran {
+    let mut command = command(folder, arguments);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It may end without reading all of it.
-    let _ = child.stdin.take().unwrap().write_all(input);
-    child.wait_with_output().unwrap()
+    // What fails early does not read it.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    Ran::new(child.wait_with_output().unwrap())
 }
 
-/// What it wrote to standard output.
-pub fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-/// What it wrote to standard error.
-pub fn err(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// A running `gatepost serve`, on a port of its own. It is killed when it is dropped.
+/// A service that has said where it listens. It is killed when it is dropped.
 pub struct Serving {
-    pub child: Child,
+    child: Child,
+    out: BufReader<ChildStdout>,
     /// What it printed when it was ready.
     pub banner: String,
-    /// `http://…`.
-    pub url: String,
 }
 
 impl Serving {
-    /// Starts it, and waits for it to be ready.
-    pub fn start(mut command: Command) -> Self {
-        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let mut banner = String::new();
-        // The command to paste is the last that is printed, and ends with a quotation mark.
-        while !banner.ends_with("'\n") {
-            banner.push_str(&(lines.next().unwrap().unwrap() + "\n"));
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let mut serving = Self { child, out, banner: String::new() };
+        while !serving.banner.ends_with("}'\n") {
+            if serving.out.read_line(&mut serving.banner).unwrap() == 0 {
+                let mut err = String::new();
+                serving.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+                panic!("it ended: {}{err}", serving.banner);
+            }
         }
-        let url = banner.lines().find_map(|line| line.strip_prefix("listening on ")).unwrap().to_owned();
-        Self { child, banner, url }
+        serving
     }
 
-    /// Posts to `/access/v1/evaluation`; what is answered, with its status.
-    pub fn ask(&self, body: &serde_json::Value) -> (u16, serde_json::Value) {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).build().new_agent();
-        let request = agent.post(format!("{}/access/v1/evaluation", self.url)).content_type("application/json");
-        let mut response = request.send(body.to_string()).unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        (response.status().as_u16(), serde_json::from_str(&text).unwrap())
+    pub fn address(&self) -> &str {
+        let line = self.banner.lines().find_map(|line| line.strip_prefix("listening on http://"));
+        line.unwrap_or_else(|| panic!("no address in {}", self.banner))
+    }
+
+    /// What the shell makes of the command in the banner: the arguments that it gives to curl.
+    pub fn curl(&self) -> Vec<String> {
+        let (_, command) = self.banner.split_once("A request to try:\n\n").unwrap();
+        let script = format!("curl() {{ printf '%s\\0' \"$@\"; }}\n{command}");
+        let output = Command::new("sh").args(["-c", &script]).output().unwrap();
+        let arguments = Ran::new(output).with(0).out;
+        arguments.split_terminator('\0').map(str::to_owned).collect()
+    }
+
+    pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
+        post(&format!("http://{}{path}", self.address()), "application/json", &body.to_string())
+    }
+
+    pub fn signal(&self, name: &str) {
+        let script = format!("kill -{name} {}", self.child.id());
+        assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
+    }
+
+    /// Waits for its end: the exit status, and what it printed after the banner and as errors.
+    pub fn end(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        self.out.read_to_string(&mut rest).unwrap();
+        self.child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+        (self.child.wait().unwrap().code(), rest)
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        // It may have ended already.
+        // One that has ended cannot be killed, which is fine.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
+
+pub fn post(url: &str, content_type: &str, body: &str) -> (u16, Value) {
+    let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(PATIENCE));
+    let agent = config.build().new_agent();
+    let mut response = agent.post(url).header("content-type", content_type).send(body).unwrap();
+    let text = response.body_mut().read_to_string().unwrap();
+    (response.status().as_u16(), serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
+}
+
+/// Less than the service gives to running requests once it is told to stop.
+pub const PATIENCE: Duration = Duration::from_secs(20);
