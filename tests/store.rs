@@ -93,6 +93,7 @@ fn every_problem_names_its_place_and_what_to_do() {
         ("A condition that can never hold", vec![("policies/docs.cedar", policy("principal is Doc"))]),
         ("A template", vec![("policies/docs.cedar", POLICY.replace("principal,", "principal == ?principal,"))]),
         ("An id that two policies have", vec![("policies/more.cedar", POLICY.into())]),
+        ("An id that is reserved", vec![("policies/docs.cedar", POLICY.replace("\"own\") @", "\"gatepost:own\") @"))]),
         (
             "A policy without an id and a source",
             vec![("policies/docs.cedar", format!("{POLICY}\npermit (principal in Team::\"all\", action, resource);"))],

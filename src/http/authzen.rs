@@ -390,6 +390,9 @@ fn unknown_in_words(unknown: &Unknown) -> String {
         }
         Unknown::Type(_) => "the schema has no entity type of the name in `subject.type`",
         Unknown::Action => "the schema has no action of the name in `action.name`",
+        Unknown::Ambiguous => {
+            "several actions have the id in `action.name`: name the whole action, as in `Docs::Action::\"read\"`"
+        }
         Unknown::NotApplicable => "the action does not apply to a subject and a resource of these types",
     };
     what.to_owned()

@@ -99,6 +99,9 @@ pub enum Unknown {
     /// No such action.
     #[error("the schema has no action of that name")]
     Action,
+    /// The id is that of actions in several namespaces.
+    #[error("several actions have that id: name the whole action, as in `Docs::Action::\"read\"`")]
+    Ambiguous,
     /// The action is for other types.
     #[error("the action does not apply to a principal and a resource of these types")]
     NotApplicable,
@@ -218,10 +221,11 @@ fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(us
     let is = |name: &EntityTypeName, named: &Named<'_>| {
         EntityTypeName::from_str(named.type_name).is_ok_and(|asked| asked == *name)
     };
-    types
+    let mut found = types
         .environments_of(question.action)
-        .find(|(_, found)| is(&found.principal, &question.principal) && is(&found.resource, &question.resource))
-        .ok_or(Unknown::NotApplicable)
+        .filter(|(_, found)| is(&found.principal, &question.principal) && is(&found.resource, &question.resource));
+    let first = found.next().ok_or(Unknown::NotApplicable)?;
+    if found.next().is_some() { Err(Unknown::Ambiguous) } else { Ok(first) }
 }
 
 fn uid(named: &Named<'_>, entity_type: &EntityType, part: Part) -> Result<EntityUid, InvalidRequest> {

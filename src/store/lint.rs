@@ -16,6 +16,7 @@ pub(super) fn lint(store: &Store) -> Vec<Problem> {
     for statement in store.policies.iter().chain(&store.rows) {
         problems.extend(required_has(statement, store));
     }
+    problems.extend(reserved_ids(store));
     problems.extend(citations(store));
     problems.extend(documentation(store));
     problems
@@ -134,6 +135,18 @@ impl<'a> Typing<'a> {
         }
     }
 }
+
+/// Ids that stand for something else among the reasons of a decision.
+fn reserved_ids(store: &Store) -> impl Iterator<Item = Problem> + '_ {
+    let reserved = store.policies.iter().filter(|policy| policy.id.starts_with(RESERVED));
+    reserved.map(|policy| {
+        let problem = Problem::error(format!("the id `{}` is reserved", policy.id));
+        policy.problem(problem).with_help(format!("choose one that does not start with `{RESERVED}`"))
+    })
+}
+
+/// How the keys of reasons start that are no ids of policies.
+const RESERVED: &str = "gatepost:";
 
 /// Citations of clauses that do not exist, and clauses that nothing cites.
 fn citations(store: &Store) -> Vec<Problem> {
