@@ -47,11 +47,16 @@ pub fn sample(types: &Types) -> Json {
         let attributes = entity.map(|entity| plain_record(&entity.attributes, types)).unwrap_or_default();
         json!({ "type": name.to_string(), "id": plain_id(entity), "properties": attributes })
     };
+    let mut context = plain_record(&environment.context, types);
+    let mut action = json!({ "name": name(environment, types) });
+    if let Some(attributes) = context.as_object_mut().and_then(|context| context.remove(ACTION_MEMBER)) {
+        action["properties"] = attributes;
+    }
     json!({
         "subject": entity(&environment.principal),
-        "action": { "name": name(environment, types) },
+        "action": action,
         "resource": entity(&environment.resource),
-        "context": plain_record(&environment.context, types),
+        "context": context,
     })
 }
 
