@@ -588,6 +588,22 @@ fn rule_15_depth_and_batch_length_are_bounded() {
     assert_eq!(message, "`evaluations` has 1001 items; at most 1000 are taken");
 }
 
+#[test]
+fn rule_15_what_the_items_of_a_batch_share_is_not_paid_for_by_each_of_them() {
+    let many: serde_json::Map<String, Value> = (0..80_000).map(|index| (format!("m{index}"), json!(1))).collect();
+    let large = with(enter(), json!({ "context": many }));
+    let items = json!({ "evaluations": vec![json!({}); 1000] });
+    let time = |body: Value| {
+        let body = body.to_string();
+        let start = Instant::now();
+        assert_eq!(BUILT_IN.post(BATCH, body).status, 200);
+        start.elapsed()
+    };
+    let (small_batch, large_single) = (time(with(enter(), items.clone())), time(large.clone()));
+    let large_batch = time(with(large, items));
+    assert!(large_batch < 3 * (small_batch + large_single), "{large_batch:?}, {small_batch:?}, {large_single:?}");
+}
+
 // Reasons and revisions.
 
 #[test]

@@ -8,14 +8,20 @@ use std::sync::LazyLock;
 
 use common::{enter, evaluate, open_limits, with};
 use gatepost::engine::Snapshot;
-use gatepost::http::authzen;
+use gatepost::http::authzen::{self, BadRequest, EvaluationsResponse, Limits};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Map, Value, json};
+use tokio::runtime::Runtime;
 
 static BUILT_IN: LazyLock<Snapshot> = LazyLock::new(common::built_in);
 static TYPES: LazyLock<Snapshot> = LazyLock::new(|| common::store("types"));
+
+fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, BadRequest> {
+    static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
+    RUNTIME.block_on(authzen::evaluations(snapshot, limits, body))
+}
 
 /// Any JSON value, with the names and values that mean something to the service more often than others.
 fn any_json() -> impl Strategy<Value = Value> {
@@ -161,7 +167,7 @@ proptest! {
         batch.insert("evaluations".to_owned(), sent.collect());
         batch.insert("options".to_owned(), json!({ "reasons": "user", "evaluations_semantic": semantic }));
         let body = Value::Object(batch).to_string();
-        let answer = authzen::evaluations(&BUILT_IN, &limits, body.as_bytes()).map(|answer| serde_json::to_value(answer).unwrap());
+        let answer = evaluations(&BUILT_IN, &limits, body.as_bytes()).map(|answer| serde_json::to_value(answer).unwrap());
         let alone: Vec<Value> = items
             .iter()
             // An item that is no request denies, and the others are decided.
@@ -191,7 +197,7 @@ proptest! {
             let text = body.to_string();
             for refused in [
                 authzen::evaluation(snapshot, &open_limits(), text.as_bytes()).err(),
-                authzen::evaluations(snapshot, &open_limits(), text.as_bytes()).err(),
+                evaluations(snapshot, &open_limits(), text.as_bytes()).err(),
             ].into_iter().flatten() {
                 prop_assert!(refused.to_string().len() < 2_000, "{refused}");
             }

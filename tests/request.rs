@@ -210,7 +210,7 @@ fn undeclared_properties_are_dropped_and_named_at_any_depth() {
         }),
     );
     let request = typed(&sent).unwrap();
-    let dropped: Vec<String> = request.dropped.iter().map(authzen::shown).collect();
+    let dropped: Vec<String> = request.dropped.named.iter().map(authzen::shown).collect();
     let mut sorted = dropped.clone();
     sorted.sort();
     let expected = [
@@ -254,7 +254,7 @@ fn a_missing_required_attribute_denies_and_is_named() {
     ] {
         let decision = decide(&STORE, &body).unwrap();
         let Outcome::Missing(places) = &decision.outcome else { panic!("{decision:?}") };
-        let mut places: Vec<String> = places.iter().map(authzen::shown).collect();
+        let mut places: Vec<String> = places.named.iter().map(authzen::shown).collect();
         places.sort();
         assert_eq!((decision.allowed, places), (false, expected.iter().map(ToString::to_string).collect()), "{body}");
     }

@@ -85,14 +85,14 @@ fn as_text(decision: &Decision) -> String {
             determining.iter().chain(not_permitted).for_each(|note| text.push_str(&described(note)));
         }
         Outcome::Missing(places) => {
-            let places: Vec<_> = places.iter().map(|place| format!("`{}`", authzen::shown(place))).collect();
-            text.push_str(&format!("  required, but neither sent nor stored: {}\n", places.join(", ")));
+            text.push_str(&format!("  required, but neither sent nor stored: {}\n", places.listed(authzen::shown)));
         }
         Outcome::Unknown(unknown) => text.push_str(&format!("  {unknown}\n")),
         Outcome::Failed(message) => text.push_str(&format!("  error: {message}\n")),
     }
-    for place in &decision.dropped {
-        text.push_str(&format!("  dropped, because the schema does not declare it: `{}`\n", authzen::shown(place)));
+    if !decision.dropped.is_empty() {
+        let dropped = decision.dropped.listed(authzen::shown);
+        text.push_str(&format!("  dropped, because the schema does not declare it: {dropped}\n"));
     }
     text
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::request::place::Place;
+use crate::request::place::Places;
 use crate::request::{TypedRequest, Unknown};
 use crate::store::{Clauses, Statement};
 
@@ -14,7 +14,7 @@ pub struct Decision {
     /// How it came about.
     pub outcome: Outcome,
     /// What the caller sent, but the schema does not declare.
-    pub dropped: Vec<Place>,
+    pub dropped: Places,
 }
 
 /// How a decision came about.
@@ -30,7 +30,7 @@ pub enum Outcome {
         not_permitted: Vec<Arc<PolicyNote>>,
     },
     /// What the schema requires of the principal, the resource or the context is not there: a deny.
-    Missing(Vec<Place>),
+    Missing(Places),
     /// The schema knows nothing that was asked about: a deny.
     Unknown(Unknown),
     /// The request could not be evaluated at all: a deny.
@@ -76,7 +76,7 @@ impl PolicyNote {
 
 impl Decision {
     pub(super) fn unknown(unknown: Unknown) -> Self {
-        Self { allowed: false, outcome: Outcome::Unknown(unknown), dropped: Vec::new() }
+        Self { allowed: false, outcome: Outcome::Unknown(unknown), dropped: Places::default() }
     }
 
     pub(super) fn missing(request: &TypedRequest) -> Self {

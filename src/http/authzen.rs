@@ -4,13 +4,14 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
 use crate::engine::{Decision, Outcome, PolicyNote, Snapshot};
-use crate::request::json::{Json, JsonError};
-use crate::request::place::{Part, Place};
-use crate::request::{Facts, InvalidRequest, Members, Named, Question, Unknown};
+use crate::request::json::{Json, JsonError, Members, member};
+use crate::request::place::{Part, Place, Places};
+use crate::request::{Facts, InvalidRequest, Named, Question, Unknown};
 
 /// How much of the reasons a caller is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Default, clap::ValueEnum, serde::Deserialize)]
@@ -125,7 +126,7 @@ pub fn evaluation(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<E
 /// # Errors
 ///
 /// What the table of the README calls 400. A broken item of a batch is not an error, but denied.
-pub fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, BadRequest> {
+pub async fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, BadRequest> {
     let body = Json::parse(body, limits.depth)?;
     let body = members(&body, "the body")?;
     if let Some(name) = Json::repeated(body) {
@@ -144,9 +145,11 @@ pub fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<
         return Err(shape(message));
     }
     let options = Options::read(body, limits)?;
+    let defaults = Defaults::new(body);
     let mut answers = Vec::with_capacity(items.len());
+    let mut slice = Instant::now();
     for item in items {
-        let answer = match batch_item(snapshot, body, item) {
+        let answer = match batch_item(snapshot, &defaults, item) {
             Ok(decision) => answer(&decision, options.reasons),
             Err(error) => refused(&error, options.reasons),
         };
@@ -155,9 +158,16 @@ pub fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<
         if options.semantic.stops_at(decision) {
             break;
         }
+        if slice.elapsed() > SLICE {
+            tokio::task::yield_now().await;
+            slice = Instant::now();
+        }
     }
     Ok(EvaluationsResponse::Batch { evaluations: answers })
 }
+
+/// How long a batch decides without letting other requests in.
+const SLICE: Duration = Duration::from_millis(2);
 
 /// The question that a body asks, for whoever reads AuthZEN without a service.
 ///
@@ -167,42 +177,61 @@ pub fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<
 pub fn question<'a>(body: &'a Json<'a>) -> Result<Question<'a>, BadRequest> {
     let body = members(body, "the body")?;
     whole(body)?;
-    assemble(|name| member(body, name))
+    assemble(|name| Ok(member(body, name)))
 }
 
 fn single(snapshot: &Snapshot, limits: &Limits, body: Members<'_>) -> Result<EvaluationResponse, BadRequest> {
     whole(body)?;
     let options = Options::read(body, limits)?;
-    let question = assemble(|name| member(body, name))?;
+    let question = assemble(|name| Ok(member(body, name)))?;
     let decision = snapshot.decide(&question, Facts::FromPlugins)?;
     Ok(answer(&decision, options.reasons))
 }
 
+/// What the items of a batch share: parts of a request, each for the items that do not have it themselves.
+struct Defaults<'a> {
+    body: Members<'a>,
+    /// The parts in which an object has two members of one name: looked for once, and not for each item.
+    flawed: Vec<&'static str>,
+}
+
+impl<'a> Defaults<'a> {
+    fn new(body: Members<'a>) -> Self {
+        let flawed = ["subject", "action", "resource", "context"].into_iter();
+        let flawed = flawed.filter(|name| member(body, name).is_some_and(Json::has_duplicates));
+        Self { body, flawed: flawed.collect() }
+    }
+
+    fn part(&self, name: &str) -> Result<Option<&'a Json<'a>>, BadRequest> {
+        if self.flawed.contains(&name) { Err(two_of_one_name(name)) } else { Ok(member(self.body, name)) }
+    }
+}
+
 /// Each part of an item is its own or the batch's, replaced whole and never merged; what no item uses is not looked at.
-fn batch_item(snapshot: &Snapshot, defaults: Members<'_>, item: &Json<'_>) -> Result<Decision, BadRequest> {
+fn batch_item(snapshot: &Snapshot, defaults: &Defaults<'_>, item: &Json<'_>) -> Result<Decision, BadRequest> {
     let item = members(item, "the item")?;
     whole(item)?;
-    let part = |name| member(item, name).or_else(|| member(defaults, name));
-    for name in ["subject", "action", "resource", "context"] {
-        if part(name).is_some_and(Json::has_duplicates) {
-            return Err(shape(format!("`{name}` has an object with two members of one name")));
-        }
-    }
-    Ok(snapshot.decide(&assemble(part)?, Facts::FromPlugins)?)
+    let question = assemble(|name| match member(item, name) {
+        Some(own) => Ok(Some(own)),
+        None => defaults.part(name),
+    })?;
+    Ok(snapshot.decide(&question, Facts::FromPlugins)?)
 }
 
 fn whole(body: Members<'_>) -> Result<(), BadRequest> {
     match Json::repeated(body) {
         Some(name) => Err(repeated(name)),
         None => match body.iter().find(|(_, value)| value.has_duplicates()) {
-            Some((name, _)) => Err(shape(format!("`{name}` has an object with two members of one name"))),
+            Some((name, _)) => Err(two_of_one_name(name)),
             None => Ok(()),
         },
     }
 }
 
-fn assemble<'a>(part: impl Fn(&'static str) -> Option<&'a Json<'a>>) -> Result<Question<'a>, BadRequest> {
-    let required = |name| part(name).ok_or_else(|| shape(format!("`{name}` is missing")));
+fn assemble<'a>(
+    part: impl Fn(&'static str) -> Result<Option<&'a Json<'a>>, BadRequest>,
+) -> Result<Question<'a>, BadRequest> {
+    let required = |name| part(name)?.ok_or_else(|| shape(format!("`{name}` is missing")));
     let action = members(required("action")?, "action")?;
     let subject = members(required("subject")?, "subject")?;
     let resource = members(required("resource")?, "resource")?;
@@ -211,7 +240,7 @@ fn assemble<'a>(part: impl Fn(&'static str) -> Option<&'a Json<'a>>) -> Result<Q
         action: text(action, "action", "name")?,
         action_attributes: optional_members(member(action, "properties"), "action.properties")?,
         resource: named(resource, "resource")?,
-        context: optional_members(part("context"), "context")?,
+        context: optional_members(part("context")?, "context")?,
     })
 }
 
@@ -228,10 +257,6 @@ fn text<'a>(object: Members<'a>, part: &str, name: &str) -> Result<&'a str, BadR
     found.as_str().ok_or_else(|| wrong_type(&format!("{part}.{name}"), "a string", found))
 }
 
-fn member<'a>(object: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
-    object.iter().find(|(key, _)| key == name).map(|(_, value)| value)
-}
-
 fn members<'a>(json: &'a Json<'a>, name: &str) -> Result<Members<'a>, BadRequest> {
     match json {
         Json::Object(members) => Ok(members),
@@ -241,6 +266,10 @@ fn members<'a>(json: &'a Json<'a>, name: &str) -> Result<Members<'a>, BadRequest
 
 fn optional_members<'a>(json: Option<&'a Json<'a>>, name: &str) -> Result<Members<'a>, BadRequest> {
     json.map_or(Ok(&[]), |json| members(json, name))
+}
+
+fn two_of_one_name(name: &str) -> BadRequest {
+    shape(format!("`{}` has an object with two members of one name", name.escape_debug()))
 }
 
 fn repeated(name: &str) -> BadRequest {
@@ -368,7 +397,8 @@ fn admin_reasons(decision: &Decision) -> BTreeMap<String, String> {
         Outcome::Missing(_) | Outcome::Unknown(_) => user_reasons(decision),
     };
     if !decision.dropped.is_empty() {
-        reasons.insert(DROPPED.to_owned(), format!("not declared in the schema: {}", listed(&decision.dropped)));
+        let dropped = decision.dropped.listed(shown);
+        reasons.insert(DROPPED.to_owned(), format!("not declared in the schema: {dropped}"));
     }
     reasons
 }
@@ -379,8 +409,8 @@ fn described(verb: &str, note: &PolicyNote) -> String {
     if clauses.is_empty() { format!("{verb}{reason}") } else { format!("{verb}{reason} [{}]", clauses.join(", ")) }
 }
 
-fn missing(places: &[Place]) -> String {
-    format!("required, but neither sent nor stored: {}", listed(places))
+fn missing(places: &Places) -> String {
+    format!("required, but neither sent nor stored: {}", places.listed(shown))
 }
 
 fn unknown_in_words(unknown: &Unknown) -> String {
@@ -396,15 +426,6 @@ fn unknown_in_words(unknown: &Unknown) -> String {
         Unknown::NotApplicable => "the action does not apply to a subject and a resource of these types",
     };
     what.to_owned()
-}
-
-/// At most so many places are named: the others are counted.
-const NAMED_PLACES: usize = 20;
-
-fn listed(places: &[Place]) -> String {
-    let names: Vec<_> = places.iter().take(NAMED_PLACES).map(|place| format!("`{}`", shown(place))).collect();
-    let rest = places.len().saturating_sub(NAMED_PLACES);
-    if rest == 0 { names.join(", ") } else { format!("{} and {rest} more", names.join(", ")) }
 }
 
 /// A place in AuthZEN's words.

@@ -48,9 +48,9 @@ pub fn sample(types: &Types) -> Json {
         json!({ "type": name.to_string(), "id": plain_id(entity), "properties": attributes })
     };
     let mut context = plain_record(&environment.context, types);
-    let mut action = json!({ "name": name(environment, types) });
-    if let Some(attributes) = context.as_object_mut().and_then(|context| context.remove(ACTION_MEMBER)) {
-        action["properties"] = attributes;
+    let mut action = Map::from_iter([("name".to_owned(), name(environment, types).into())]);
+    if let Some(attributes) = context.remove(ACTION_MEMBER) {
+        action.insert("properties".to_owned(), attributes);
     }
     json!({
         "subject": entity(&environment.principal),
@@ -100,9 +100,9 @@ fn of_value(value: &Value) -> Json {
     }
 }
 
-fn plain_record(shape: &RecordShape, types: &Types) -> Json {
+fn plain_record(shape: &RecordShape, types: &Types) -> Map<String, Json> {
     let required = shape.0.iter().filter(|(_, field)| field.required);
-    required.map(|(name, field)| (name.to_string(), plain(&field.shape, types))).collect::<Map<_, _>>().into()
+    required.map(|(name, field)| (name.to_string(), plain(&field.shape, types))).collect()
 }
 
 fn plain(shape: &Shape, types: &Types) -> Json {
@@ -113,7 +113,7 @@ fn plain(shape: &Shape, types: &Types) -> Json {
         Shape::Extension(extension) => extension.plain().into(),
         Shape::Entity(name) => plain_id(types.entity(&name.to_string())).into(),
         Shape::Set(_) => Json::Array(Vec::new()),
-        Shape::Record(record) => plain_record(record, types),
+        Shape::Record(record) => plain_record(record, types).into(),
     }
 }
 

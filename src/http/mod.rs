@@ -89,11 +89,21 @@ pub fn routes(service: Service) -> Router {
 }
 
 async fn evaluation(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
-    respond(&service, &headers, read(body, &headers, service.limits.body_bytes).await, authzen::evaluation)
+    let body = match received(&service, &headers, body).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let snapshot = service.engine.snapshot();
+    answered(authzen::evaluation(&snapshot, &service.limits, &body), &snapshot)
 }
 
 async fn evaluations(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
-    respond(&service, &headers, read(body, &headers, service.limits.body_bytes).await, authzen::evaluations)
+    let body = match received(&service, &headers, body).await {
+        Ok(body) => body,
+        Err(response) => return response,
+    };
+    let snapshot = service.engine.snapshot();
+    answered(authzen::evaluations(&snapshot, &service.limits, &body).await, &snapshot)
 }
 
 /// The process runs.
@@ -107,30 +117,27 @@ async fn readyz(State(service): State<Arc<Service>>) -> Response {
     with_revision(json(StatusCode::OK, &"ready"), &snapshot)
 }
 
-/// Takes the snapshot once, and answers by it and by nothing else.
-fn respond<T: Serialize>(
-    service: &Service,
-    headers: &HeaderMap,
-    body: Result<Vec<u8>, BodyError>,
-    answer: impl FnOnce(&Snapshot, &Limits, &[u8]) -> Result<T, BadRequest>,
-) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(BodyError::TooLarge) => {
-            let limit = service.limits.body_bytes;
-            return message(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} bytes"));
-        }
-        Err(BodyError::Broken) => return message(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
-    };
-    if !is_json(headers) {
-        return message(StatusCode::BAD_REQUEST, "the content type must be application/json");
+/// The body of a request, or the answer to one that cannot be taken.
+async fn received(service: &Service, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Response> {
+    let limit = service.limits.body_bytes;
+    let body = read(body, headers, limit).await.map_err(|error| match error {
+        BodyError::TooLarge => message(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} bytes")),
+        BodyError::Broken => message(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
+    })?;
+    if is_json(headers) {
+        Ok(body)
+    } else {
+        Err(message(StatusCode::BAD_REQUEST, "the content type must be application/json"))
     }
-    let snapshot = service.engine.snapshot();
-    let response = match answer(&snapshot, &service.limits, &body) {
+}
+
+/// An answer, with the revision of the snapshot that gave it.
+fn answered<T: Serialize>(answer: Result<T, BadRequest>, snapshot: &Snapshot) -> Response {
+    let response = match answer {
         Ok(answer) => json(StatusCode::OK, &answer),
         Err(error) => message(StatusCode::BAD_REQUEST, &error.to_string()),
     };
-    with_revision(response, &snapshot)
+    with_revision(response, snapshot)
 }
 
 /// Whether the content type is `application/json`, with whatever parameters.

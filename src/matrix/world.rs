@@ -12,6 +12,7 @@ use smol_str::SmolStr;
 
 use super::domain::{Choice, Domains};
 use super::reads::{Dimension, Root, Slot, Step};
+use crate::request::place::Places;
 use crate::request::stored::{StoredEntities, StoredEntity};
 use crate::request::value::{Record, Value};
 use crate::request::{TypedEntity, TypedRequest};
@@ -224,8 +225,8 @@ impl World {
             principal: typed(self.principal)?,
             resource: typed(self.resource)?,
             context,
-            missing: Vec::new(),
-            dropped: Vec::new(),
+            missing: Places::default(),
+            dropped: Places::default(),
         };
         Some((request, StoredEntities::acyclic(stored)?))
     }

@@ -4,7 +4,6 @@
 //! item of a batch must not break the others: whoever looks at an object asks [`Json::has_duplicates`].
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
@@ -24,8 +23,17 @@ pub enum Json<'a> {
     String(Cow<'a, str>),
     /// An array.
     Array(Vec<Json<'a>>),
-    /// An object, its members in the order in which they were written.
+    /// An object, its members in the order of their names: [`member`] finds one among many at once.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
+}
+
+/// The members of a JSON object, in the order of their names; empty where there is none.
+pub type Members<'a> = &'a [(Cow<'a, str>, Json<'a>)];
+
+/// The member of that name.
+pub fn member<'a>(members: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
+    let found = members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?;
+    members.get(found).map(|(_, value)| value)
 }
 
 /// The deepest nesting that can be configured: serde_json itself refuses more than 127 levels.
@@ -63,9 +71,9 @@ impl<'a> Json<'a> {
     }
 
     /// The member of that name, in an object.
-    pub fn get(&self, name: &str) -> Option<&Json<'a>> {
+    pub fn get(&'a self, name: &str) -> Option<&'a Json<'a>> {
         match self {
-            Self::Object(members) => members.iter().find(|(key, _)| key == name).map(|(_, value)| value),
+            Self::Object(members) => member(members, name),
             _ => None,
         }
     }
@@ -91,15 +99,8 @@ impl<'a> Json<'a> {
 
     /// A name that two of the members have.
     pub fn repeated<'m>(members: &'m [(Cow<'a, str>, Json<'a>)]) -> Option<&'m str> {
-        // Most objects have a handful of members, for which comparing each with each is fastest.
-        if members.len() <= 8 {
-            let mut pairs = members.iter().enumerate();
-            return pairs
-                .find(|(index, (name, _))| members.iter().take(*index).any(|(earlier, _)| earlier == name))
-                .map(|(_, (name, _))| name.as_ref());
-        }
-        let mut seen = HashSet::with_capacity(members.len());
-        members.iter().map(|(name, _)| name.as_ref()).find(|name| !seen.insert(*name))
+        let mut neighbours = members.iter().zip(members.iter().skip(1));
+        neighbours.find(|((name, _), (next, _))| name == next).map(|((name, _), _)| name.as_ref())
     }
 
     /// What kind of value it is, as an error message says it.
@@ -191,6 +192,7 @@ impl<'de> Visitor<'de> for Nested {
         while let Some(name) = map.next_key_seed(Name)? {
             members.push((name, map.next_value_seed(Nested { left })?));
         }
+        members.sort_by(|(name, _): &(Cow<'de, str>, Json<'de>), (other, _)| name.cmp(other));
         Ok(Json::Object(members))
     }
 }

@@ -16,8 +16,8 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 use facts::{Roots, read_facts};
-use json::Json;
-use place::{Part, Place};
+use json::Members;
+use place::{Part, Place, Places};
 use stored::StoredEntities;
 use value::{Decoder, Record, Value};
 
@@ -52,9 +52,6 @@ pub struct Named<'a> {
     pub attributes: Members<'a>,
 }
 
-/// The members of a JSON object; empty where there is none.
-pub type Members<'a> = &'a [(std::borrow::Cow<'a, str>, Json<'a>)];
-
 /// A request that conforms to the schema, but for what is missing.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypedRequest {
@@ -67,9 +64,9 @@ pub struct TypedRequest {
     /// The context.
     pub context: Record,
     /// What the schema requires, but is neither sent nor stored. Such a request is denied.
-    pub missing: Vec<Place>,
-    /// What was sent, but is not declared, in the order in which it was sent.
-    pub dropped: Vec<Place>,
+    pub missing: Places,
+    /// What was sent, but is not declared.
+    pub dropped: Places,
 }
 
 /// The principal or the resource of a request.
@@ -157,9 +154,9 @@ pub fn resolve(
     let principal_place = Place::new(Part::Principal);
     let resource_place = Place::new(Part::Resource);
     let said = question.principal.attributes;
-    let mut principal = decoder.members(&principal_type.attributes, plain(said), &principal_place)?;
+    let mut principal = decoder.members(&principal_type.attributes, said, &principal_place)?;
     let said = question.resource.attributes;
-    let mut resource = decoder.members(&resource_type.attributes, plain(said), &resource_place)?;
+    let mut resource = decoder.members(&resource_type.attributes, said, &resource_place)?;
     if principal_uid == resource_uid {
         // One entity, said twice: what is said of the resource stands.
         principal.append(&mut resource);
@@ -238,24 +235,21 @@ fn uid(named: &Named<'_>, entity_type: &EntityType, part: Part) -> Result<Entity
 /// The context: what the caller sends, and under the name `action` what it says of the action, and only that.
 fn context(question: &Question<'_>, shape: &RecordShape, decoder: &mut Decoder<'_>) -> Result<Record, InvalidRequest> {
     let place = Place::new(Part::Context);
-    let (own, others): (Vec<_>, Vec<_>) = plain(question.context).partition(|(name, _)| *name == ACTION_MEMBER);
-    decoder.dropped.extend(own.iter().map(|(name, _)| place.member(name)));
-    let mut context = decoder.members(shape, others, &place)?;
+    let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, question.context, &place)?;
     let action_place = Place::new(Part::Action);
     match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
         Some((Shape::Record(action), required)) => {
             if required || !question.action_attributes.is_empty() {
-                let said = decoder.members(action, plain(question.action_attributes), &action_place)?;
+                let said = decoder.members(action, question.action_attributes, &action_place)?;
                 decoder.require(action, &said, &action_place);
                 context.insert(ACTION_MEMBER.into(), Value::Record(said));
             }
         }
-        _ => decoder.dropped.extend(plain(question.action_attributes).map(|(name, _)| action_place.member(name))),
+        _ => {
+            let dropped = question.action_attributes;
+            decoder.dropped.extend(dropped.len(), dropped.iter().map(|(name, _)| action_place.member(name)));
+        }
     }
     decoder.require(shape, &context, &place);
     Ok(context)
-}
-
-fn plain<'a>(members: Members<'a>) -> impl Iterator<Item = (&'a str, &'a Json<'a>)> {
-    members.iter().map(|(name, json)| (name.as_ref(), json))
 }

@@ -60,6 +60,38 @@ impl Place {
     }
 }
 
+/// So many places are named at most: how many there are is the caller's choice.
+const NAMED: usize = 20;
+
+/// Places, of which the first are named and the others counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    /// Those that are named.
+    pub named: Vec<Place>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+impl Places {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
+    /// Adds `count` places, of which `places` gives the first; it is asked for no more than are named.
+    pub fn extend(&mut self, count: usize, places: impl IntoIterator<Item = Place>) {
+        let before = self.named.len();
+        self.named.extend(places.into_iter().take(count.min(NAMED - before)));
+        self.more += count - (self.named.len() - before);
+    }
+
+    /// Each of them in words, and how many more there are.
+    pub fn listed(&self, in_words: impl Fn(&Place) -> String) -> String {
+        let names: Vec<_> = self.named.iter().map(|place| format!("`{}`", in_words(place))).collect();
+        if self.more == 0 { names.join(", ") } else { format!("{} and {} more", names.join(", "), self.more) }
+    }
+}
+
 /// In the words of the policies; the HTTP layer has words of its own.
 impl fmt::Display for Place {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {

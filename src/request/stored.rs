@@ -212,7 +212,6 @@ fn attributes(
     };
     let place = Place::new(Part::Resource);
     let mut decoder = Decoder::new(types, facts);
-    let members = members.iter().map(|(name, json)| (name.as_ref(), json));
     let record = decoder.members(&entity_type.attributes, members, &place);
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
     let record = record.map_err(|error| {
@@ -220,10 +219,10 @@ fn attributes(
     })?;
     decoder.require(&entity_type.attributes, &record, &place);
     // A caller's undeclared properties are dropped; an author's are a mistake.
-    if let Some(place) = decoder.dropped.first() {
+    if let Some(place) = decoder.dropped.named.first() {
         return Err(format!("`{uid}`: the schema declares no attribute `{}`", at(place)));
     }
-    match decoder.missing.first() {
+    match decoder.missing.named.first() {
         Some(place) => Err(format!("`{uid}`: the required attribute `{}` is missing", at(place))),
         None => Ok(record),
     }
@@ -246,7 +245,6 @@ fn tags(
     let field = |name: &str| (SmolStr::from(name), FieldShape { required: false, shape: shape.clone() });
     let shape = RecordShape(members.iter().map(|(name, _)| field(name)).collect());
     let mut decoder = Decoder::new(types, facts);
-    let members = members.iter().map(|(name, json)| (name.as_ref(), json));
     let record = decoder.members(&shape, members, &Place::new(Part::Resource));
     let record = record.map_err(|error| {
         format!("`{uid}`: the tag `{}` must be {}, but is {}", error.place.path, error.expected, error.found)

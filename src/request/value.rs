@@ -6,8 +6,8 @@ use cedar_policy::{Context, EntityId, EntityUid, RestrictedExpression};
 use smol_str::SmolStr;
 
 use super::InvalidRequest;
-use super::json::Json;
-use super::place::Place;
+use super::json::{Json, Members, member};
+use super::place::{Place, Places};
 use crate::plugin::Fact;
 use crate::store::schema::{EntityType, Extension, FieldShape, Parsed, RecordShape, Shape, Types};
 
@@ -92,18 +92,20 @@ pub struct Decoder<'a> {
     /// Whether records of facts are taken.
     pub facts: Facts,
     /// What the schema requires, but the caller did not send.
-    pub missing: Vec<Place>,
+    pub missing: Places,
     /// What the caller sent, but the schema does not declare.
-    pub dropped: Vec<Place>,
+    pub dropped: Places,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder that has seen nothing yet.
     pub fn new(types: &'a Types, facts: Facts) -> Self {
-        Self { types, facts, missing: Vec::new(), dropped: Vec::new() }
+        Self { types, facts, missing: Places::default(), dropped: Places::default() }
     }
 
     /// Reads the members of a JSON object that the shape declares. Nulls are dropped: Cedar has none.
+    ///
+    /// What this costs grows with the shape, and not with the number of members: callers choose that.
     ///
     /// What is required but absent is not looked for here: at the top it may yet come from a stored entity
     /// ([`Decoder::require`]).
@@ -111,31 +113,46 @@ impl<'a> Decoder<'a> {
     /// # Errors
     ///
     /// A declared member of the wrong type.
-    pub fn members<'j>(
+    pub fn members(
         &mut self,
         shape: &RecordShape,
-        members: impl IntoIterator<Item = (&'j str, &'j Json<'j>)>,
+        members: Members<'_>,
         place: &Place,
     ) -> Result<Record, InvalidRequest> {
+        self.members_but(None, shape, members, place)
+    }
+
+    /// As [`Decoder::members`], but drops the member of the name `reserved` even where it is declared.
+    ///
+    /// # Errors
+    ///
+    /// A declared member of the wrong type.
+    pub fn members_but(
+        &mut self,
+        reserved: Option<&str>,
+        shape: &RecordShape,
+        members: Members<'_>,
+        place: &Place,
+    ) -> Result<Record, InvalidRequest> {
+        let taken = |name: &str| reserved != Some(name) && shape.0.contains_key(name);
         let mut record = Record::new();
-        for (name, json) in members {
-            let here = place.member(name);
-            match shape.0.get(name) {
-                None => self.dropped.push(here),
-                Some(_) if *json == Json::Null => {}
-                Some(field) => {
-                    let value = self.value(&field.shape, json, &here)?;
-                    record.insert(name.into(), value);
-                }
+        let mut undeclared = members.len();
+        for (name, field) in shape.0.iter().filter(|(name, _)| reserved != Some(name)) {
+            let Some(json) = member(members, name) else { continue };
+            undeclared -= 1;
+            if *json != Json::Null {
+                record.insert(name.clone(), self.value(&field.shape, json, &place.member(name))?);
             }
         }
+        let dropped = members.iter().filter(|(name, _)| !taken(name)).map(|(name, _)| place.member(name));
+        self.dropped.extend(undeclared, dropped);
         Ok(record)
     }
 
     /// Notes every required field that the record lacks.
     pub fn require(&mut self, shape: &RecordShape, record: &Record, place: &Place) {
         for (name, _) in required(shape).filter(|(name, _)| !record.contains_key(*name)) {
-            self.missing.push(place.member(name));
+            self.missing.extend(1, [place.member(name)]);
         }
     }
 
@@ -166,13 +183,8 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn record(
-        &mut self,
-        shape: &RecordShape,
-        members: &[(std::borrow::Cow<'_, str>, Json<'_>)],
-        place: &Place,
-    ) -> Result<Value, InvalidRequest> {
-        let record = self.members(shape, members.iter().map(|(name, json)| (name.as_ref(), json)), place)?;
+    fn record(&mut self, shape: &RecordShape, members: Members<'_>, place: &Place) -> Result<Value, InvalidRequest> {
+        let record = self.members(shape, members, place)?;
         self.require(shape, &record, place);
         Ok(Value::Record(record))
     }
