@@ -248,6 +248,31 @@ fn a_folder_that_is_no_store_says_what_a_store_is() {
 }
 
 #[test]
+fn a_file_that_would_silently_not_be_read_is_an_error() {
+    let unread = store(&[
+        ("policies/team/forbid.cedar", ""),
+        ("policies/upper.CEDAR", ""),
+        ("policies/policies.json", "{}"),
+        ("schema/policy.cedar", ""),
+        // Notes, and what editors leave.
+        ("policies/README.md", ""),
+        ("policies/.docs.cedar", "x"),
+        ("policies/docs.cedar~", "x"),
+    ]);
+    let problems = problems_of(unread.path());
+    let messages: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
+    let names = ["schema/policy.cedar", "policies/policies.json", "policies/team", "policies/upper.CEDAR"];
+    assert_eq!(messages, names.map(|name| format!("`{name}` would not be read")));
+    assert!(problems.iter().all(is_error));
+}
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_a_file() {
+    let marked = store(&[("policies/docs.cedar", &format!("\u{feff}{POLICY}"))]);
+    assert!(problems_of(marked.path()).is_empty());
+}
+
+#[test]
 fn what_is_not_obligatory_is_a_warning_when_it_is_absent() {
     let bare = store(&[]);
     fs::remove_dir_all(bare.path().join("matrix")).unwrap();

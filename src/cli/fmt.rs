@@ -83,11 +83,12 @@ fn heading(text: &str) -> (&str, &str) {
     if heading.lines().all(|line| line.is_empty() || line.starts_with("//")) { (heading, rest) } else { ("", text) }
 }
 
-/// Puts a new file in the place of the old one, whole or not at all.
+/// Puts a new file in the place of the old one, whole or not at all; where that is a link, in the place of what it names.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     let put = || {
+        let path = path.canonicalize()?;
         let beside = path.with_extension("cedar.new");
-        let permissions = std::fs::metadata(path)?.permissions();
+        let permissions = std::fs::metadata(&path)?.permissions();
         let mut file = std::fs::File::create(&beside)?;
         file.write_all(text.as_bytes())?;
         file.set_permissions(permissions)?;

@@ -1,7 +1,6 @@
 //! The files of a store, from a folder or compiled into the binary.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
@@ -124,7 +123,13 @@ fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
     for path in paths(root, &mut problems) {
         let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
         match std::fs::read(&path).map(String::from_utf8) {
-            Ok(Ok(text)) => files.push(SourceFile { path: shown.into(), text: Arc::from(text) }),
+            // Some editors begin a file with a byte order mark, which Cedar does not know.
+            Ok(Ok(text)) => {
+                files.push(SourceFile {
+                    path: shown.into(),
+                    text: text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
+                });
+            }
             Ok(Err(_)) => problems.push(
                 Problem::error(format!("`{shown}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8"),
             ),
@@ -134,20 +139,36 @@ fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
     (files, problems)
 }
 
-/// The paths of the store's files, sorted. Hidden files (editors leave them) are passed over.
+/// The paths of the store's files, sorted. Hidden files (editors leave them) are passed over, and notes of other kinds; what
+/// looks like a part of the store but would not be read is a problem, because it may be a `forbid`.
 fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let mut paths = Vec::new();
-    for (folder, ending) in FOLDERS {
-        let folder = root.join(folder);
+    for (name, ending) in FOLDERS {
+        let folder = root.join(name);
         if !folder.is_dir() {
             continue;
         }
-        match std::fs::read_dir(&folder) {
-            Ok(entries) => paths.extend(entries.flatten().map(|entry| entry.path()).filter(|path| {
-                let hidden = path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
-                !hidden && path.extension().is_some_and(|found| found == ending)
-            })),
-            Err(error) => problems.push(Problem::error(format!("`{}` cannot be read: {error}", folder.display()))),
+        let mut entries = match std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
+            Ok(entries) => entries,
+            Err(error) => {
+                problems.push(Problem::error(format!("`{name}` cannot be read: {error}")));
+                continue;
+            }
+        };
+        entries.sort_by_key(std::fs::DirEntry::path);
+        for path in entries.iter().map(std::fs::DirEntry::path) {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let found = path.extension().unwrap_or_default().to_string_lossy();
+            let known = FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending));
+            if file.starts_with('.') {
+                continue;
+            }
+            if path.is_dir() || (known && found != ending) {
+                let help = format!("in `{name}` the files `*.{ending}` are read, and no folders");
+                problems.push(Problem::error(format!("`{name}/{file}` would not be read")).with_help(help));
+            } else if found == ending {
+                paths.push(path);
+            }
         }
     }
     let clauses = root.join(CLAUSES);
