@@ -11,6 +11,7 @@ use cedar_policy::EntityUid;
 use common::{ask, decide, determining, store, with};
 use gatepost::engine::{Outcome, Snapshot};
 use gatepost::http::{authzen, body};
+use gatepost::request::case::Case;
 use gatepost::request::json::{DEEPEST, Json};
 use gatepost::request::stored::StoredEntities;
 use gatepost::request::value::Value as Typed;
@@ -45,7 +46,7 @@ fn typed(body: &Value) -> Result<TypedRequest, String> {
 fn written(body: &Value) -> Value {
     let request = typed(body).unwrap();
     assert!(request.missing.is_empty(), "{:?}", request.missing);
-    body::of_request(&request, &StoredEntities::default(), &STORE.store.types)
+    body::of_case(&Case { request, entities: StoredEntities::default() }, &STORE.store.types)
 }
 
 /// The context as it was typed.

@@ -112,7 +112,7 @@ fn by(decision: &Decision) -> String {
 }
 
 fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
-    body::of_request(&example.request, &example.entities, &snapshot.store.types)
+    body::of_case(&example.case, &snapshot.store.types)
 }
 
 fn as_json(snapshot: &Snapshot, results: &[RowResult]) -> serde_json::Value {

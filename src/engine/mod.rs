@@ -17,6 +17,7 @@ use cedar_policy::{
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
 use index::Index;
 
+use crate::request::case::Case;
 use crate::request::stored::{StoredEntities, references};
 use crate::request::value::{Record, to_cedar};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
@@ -114,7 +115,7 @@ impl Snapshot {
     ///
     /// The decision is an allow only if nothing that the schema requires is missing, no policy raised an error, a `permit`
     /// is satisfied and no `forbid` is. Cedar skips a policy that errors, and a skipped `forbid` would allow.
-    pub fn decide_typed(&self, request: &TypedRequest, entities: &StoredEntities) -> Decision {
+    fn decide_typed(&self, request: &TypedRequest, entities: &StoredEntities) -> Decision {
         let Some(bucket) = self.index.bucket(request.environment) else {
             return Decision::failed(request, "the request is of an environment that the schema does not have");
         };
@@ -136,19 +137,19 @@ impl Snapshot {
         Decision::evaluated(request, allowed, determining.collect(), errors.collect(), &bucket.permits)
     }
 
+    /// Decides a request over the entities that come with it, and no others.
+    pub fn decide_case(&self, case: &Case) -> Decision {
+        self.decide_typed(&case.request, &case.entities)
+    }
+
     /// Whether a statement that stands outside the policies, a row of the matrix say, matches a request.
     ///
     /// # Errors
     ///
     /// What went wrong when it was evaluated.
-    pub fn matches(
-        &self,
-        matcher: &Matcher,
-        request: &TypedRequest,
-        entities: &StoredEntities,
-    ) -> Result<bool, String> {
-        let bucket = self.index.bucket(request.environment).ok_or("no such environment")?;
-        let cedar = self.to_cedar(request, bucket, &matcher.named, entities)?;
+    pub fn matches(&self, matcher: &Matcher, case: &Case) -> Result<bool, String> {
+        let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
+        let cedar = self.to_cedar(&case.request, bucket, &matcher.named, &case.entities)?;
         let response = self.authorizer.is_authorized(&cedar.request, &matcher.statement, &cedar.entities);
         match response.diagnostics().errors().next() {
             Some(error) => Err(error.to_string()),

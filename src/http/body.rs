@@ -3,14 +3,15 @@
 use cedar_policy::EntityUid;
 use serde_json::{Map, Value as Json, json};
 
+use crate::request::ACTION_MEMBER;
+use crate::request::case::Case;
 use crate::request::stored::StoredEntities;
 use crate::request::value::{Record, Value};
-use crate::request::{ACTION_MEMBER, TypedRequest};
 use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 
-/// A typed request, with its facts as they are and the stored entities that it needs in `entities`: what `gatepost decide --facts`
-/// takes.
-pub fn of_request(request: &TypedRequest, entities: &StoredEntities, types: &Types) -> Json {
+/// A case, with its facts as they are and what is stored in `entities`: what `gatepost decide --facts` takes.
+pub fn of_case(case: &Case, types: &Types) -> Json {
+    let Case { request, entities } = case;
     let mut context = request.context.clone();
     let mut action = Map::new();
     if let Some(environment) = types.environments.get(request.environment) {

@@ -7,7 +7,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::boundaries;
 use super::reads::{Comparison, Dimension, Reads, Root, Slot};
-use crate::request::value::Value;
+use crate::request::value::{self, Value};
 use crate::store::schema::{EntityType, Shape};
 
 /// What a representative request has at a dimension; the plainest choice of a dimension comes first.
@@ -68,7 +68,7 @@ impl<'r, 'a> Domains<'r, 'a> {
     }
 
     /// Some entity of a type that nothing else refers to, for where any will do.
-    pub(super) fn any(&self, name: &EntityTypeName) -> Option<EntityUid> {
+    fn any(&self, name: &EntityTypeName) -> Option<EntityUid> {
         self.pools.get(name)?.last().cloned()
     }
 
@@ -135,25 +135,9 @@ impl<'r, 'a> Domains<'r, 'a> {
         }
     }
 
-    /// A value for where any will do, every required field in it.
+    /// A value for where any will do.
     pub(super) fn plain(&self, shape: &Shape) -> Value {
-        match shape {
-            Shape::Bool => Value::Bool(false),
-            Shape::Long => Value::Long(0),
-            Shape::String => Value::String(SmolStr::default()),
-            Shape::Set(_) => Value::Set(Vec::new()),
-            Shape::Extension(extension) => Value::Extension(*extension, extension.plain().into()),
-            Shape::Entity(name) => Value::Entity(self.any(name).unwrap_or_else(|| numbered(name, 1))),
-            Shape::Parsed(parsed) => self.plain(&Shape::Record(parsed.facts.clone())),
-            Shape::Record(record) => Value::Record(
-                record
-                    .0
-                    .iter()
-                    .filter(|(_, field)| field.required)
-                    .map(|(name, field)| (name.clone(), self.plain(&field.shape)))
-                    .collect(),
-            ),
-        }
+        value::plain(shape, &|name| self.any(name).unwrap_or_else(|| numbered(name, 1)))
     }
 
     /// No parents, each entity that may be asked for, and all of them.

@@ -20,8 +20,7 @@ use reads::{Dimension, Reads};
 use world::Taken;
 
 use crate::engine::{Decision, Matcher, Snapshot};
-use crate::request::TypedRequest;
-use crate::request::stored::StoredEntities;
+use crate::request::case::Case;
 use crate::store::{Statement, scope};
 
 /// The most requests that a row is exercised on in one environment.
@@ -43,10 +42,8 @@ pub struct RowResult {
 /// A representative request.
 #[derive(Clone, Debug)]
 pub struct Example {
-    /// The request; its values are facts.
-    pub request: TypedRequest,
-    /// The entities beside the principal and the resource, and their parents.
-    pub entities: StoredEntities,
+    /// The request, and what is stored beside it.
+    pub case: Case,
     /// What was decided.
     pub decision: Decision,
     /// How far it is from the plainest request: the smaller of two is the one to show.
@@ -150,10 +147,8 @@ impl Field<'_> {
         let matching: Vec<Assignment> = indices
             .map(|index| self.assign(&nothing, by_row, index))
             .filter(|assignment| {
-                self.build(assignment).is_some_and(|(request, entities)| {
-                    // A row that cannot be evaluated does not match.
-                    self.snapshot.matches(&matcher, &request, &entities).unwrap_or(false)
-                })
+                // A row that cannot be evaluated does not match.
+                self.build(assignment).is_some_and(|case| self.snapshot.matches(&matcher, &case).unwrap_or(false))
             })
             .collect();
         let rest: Vec<usize> = self.by_policies.iter().filter(|position| !by_row.contains(position)).copied().collect();
@@ -178,22 +173,22 @@ impl Field<'_> {
             }
         }
         result.counterexample = worst.and_then(|(weight, assignment)| {
-            let (request, entities) = self.build(&assignment)?;
-            let decision = self.snapshot.decide_typed(&request, &entities);
-            Some(Box::new(Example { request, entities, decision, weight }))
+            let case = self.build(&assignment)?;
+            let decision = self.snapshot.decide_case(&case);
+            Some(Box::new(Example { case, decision, weight }))
         });
         result
     }
 
     /// Whether the request is allowed; `None` where the choices make no request.
     fn decide(&mut self, assignment: &Assignment) -> Option<bool> {
-        let (request, entities) = self.build(assignment)?;
+        let case = self.build(assignment)?;
         let read = self.by_policies.iter().map(|position| assignment.get(*position).copied().flatten()).collect();
-        let decide = || self.snapshot.decide_typed(&request, &entities).allowed;
+        let decide = || self.snapshot.decide_case(&case).allowed;
         Some(*self.known.entry(read).or_insert_with(decide))
     }
 
-    fn build(&self, assignment: &Assignment) -> Option<(TypedRequest, StoredEntities)> {
+    fn build(&self, assignment: &Assignment) -> Option<Case> {
         let taken = self.space.iter().zip(assignment).filter_map(|((dimension, choices), index)| {
             let index = (*index)?;
             Some(Taken { dimension, index, choice: choices.get(index)? })

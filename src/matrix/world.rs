@@ -5,17 +5,16 @@
 //! that contradict each other make no request, and neither do choices about what is not there, but for the first of
 //! them; so every request is made once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy::EntityUid;
 use smol_str::SmolStr;
 
 use super::domain::{Choice, Domains};
 use super::reads::{Dimension, Root, Slot, Step};
-use crate::request::place::Places;
-use crate::request::stored::{StoredEntities, StoredEntity};
+use crate::request::case::{Case, direct_parents};
+use crate::request::stored::StoredEntity;
 use crate::request::value::{Record, Value};
-use crate::request::{TypedEntity, TypedRequest};
 use crate::store::schema::{RecordShape, Shape, Types};
 
 /// A dimension, and which of its choices is taken.
@@ -32,7 +31,7 @@ pub(super) fn build<'a>(
     domains: &Domains<'_, '_>,
     types: &Types,
     taken: impl Iterator<Item = Taken<'a>>,
-) -> Option<(TypedRequest, StoredEntities)> {
+) -> Option<Case> {
     let mut world = World {
         principal: domains.subject(&Root::Principal)?,
         resource: domains.subject(&Root::Resource)?,
@@ -186,90 +185,33 @@ impl World {
         Some(())
     }
 
-    fn finish(
-        mut self,
-        environment: usize,
-        domains: &Domains<'_, '_>,
-        types: &Types,
-    ) -> Option<(TypedRequest, StoredEntities)> {
-        self.connect(types)?;
-        let shape = &types.environments.get(environment)?.context;
-        let context = complete(shape, &self.context, domains);
-        let mut stored = Vec::new();
+    fn finish(mut self, environment: usize, domains: &Domains<'_, '_>, types: &Types) -> Option<Case> {
+        let chosen: BTreeMap<EntityUid, Vec<EntityUid>> =
+            self.entities.iter().filter_map(|(uid, draft)| Some((uid.clone(), draft.parents.clone()?))).collect();
+        for (uid, parents) in direct_parents(&chosen, types)? {
+            for parent in &parents {
+                self.entities.entry(parent.clone()).or_default();
+            }
+            self.entities.entry(uid).or_default().parents = Some(parents);
+        }
         for uid in [&self.principal, &self.resource] {
             self.entities.entry(uid.clone()).or_default();
         }
-        let mut attributes_of = BTreeMap::new();
-        for (uid, draft) in &self.entities {
+        let context = complete(&types.environments.get(environment)?.context, &self.context, domains);
+        let mut entities = BTreeMap::new();
+        for (uid, draft) in self.entities {
             let entity_type = types.entity(&uid.type_name().to_string())?;
-            let attributes = complete(&entity_type.attributes, &draft.attributes, domains);
-            let tags = draft.tags.iter().filter_map(|(key, cell)| {
-                let value = completed(entity_type.tags.as_ref()?, cell, domains)?;
-                Some((key.clone(), value))
-            });
-            let entity = StoredEntity {
-                raw: attributes.clone(),
-                attributes: attributes.clone(),
-                tags: tags.collect(),
-                parents: draft.parents.clone().unwrap_or_default(),
-            };
-            let asked = *uid == self.principal || *uid == self.resource;
-            if !asked || !entity.parents.is_empty() || !entity.tags.is_empty() {
-                stored.push((uid.clone(), entity));
-            }
-            attributes_of.insert(uid.clone(), attributes);
+            let tags = draft
+                .tags
+                .iter()
+                .filter_map(|(key, cell)| Some((key.clone(), completed(entity_type.tags.as_ref()?, cell, domains)?)));
+            let mut entity = StoredEntity::new(complete(&entity_type.attributes, &draft.attributes, domains));
+            entity.tags = tags.collect();
+            entity.parents = draft.parents.unwrap_or_default();
+            entities.insert(uid, entity);
         }
-        let typed = |uid: EntityUid| Some(TypedEntity { attributes: attributes_of.get(&uid)?.clone(), uid });
-        let request = TypedRequest {
-            environment,
-            principal: typed(self.principal)?,
-            resource: typed(self.resource)?,
-            context,
-            missing: Places::default(),
-            dropped: Places::default(),
-        };
-        Some((request, StoredEntities::acyclic(stored)?))
+        Case::new(environment, self.principal, self.resource, context, entities)
     }
-
-    /// Stores every parent, and between an entity and a parent that its type does not allow directly, the entities that make
-    /// it an ancestor.
-    fn connect(&mut self, types: &Types) -> Option<()> {
-        let drafts: Vec<(EntityUid, Vec<EntityUid>)> =
-            self.entities.iter().filter_map(|(uid, draft)| Some((uid.clone(), draft.parents.clone()?))).collect();
-        for (uid, parents) in drafts {
-            let mut direct = Vec::new();
-            for parent in parents {
-                let between = types_between(types, uid.type_name(), parent.type_name())?;
-                let mut next = parent.clone();
-                self.entities.entry(parent.clone()).or_default();
-                for name in between.into_iter().rev() {
-                    let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(parent.id()));
-                    let between = EntityUid::from_type_name_and_id(name, EntityId::new(id));
-                    self.entities.entry(between.clone()).or_default().parents = Some(vec![next]);
-                    next = between;
-                }
-                direct.push(next);
-            }
-            self.entities.entry(uid).or_default().parents = Some(direct);
-        }
-        Some(())
-    }
-}
-
-/// The types that lead from `descendant` up to `ancestor`, without the two; `None` where none do.
-fn types_between(types: &Types, descendant: &EntityTypeName, ancestor: &EntityTypeName) -> Option<Vec<EntityTypeName>> {
-    let mut seen = BTreeSet::new();
-    let mut open = VecDeque::from([(descendant.clone(), Vec::new())]);
-    while let Some((name, way)) = open.pop_front() {
-        let parents = &types.entity(&name.to_string())?.parents;
-        if parents.contains(ancestor) {
-            return Some(way);
-        }
-        for parent in parents.iter().filter(|parent| seen.insert((*parent).clone())) {
-            open.push_back((parent.clone(), way.iter().cloned().chain([parent.clone()]).collect()));
-        }
-    }
-    None
 }
 
 /// The record, with a plain value for every required field that was not chosen.

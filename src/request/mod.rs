@@ -4,6 +4,7 @@
 //! drops what the schema does not declare, and gives a [`TypedRequest`], in which nothing can be of a wrong type. A caller's
 //! `__entity` and `__extn` are names like any other: values are typed by the schema, never by themselves.
 
+pub mod case;
 pub mod facts;
 pub mod json;
 pub mod place;

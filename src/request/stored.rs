@@ -31,6 +31,13 @@ pub struct StoredEntity {
     pub parents: Vec<EntityUid>,
 }
 
+impl StoredEntity {
+    /// An entity whose attributes are facts, without tags and parents.
+    pub fn new(attributes: Record) -> Self {
+        Self { raw: attributes.clone(), attributes, tags: Record::new(), parents: Vec::new() }
+    }
+}
+
 impl StoredEntities {
     /// The stored entity of that uid.
     pub fn get(&self, uid: &EntityUid) -> Option<&StoredEntity> {

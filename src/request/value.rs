@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use cedar_policy::{Context, EntityId, EntityUid, RestrictedExpression};
+use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use smol_str::SmolStr;
 
 use super::InvalidRequest;
@@ -74,6 +74,25 @@ fn extension_value(extension: Extension, text: &str) -> RestrictedExpression {
         Extension::Datetime => RestrictedExpression::new_datetime(text),
         Extension::Duration => RestrictedExpression::new_duration(text),
     }
+}
+
+/// A value for where any will do, with a plain value in every required field; `entity` gives an entity of a type. Of what a
+/// plugin parses it is the facts.
+pub fn plain(shape: &Shape, entity: &dyn Fn(&EntityTypeName) -> EntityUid) -> Value {
+    match shape {
+        Shape::Bool => Value::Bool(false),
+        Shape::Long => Value::Long(0),
+        Shape::String => Value::String(SmolStr::default()),
+        Shape::Set(_) => Value::Set(Vec::new()),
+        Shape::Extension(extension) => Value::Extension(*extension, extension.plain().into()),
+        Shape::Entity(name) => Value::Entity(entity(name)),
+        Shape::Parsed(parsed) => plain_record(&parsed.facts, entity),
+        Shape::Record(record) => plain_record(record, entity),
+    }
+}
+
+fn plain_record(shape: &RecordShape, entity: &dyn Fn(&EntityTypeName) -> EntityUid) -> Value {
+    Value::Record(required(shape).map(|(name, field)| (name.clone(), plain(&field.shape, entity))).collect())
 }
 
 /// What a caller may send in place of a raw string.

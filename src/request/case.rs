@@ -1,0 +1,106 @@
+//! A request together with the stored entities that it needs: what rows are tried on, and what a solver finds.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+
+use super::place::Places;
+use super::stored::{StoredEntities, StoredEntity};
+use super::value::Record;
+use super::{TypedEntity, TypedRequest};
+use crate::store::schema::Types;
+
+/// A request and all that is stored beside it.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The request; its values are facts.
+    pub request: TypedRequest,
+    /// The other entities, and the principal and the resource where they have parents or tags.
+    pub entities: StoredEntities,
+}
+
+impl Case {
+    /// The case in which `entities` are all there is, the principal and the resource among them.
+    ///
+    /// `None` where one of these two is not, or an entity is its own ancestor.
+    pub fn new(
+        environment: usize,
+        principal: EntityUid,
+        resource: EntityUid,
+        context: Record,
+        entities: BTreeMap<EntityUid, StoredEntity>,
+    ) -> Option<Self> {
+        let typed =
+            |uid: &EntityUid| Some(TypedEntity { uid: uid.clone(), attributes: entities.get(uid)?.attributes.clone() });
+        let request = TypedRequest {
+            environment,
+            principal: typed(&principal)?,
+            resource: typed(&resource)?,
+            context,
+            missing: Places::default(),
+            dropped: Places::default(),
+        };
+        let stored = entities.into_iter().filter(|(uid, entity)| {
+            let asked = *uid == principal || *uid == resource;
+            !asked || !entity.parents.is_empty() || !entity.tags.is_empty()
+        });
+        Some(Self { request, entities: StoredEntities::acyclic(stored)? })
+    }
+
+    /// Every entity of the case, the principal and the resource among them.
+    pub fn all_entities(&self) -> BTreeMap<EntityUid, StoredEntity> {
+        let asked = [&self.request.principal, &self.request.resource];
+        let mut all: BTreeMap<EntityUid, StoredEntity> =
+            self.entities.iter().map(|(uid, entity)| (uid.clone(), entity.clone())).collect();
+        for entity in asked {
+            all.entry(entity.uid.clone()).or_insert_with(|| StoredEntity::new(entity.attributes.clone()));
+        }
+        all
+    }
+}
+
+/// The direct parents by which every entity has the ancestors that it shall have: between an entity and an ancestor that its
+/// type does not allow as a parent, entities are put that make it one.
+///
+/// `None` where the schema does not let one be an ancestor of the other.
+pub fn direct_parents(
+    ancestors: &BTreeMap<EntityUid, Vec<EntityUid>>,
+    types: &Types,
+) -> Option<BTreeMap<EntityUid, Vec<EntityUid>>> {
+    let mut direct: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();
+    for (uid, wanted) in ancestors {
+        let mut parents = Vec::new();
+        for ancestor in wanted {
+            let through = |other: &EntityUid| ancestors.get(other).is_some_and(|further| further.contains(ancestor));
+            if wanted.iter().any(|other| other != ancestor && through(other)) {
+                continue;
+            }
+            let mut next = ancestor.clone();
+            for name in types_between(types, uid.type_name(), ancestor.type_name())?.into_iter().rev() {
+                let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(ancestor.id()));
+                let between = EntityUid::from_type_name_and_id(name, EntityId::new(id));
+                direct.insert(between.clone(), vec![next]);
+                next = between;
+            }
+            parents.push(next);
+        }
+        direct.insert(uid.clone(), parents);
+    }
+    Some(direct)
+}
+
+/// The types that lead from `descendant` up to `ancestor`, without the two; `None` where none do.
+fn types_between(types: &Types, descendant: &EntityTypeName, ancestor: &EntityTypeName) -> Option<Vec<EntityTypeName>> {
+    let mut seen = BTreeSet::new();
+    let mut open = VecDeque::from([(descendant.clone(), Vec::new())]);
+    while let Some((name, way)) = open.pop_front() {
+        let parents = &types.entity(&name.to_string())?.parents;
+        if parents.contains(ancestor) {
+            return Some(way);
+        }
+        for parent in parents.iter().filter(|parent| seen.insert((*parent).clone())) {
+            open.push_back((parent.clone(), way.iter().cloned().chain([parent.clone()]).collect()));
+        }
+    }
+    None
+}
