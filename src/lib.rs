@@ -12,6 +12,7 @@
 //! | [`request`] | from plain JSON values and a schema to a typed request |
 //! | [`engine`] | the only place where a decision is made |
 //! | [`matrix`] | the rows, and the representative requests that exercise them |
+//! | [`prove`] | the rows and policies as questions to a solver |
 //! | [`report`] | the matrix as a table |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |
@@ -23,6 +24,7 @@ pub mod engine;
 pub mod http;
 pub mod matrix;
 pub mod plugin;
+pub mod prove;
 pub mod report;
 pub mod request;
 pub mod store;

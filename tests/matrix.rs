@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use comfy_table::presets::ASCII_MARKDOWN;
 use gatepost::engine::Snapshot;
 use gatepost::matrix::{self, RowResult};
-use gatepost::report;
+use gatepost::report::{self, Finding};
 use gatepost::store::{Origin, Store};
 use serde_json::{Value, json};
 
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 fn every_row_holds_and_the_table_is_as_a_reviewer_reads_it() {
     let snapshot = common::built_in();
     let results = matrix::exercise(&snapshot, &|_, _| {});
-    let tables = report::tables(&snapshot.store.rows, &results);
+    let findings: Vec<Finding> = results.iter().map(Finding::from).collect();
+    let tables = report::tables(&snapshot.store.rows, &findings);
     insta::assert_snapshot!("table", report::text(&tables, 120));
     assert!(results.iter().all(RowResult::holds));
     assert!(results.iter().all(|result| !result.sampled), "every combination was tried");

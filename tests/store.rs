@@ -100,6 +100,10 @@ fn every_problem_names_its_place_and_what_to_do() {
         ),
         ("`has` on a required attribute of the subject", vec![("policies/docs.cedar", policy("principal has age"))]),
         (
+            "`has` on a required attribute at the end of a path",
+            vec![("policies/docs.cedar", policy("principal has friend.age && principal.friend.age > 17"))],
+        ),
+        (
             "`has` on a required attribute of what an attribute refers to, in a forbid",
             vec![(
                 "policies/docs.cedar",

@@ -72,7 +72,8 @@ fn decide(snapshot: &Snapshot, json: &Json<'_>, facts: bool) -> Result<Decision,
     snapshot.decide_with(&question, facts, &entities).map_err(|error| bad(error.into()))
 }
 
-fn as_text(decision: &Decision) -> String {
+/// A decision for a person: what it is, by which policies, and the clauses that they cite.
+pub(super) fn as_text(decision: &Decision) -> String {
     let mut text = String::from(if decision.allowed { "allow\n" } else { "deny\n" });
     match &decision.outcome {
         Outcome::Evaluated { determining, errors, not_permitted } => {

@@ -8,6 +8,7 @@ mod decide;
 mod fmt;
 mod init;
 mod output;
+mod prove;
 mod serve;
 mod test;
 
@@ -45,6 +46,8 @@ enum Command {
     Fmt(fmt::Arguments),
     /// Evaluate every row of the matrix on its representative requests
     Test(test::Arguments),
+    /// Prove every row for all requests, with the solver cvc5
+    Prove(prove::Arguments),
     /// Decide one request
     Decide(decide::Arguments),
     /// Make a new, small, working store
@@ -84,6 +87,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Check(arguments)) => check::run(&settings, &arguments),
         Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
+        Some(Command::Prove(arguments)) => prove::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
     }

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use crate::store::{Problem, Severity, StoreError};
@@ -63,6 +64,21 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 /// Writes a value as JSON to standard output.
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
+}
+
+/// A bar that shows how far long work is, where a terminal watches.
+pub(super) fn progress(template: &str) -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    match ProgressStyle::with_template(&format!("{{spinner}} {template}")) {
+        Ok(style) => bar.with_style(style),
+        Err(_) => bar,
+    }
+}
+
+/// Shows that so many parts of the work are done.
+pub(super) fn advance(bar: &ProgressBar, done: usize, total: usize) {
+    bar.set_length(total as u64);
+    bar.set_position(done as u64);
 }
 
 /// Every problem, with its place underlined and what to do.

@@ -4,7 +4,6 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::json;
 
 use super::config::Settings;
@@ -13,7 +12,7 @@ use super::{Format, holds};
 use crate::engine::{Decision, Snapshot};
 use crate::http::body;
 use crate::matrix::{self, Example, RowResult};
-use crate::report::{self, Mark};
+use crate::report::{self, Finding, Mark};
 use crate::store::Statement;
 
 #[derive(Debug, Args)]
@@ -39,21 +38,16 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
 
 /// Exercises the rows; shows how far it is where a terminal watches.
 fn exercise(snapshot: &Snapshot) -> Vec<RowResult> {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if let Ok(style) = ProgressStyle::with_template("{spinner} testing the rows {wide_bar} {pos}/{len}") {
-        bar.set_style(style);
-    }
-    let results = matrix::exercise(snapshot, &|done, total| {
-        bar.set_length(total as u64);
-        bar.set_position(done as u64);
-    });
+    let bar = output::progress("testing the rows {wide_bar} {pos}/{len}");
+    let results = matrix::exercise(snapshot, &|done, total| output::advance(&bar, done, total));
     bar.finish_and_clear();
     results
 }
 
 fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
     let rows = &snapshot.store.rows;
-    let tables = report::text(&report::tables(rows, results), output::width());
+    let findings: Vec<Finding> = results.iter().map(Finding::from).collect();
+    let tables = report::text(&report::tables(rows, &findings), output::width());
     let mut text = format!("{tables}\n\n");
     for (row, result) in rows.iter().zip(results) {
         text.push_str(&trouble(snapshot, row, result));
@@ -77,9 +71,9 @@ fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
 
 /// What is wrong with a row, ready to be looked at; nothing where it holds.
 fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
-    let name = format!("{}:{} {}", row.file.path, row.line(), described(row));
-    match (Mark::of(result), &result.counterexample) {
-        (Mark::Holds, _) => String::new(),
+    let name = row.described();
+    match (Finding::from(result).mark, &result.counterexample) {
+        (Mark::Holds | Mark::Undecided, _) => String::new(),
         (Mark::Unmatched, _) => {
             format!("∅ {name}\n  no representative request matches this row, so it says nothing\n\n")
         }
@@ -94,12 +88,6 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
             )
         }
     }
-}
-
-fn described(row: &Statement) -> String {
-    let parts = ["table", "row", "column"].map(|name| row.annotation(name));
-    let parts: Vec<&str> = parts.into_iter().flatten().collect();
-    if parts.is_empty() { row.id.clone() } else { parts.join(" · ") }
 }
 
 fn by(decision: &Decision) -> String {

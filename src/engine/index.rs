@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use cedar_policy::{Entity, EntityUid, PolicyId, PolicySet};
+use cedar_policy::{Entity, EntityUid, Policy, PolicyId, PolicySet};
 
 use super::decision::PolicyNote;
 use crate::store::schema::Types;
@@ -54,7 +54,7 @@ impl Index {
                     .collect(),
                 policies: policy::set_of(candidates.iter().map(|(policy, _)| *policy)),
                 notes: candidates.iter().map(|(policy, note)| (policy.policy.id().clone(), Arc::clone(note))).collect(),
-                named: named(candidates.iter().map(|(policy, _)| *policy), &store.types),
+                named: named(candidates.iter().map(|(policy, _)| &policy.policy), &store.types),
                 permits: candidates
                     .iter()
                     .filter(|(policy, _)| policy.permits())
@@ -70,9 +70,9 @@ impl Index {
     }
 }
 
-/// The entities that statements name, but for those of enumerated types and actions, of which nothing is stored.
-pub(super) fn named<'a>(statements: impl Iterator<Item = &'a Statement>, types: &Types) -> Vec<EntityUid> {
-    let all: BTreeSet<EntityUid> = statements.flat_map(Statement::named_entities).collect();
+/// The entities that policies name, but for those of enumerated types and actions, of which nothing is stored.
+pub(super) fn named<'a>(policies: impl IntoIterator<Item = &'a Policy>, types: &Types) -> Vec<EntityUid> {
+    let all: BTreeSet<EntityUid> = policies.into_iter().flat_map(policy::named_in_conditions).collect();
     let can_be_stored =
         |uid: &EntityUid| types.entity(&uid.type_name().to_string()).is_some_and(|entity| entity.ids.is_none());
     all.into_iter().filter(can_be_stored).collect()

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, PolicyId, PolicySet, Request,
+    AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request,
 };
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
@@ -22,7 +22,7 @@ use crate::request::stored::{StoredEntities, references};
 use crate::request::value::{Record, to_cedar};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
-use crate::store::{Origin, Revision, Statement, Store, StoreError, policy};
+use crate::store::{Origin, Revision, Store, StoreError};
 
 /// The snapshot that is in force.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ impl Snapshot {
         self.decide_typed(&case.request, &case.entities)
     }
 
-    /// Whether a statement that stands outside the policies, a row of the matrix say, matches a request.
+    /// Whether a policy that stands outside the store's policies, a row of the matrix say, matches a request.
     ///
     /// # Errors
     ///
@@ -150,7 +150,7 @@ impl Snapshot {
     pub fn matches(&self, matcher: &Matcher, case: &Case) -> Result<bool, String> {
         let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
         let cedar = self.to_cedar(&case.request, bucket, &matcher.named, &case.entities)?;
-        let response = self.authorizer.is_authorized(&cedar.request, &matcher.statement, &cedar.entities);
+        let response = self.authorizer.is_authorized(&cedar.request, &matcher.policy, &cedar.entities);
         match response.diagnostics().errors().next() {
             Some(error) => Err(error.to_string()),
             None => Ok(response.diagnostics().reason().next().is_some()),
@@ -187,17 +187,19 @@ impl Snapshot {
     }
 }
 
-/// A statement that can be asked whether it matches a request ([`Snapshot::matches`]).
+/// A policy that can be asked whether it matches a request ([`Snapshot::matches`]).
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    statement: PolicySet,
+    policy: PolicySet,
     named: Vec<EntityUid>,
 }
 
 impl Matcher {
-    /// A matcher for one statement on the requests of a store with these types.
-    pub fn new(statement: &Statement, types: &Types) -> Self {
-        Self { statement: policy::set_of([statement]), named: index::named(std::iter::once(statement), types) }
+    /// A matcher for one policy on the requests of a store with these types.
+    pub fn new(policy: &Policy, types: &Types) -> Self {
+        // One policy has no id twice, and a template is none: the only two reasons for which Cedar refuses.
+        let set = PolicySet::from_policies([policy.clone()]).unwrap_or_default();
+        Self { policy: set, named: index::named([policy], types) }
     }
 }
 

@@ -141,7 +141,7 @@ struct Field<'a> {
 
 impl Field<'_> {
     fn exercise(&mut self, row: &Statement, by_row: &[usize]) -> RowResult {
-        let matcher = Matcher::new(row, &self.snapshot.store.types);
+        let matcher = Matcher::new(&row.policy, &self.snapshot.store.types);
         let nothing: Assignment = vec![None; self.space.len()];
         let (indices, mut sampled) = spread(self.size(by_row));
         let matching: Vec<Assignment> = indices

@@ -1,10 +1,11 @@
-//! The matrix as a reviewer reads it: tables whose cells say what must hold, whether it does, and on how many requests.
+//! The matrix as a reviewer reads it: tables whose cells say what must hold, and whether it does.
 
 mod text;
 
 pub use text::{grouped, text};
 
 use crate::matrix::RowResult;
+use crate::prove::RowStatus;
 use crate::store::Statement;
 
 /// A table of the matrix.
@@ -32,52 +33,87 @@ pub struct Line {
 pub struct Cell {
     /// `@cell`, or what the effect of the row means.
     pub text: String,
-    /// The worst of what its rows showed.
+    /// What was found out about its rows, taken together.
+    pub finding: Finding,
+}
+
+/// What was found out about a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it holds.
     pub mark: Mark,
-    /// How many requests stand behind the mark.
-    pub requests: usize,
+    /// On how many requests that was tried; `None` where it was asked for all of them.
+    pub requests: Option<usize>,
     /// Whether there are more representative requests than were taken.
     pub sampled: bool,
 }
 
-/// What exercising a cell showed; the worst is the greatest.
+/// Whether a row holds; the worst is the greatest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
-    /// Every request was decided as the row says.
+    /// Every request is decided as the row says.
     Holds,
+    /// That could not be found out.
+    Undecided,
     /// No request matches the row.
     Unmatched,
-    /// Some request was decided otherwise.
+    /// Some request is decided otherwise.
     Fails,
 }
 
 impl Mark {
-    /// What a result means.
-    pub fn of(result: &RowResult) -> Self {
-        match result {
-            result if result.failures > 0 => Self::Fails,
-            result if result.requests == 0 => Self::Unmatched,
-            _ => Self::Holds,
-        }
-    }
-
     /// The sign for it.
     pub fn sign(self) -> &'static str {
         match self {
             Self::Holds => "✓",
+            Self::Undecided => "?",
             Self::Unmatched => "∅",
             Self::Fails => "✗",
         }
     }
 }
 
-/// The tables of the matrix, in the order in which its rows name them; `results` has one result for each row.
-pub fn tables(rows: &[Statement], results: &[RowResult]) -> Vec<Table> {
+impl From<&RowResult> for Finding {
+    fn from(result: &RowResult) -> Self {
+        let mark = match result {
+            result if result.failures > 0 => Mark::Fails,
+            result if result.requests == 0 => Mark::Unmatched,
+            _ => Mark::Holds,
+        };
+        Self { mark, requests: Some(result.requests), sampled: result.sampled }
+    }
+}
+
+impl From<RowStatus> for Finding {
+    fn from(status: RowStatus) -> Self {
+        let mark = match status {
+            RowStatus::Proven => Mark::Holds,
+            RowStatus::Undecided => Mark::Undecided,
+            RowStatus::Unmatched => Mark::Unmatched,
+            RowStatus::Refuted => Mark::Fails,
+        };
+        Self { mark, requests: None, sampled: false }
+    }
+}
+
+impl Finding {
+    /// What two rows of one cell show together.
+    fn and(self, other: Self) -> Self {
+        Self {
+            mark: self.mark.max(other.mark),
+            requests: self.requests.zip(other.requests).map(|(own, others)| own + others),
+            sampled: self.sampled || other.sampled,
+        }
+    }
+}
+
+/// The tables of the matrix, in the order in which its rows name them; `findings` has one for each row.
+pub fn tables(rows: &[Statement], findings: &[Finding]) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    for (row, result) in rows.iter().zip(results) {
+    for (row, finding) in rows.iter().zip(findings) {
         let title = row.annotation("table").unwrap_or_default();
         let table = entry(&mut tables, |table| table.title == title, || Table::new(title));
-        table.add(row, result);
+        table.add(row, *finding);
     }
     for table in &mut tables {
         let width = table.columns.len();
@@ -91,7 +127,7 @@ impl Table {
         Self { title: title.to_owned(), columns: Vec::new(), lines: Vec::new() }
     }
 
-    fn add(&mut self, row: &Statement, result: &RowResult) {
+    fn add(&mut self, row: &Statement, finding: Finding) {
         let effect = if row.permits() { "Allow" } else { "Deny" };
         let column = row.annotation("column").unwrap_or("Decision");
         let title = row.annotation("row").unwrap_or(&row.id);
@@ -101,8 +137,10 @@ impl Table {
         });
         let line = entry(&mut self.lines, |line| line.title == title, || Line::new(title));
         line.cells.resize(line.cells.len().max(place + 1), None);
-        if let Some(cell) = line.cells.get_mut(place) {
-            cell.get_or_insert_with(|| Cell::new(row.annotation("cell").unwrap_or(effect))).add(result);
+        let Some(cell) = line.cells.get_mut(place) else { return };
+        match cell {
+            Some(cell) => cell.finding = cell.finding.and(finding),
+            None => *cell = Some(Cell { text: row.annotation("cell").unwrap_or(effect).to_owned(), finding }),
         }
     }
 }
@@ -110,18 +148,6 @@ impl Table {
 impl Line {
     fn new(title: &str) -> Self {
         Self { title: title.to_owned(), cells: Vec::new() }
-    }
-}
-
-impl Cell {
-    fn new(text: &str) -> Self {
-        Self { text: text.to_owned(), mark: Mark::Holds, requests: 0, sampled: false }
-    }
-
-    fn add(&mut self, result: &RowResult) {
-        self.mark = self.mark.max(Mark::of(result));
-        self.requests += result.requests;
-        self.sampled |= result.sampled;
     }
 }
 

@@ -25,8 +25,13 @@ fn one(table: &Table, width: u16) -> String {
 }
 
 fn cell_text(cell: &Cell) -> String {
-    let more = if cell.sampled { "+" } else { "" };
-    format!("{} {} · {}{more}", cell.mark.sign(), cell.text, grouped(cell.requests))
+    let Cell { text, finding } = cell;
+    let sign = finding.mark.sign();
+    let more = if finding.sampled { "+" } else { "" };
+    match finding.requests {
+        Some(requests) => format!("{sign} {text} · {}{more}", grouped(requests)),
+        None => format!("{sign} {text}"),
+    }
 }
 
 /// A number with its digits in groups of three: `12,345`.

@@ -24,22 +24,21 @@ pub(super) fn lint(store: &Store) -> Vec<Problem> {
 
 /// `has` on a required attribute: on an entity that is not there it is false without an error, so a `forbid` behind it would
 /// not fire; the solver takes it for true. On anything else it says nothing.
-fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
+pub(super) fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
     let Some(condition) = statement.policy.as_ref().non_scope_constraints() else { return Vec::new() };
     let mut found: Vec<(String, (usize, usize))> = Vec::new();
     for environment in &store.types.environments {
         if scope::can_match(&statement.policy, environment, &store.schema) {
             let typing = Typing { types: &store.types, environment };
             visit(condition, &mut |expression| {
-                let (inner, attribute) = match expression.expr_kind() {
-                    ExprKind::HasAttr { expr, attr } => (expr, attr),
-                    ExprKind::ExtHasAttr { expr, attrs } => (expr, &attrs.head),
+                let (holder, attributes): (_, Vec<&SmolStr>) = match expression.expr_kind() {
+                    ExprKind::HasAttr { expr, attr } => (expr, vec![attr]),
+                    ExprKind::ExtHasAttr { expr, attrs } => (expr, attrs.iter().collect()),
                     _ => return,
                 };
-                if typing.requires(inner, attribute) {
-                    let span = expression.source_loc().map_or((0, 0), |loc| (loc.span.offset(), loc.span.len()));
-                    found.push((attribute.to_string(), span));
-                }
+                let span = expression.source_loc().map_or((0, 0), |loc| (loc.span.offset(), loc.span.len()));
+                let required = typing.required(holder, &attributes);
+                found.extend(required.into_iter().map(|attribute| (attribute.to_string(), span)));
             });
         }
     }
@@ -79,11 +78,23 @@ enum Holder<'a> {
 }
 
 impl<'a> Typing<'a> {
-    fn requires(&self, holder: &Expr, attribute: &SmolStr) -> bool {
-        match self.holder(holder) {
-            Some(Holder::Promised(record)) => record.0.get(attribute).is_some_and(|field| field.required),
-            _ => false,
+    /// Those of the attributes, each asked of the one before, that are always there.
+    fn required<'b>(&self, holder: &Expr, attributes: &[&'b SmolStr]) -> Vec<&'b SmolStr> {
+        let mut required = Vec::new();
+        let mut holder = self.holder(holder);
+        for attribute in attributes {
+            let (record, promised) = match holder {
+                Some(Holder::Promised(record)) => (record, true),
+                Some(Holder::Inner(record)) => (record, false),
+                None => break,
+            };
+            let Some(field) = record.0.get(*attribute) else { break };
+            if promised && field.required {
+                required.push(*attribute);
+            }
+            holder = self.of_shape(&field.shape);
         }
+        required
     }
 
     fn holder(&self, expression: &Expr) -> Option<Holder<'a>> {

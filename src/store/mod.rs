@@ -87,6 +87,19 @@ impl Store {
         store.warnings = problems;
         Ok(store)
     }
+
+    /// Reads rows that stand outside of the store, and checks them as if they stood in its matrix.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with them.
+    pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
+        let (rows, mut problems) = policy::read(files);
+        problems.extend(validate(&self.schema, &rows));
+        problems.extend(rows.iter().flat_map(|row| lint::required_has(row, self)));
+        problems.retain(|problem| problem.severity == Severity::Error);
+        if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
+    }
 }
 
 fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet};
-use cedar_policy_core::ast::{ExprKind, Literal};
+use cedar_policy_core::ast::{Expr, ExprKind, Literal};
 use miette::SourceSpan;
 
 use super::problem::{Problem, SourceFile};
@@ -46,6 +46,14 @@ impl Statement {
         before.matches('\n').count() + 1
     }
 
+    /// The place in the store, and what a reviewer calls it: `matrix/docs.cedar:12 Who may read · Owners · Read`.
+    pub fn described(&self) -> String {
+        let parts = ["table", "row", "column"].map(|name| self.annotation(name));
+        let parts: Vec<&str> = parts.into_iter().flatten().collect();
+        let name = if parts.is_empty() { self.id.clone() } else { parts.join(" · ") };
+        format!("{}:{} {name}", self.file.path, self.line())
+    }
+
     /// Where `text` stands in this statement; all of the statement where it does not.
     pub fn find(&self, text: &str) -> SourceSpan {
         let own = self.file.text.get(self.span.offset()..self.span.offset() + self.span.len());
@@ -55,22 +63,30 @@ impl Statement {
         }
     }
 
-    /// The entities that its conditions name. (What its scope names is compared, or an ancestor: nothing of it is read.)
-    pub fn named_entities(&self) -> BTreeSet<EntityUid> {
-        let conditions = self.policy.as_ref().non_scope_constraints().into_iter();
-        conditions
-            .flat_map(|condition| condition.subexpressions())
-            .filter_map(|expression| match expression.expr_kind() {
-                ExprKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::from(uid.as_ref().clone())),
-                _ => None,
-            })
-            .collect()
-    }
-
     /// A problem with this statement, the whole of it underlined.
     pub fn problem(&self, problem: Problem) -> Problem {
         problem.in_file(&self.file).at(self.span, "")
     }
+}
+
+/// The entities that the conditions of a policy name. (What its scope names is compared, or an ancestor: nothing of it is
+/// read.)
+pub fn named_in_conditions(policy: &Policy) -> BTreeSet<EntityUid> {
+    named_in(policy.as_ref().non_scope_constraints())
+}
+
+/// The entities that a policy names, in its scope or its conditions.
+pub fn named_anywhere(policy: &Policy) -> BTreeSet<EntityUid> {
+    named_in([&policy.as_ref().condition()])
+}
+
+fn named_in<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<EntityUid> {
+    let parts = expressions.into_iter().flat_map(Expr::subexpressions);
+    let named = parts.filter_map(|part| match part.expr_kind() {
+        ExprKind::Lit(Literal::EntityUID(uid)) => Some(EntityUid::from(uid.as_ref().clone())),
+        _ => None,
+    });
+    named.collect()
 }
 
 /// Parses every policy of `files`, in the order of the files and in the order in which they stand there.

@@ -1,0 +1,319 @@
+//! `gatepost prove`: asks a solver whether every row holds for every request, and whether every policy can be evaluated. Exit 0
+//! if all is proven, 1 if something is refuted, else 2 if something is undecided or there is no solver.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value as Json, json};
+
+use super::Format;
+use super::config::Settings;
+use super::decide;
+use super::output::{self, Failure, counted};
+use crate::engine::Snapshot;
+use crate::http::body;
+use crate::prove::solver::{NoSolver, Solver};
+use crate::prove::{self, ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
+use crate::report::{self, Finding, Mark};
+use crate::store::{SourceFile, Statement};
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Further rows that must hold, which stand outside of the store; may be given more than once
+    #[arg(long = "invariant", value_name = "FILE")]
+    invariants: Vec<PathBuf>,
+    #[command(flatten)]
+    solver: SolverArguments,
+    /// How to write what was found
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// Which solver, and how patiently.
+#[derive(Debug, Args)]
+pub(super) struct SolverArguments {
+    /// The program cvc5, at least 1.0.3
+    #[arg(long, value_name = "PATH", env = "CVC5", default_value = "cvc5")]
+    solver: PathBuf,
+    /// How long the solver may take for one question, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    time_limit: u64,
+}
+
+impl SolverArguments {
+    /// The solver, tried.
+    pub(super) fn find(&self) -> Result<Solver, Failure> {
+        Solver::find(&self.solver, Duration::from_secs(self.time_limit)).map_err(|error| {
+            let help = match &error {
+                NoSolver::NotFound(_) => {
+                    "install it with `apt-get install cvc5`, or say where it is with `--solver PATH`"
+                }
+                NoSolver::Unusable(..) => "name another with `--solver PATH`; `apt-get install cvc5` installs one",
+            };
+            Failure::new(error.to_string()).with_help(help)
+        })
+    }
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let snapshot = settings.snapshot()?;
+    let invariants = snapshot.store.further_rows(&read(&arguments.invariants)?).map_err(Failure::Store)?;
+    if snapshot.store.rows.is_empty() && invariants.is_empty() {
+        return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
+            .with_help("write what must hold into matrix/*.cedar, row by row"));
+    }
+    let solver = arguments.solver.find()?;
+    let bar = output::progress("proving {wide_bar} {pos}/{len}");
+    let proofs = prove::prove(&snapshot, &invariants, &solver, &|done, total| output::advance(&bar, done, total))
+        .map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))?;
+    bar.finish_and_clear();
+    let outcome = Outcome { snapshot: &snapshot, invariants: &invariants, solver: &solver, proofs: &proofs };
+    match arguments.format {
+        Format::Json => output::print_json(&outcome.as_json())?,
+        Format::Text => output::print(&outcome.as_text())?,
+    }
+    Ok(outcome.exit())
+}
+
+fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
+    let files = paths.iter().map(|path| {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Failure::new(format!("the rows in `{shown}` cannot be read: {error}")))?;
+        Ok(SourceFile { path: shown.to_string().into(), text: text.into() })
+    });
+    files.collect()
+}
+
+/// What was proven and what was not.
+struct Outcome<'a> {
+    snapshot: &'a Snapshot,
+    invariants: &'a [Statement],
+    solver: &'a Solver,
+    proofs: &'a [Proof],
+}
+
+impl Outcome<'_> {
+    fn rows(&self) -> impl Iterator<Item = (&Statement, RowStatus)> {
+        let rows = self.snapshot.store.rows.iter().chain(self.invariants);
+        rows.enumerate().map(|(index, row)| (row, RowStatus::of(index, self.proofs)))
+    }
+
+    fn count(&self, status: RowStatus) -> usize {
+        self.rows().filter(|(_, found)| *found == status).count()
+    }
+
+    fn exit(&self) -> ExitCode {
+        let refuted = self.proofs.iter().any(Proof::fails) || self.count(RowStatus::Unmatched) > 0;
+        let undecided = self.proofs.iter().any(Proof::is_undecided);
+        ExitCode::from(if refuted {
+            1
+        } else if undecided {
+            2
+        } else {
+            0
+        })
+    }
+
+    fn as_text(&self) -> String {
+        let store = &self.snapshot.store;
+        let findings: Vec<Finding> = self.rows().map(|(_, status)| Finding::from(status)).collect();
+        let mut text = report::text(&report::tables(&store.rows, &findings), output::width());
+        text.push_str("\n\n");
+        for (row, status) in self.rows().filter(|(_, status)| *status == RowStatus::Unmatched) {
+            let sign = Finding::from(status).mark.sign();
+            text.push_str(&format!(
+                "{sign} {}\n  no request matches this row, so it says nothing\n\n",
+                row.described()
+            ));
+        }
+        for proof in self.proofs {
+            text.push_str(&self.trouble(proof));
+        }
+        text.push_str("✓ proven for every request   ✗ refuted   ∅ no request matches   ? undecided\n");
+        text.push_str(&self.summary());
+        text
+    }
+
+    /// What a proof that is none has to say; nothing for one that is.
+    fn trouble(&self, proof: &Proof) -> String {
+        let sign = if proof.is_undecided() { Mark::Undecided.sign() } else { Mark::Fails.sign() };
+        let head = format!("{sign} {}\n  ", self.subject(proof));
+        match &proof.verdict {
+            Verdict::Undecided(why) => format!("{head}not decided: {why}\n\n"),
+            Verdict::Refuted(Some(example)) if proof.fails() => {
+                format!(
+                    "{head}{}, for `gatepost decide --facts`:\n{}\n",
+                    self.refuted(proof.claim),
+                    self.shown(example)
+                )
+            }
+            _ => String::new(),
+        }
+    }
+
+    fn subject(&self, proof: &Proof) -> String {
+        let environment = self.snapshot.store.types.environments.get(proof.environment);
+        let environment = environment.map(ToString::to_string).unwrap_or_default();
+        match proof.claim {
+            Claim::RowHolds(row) | Claim::RowMatches(row) | Claim::RowNeverErrs(row) => self.row(row),
+            Claim::RowsAgree(row, other) => format!("{}\n  {}", self.row(row), self.row(other)),
+            Claim::PolicyNeverErrs(policy) => {
+                let policy = self.snapshot.store.policies.get(policy);
+                policy.map(|policy| format!("{}:{} {}", policy.file.path, policy.line(), policy.id)).unwrap_or_default()
+            }
+            Claim::RowsDecideAll => environment,
+        }
+    }
+
+    fn row(&self, index: usize) -> String {
+        self.rows().nth(index).map(|(row, _)| row.described()).unwrap_or_default()
+    }
+
+    fn refuted(&self, claim: Claim) -> &'static str {
+        match claim {
+            Claim::RowHolds(row) if self.rows().nth(row).is_some_and(|(row, _)| row.permits()) => {
+                "must be allowed, but this request is denied"
+            }
+            Claim::RowHolds(_) => "must be denied, but this request is allowed",
+            Claim::RowNeverErrs(_) => "cannot be evaluated for this request, and so says nothing about it",
+            Claim::PolicyNeverErrs(_) => "cannot be evaluated for this request, which is denied for that reason",
+            Claim::RowsAgree(..) => "contradict each other: both match this request",
+            Claim::RowMatches(_) | Claim::RowsDecideAll => "does not hold for this request",
+        }
+    }
+
+    fn shown(&self, example: &Counterexample) -> String {
+        let decision = decide::as_text(&example.decision);
+        let decision: String = decision.lines().map(|line| format!("  {line}\n")).collect();
+        format!("{:#}\n{decision}", self.request(example))
+    }
+
+    fn request(&self, example: &Counterexample) -> Json {
+        body::of_case(&example.case, &self.snapshot.store.types)
+    }
+
+    fn summary(&self) -> String {
+        let store = &self.snapshot.store;
+        let total = store.rows.len() + self.invariants.len();
+        let mut text = format!("{} of {} proven", self.count(RowStatus::Proven), counted(total, "row"));
+        let others = [
+            (RowStatus::Refuted, "refuted"),
+            (RowStatus::Unmatched, "without a request"),
+            (RowStatus::Undecided, "undecided"),
+        ];
+        for (status, word) in others {
+            let count = self.count(status);
+            if count > 0 {
+                text.push_str(&format!(", {count} {word}"));
+            }
+        }
+        text.push_str(": for every request that conforms to the schema and matches the row, the decision is the one that the row names\n");
+        let of_policies = || self.proofs.iter().filter(|proof| matches!(proof.claim, Claim::PolicyNeverErrs(_)));
+        if of_policies().all(|proof| matches!(proof.verdict, Verdict::Proven)) {
+            text.push_str(&format!(
+                "no request makes any of {} fail to evaluate\n",
+                counted(store.policies.len(), "policy")
+            ));
+        }
+        text.push_str(&self.completeness());
+        text.push_str(&format!(
+            "assumed: {ASSUMPTION}\nsolver: cvc5 {}; revision {}\n",
+            self.solver.version, store.revision
+        ));
+        text
+    }
+
+    /// Whether rows decide everything; where not, that is no failure.
+    fn completeness(&self) -> String {
+        let mut whole: BTreeMap<String, bool> = BTreeMap::new();
+        let mut gaps = String::new();
+        for proof in self.proofs.iter().filter(|proof| proof.claim == Claim::RowsDecideAll) {
+            let environment = self.snapshot.store.types.environments.get(proof.environment);
+            let action = environment.map(|environment| environment.action.to_string()).unwrap_or_default();
+            *whole.entry(action).or_insert(true) &= matches!(proof.verdict, Verdict::Proven);
+            if let Verdict::Refuted(Some(example)) = &proof.verdict {
+                let effect = if example.decision.allowed { "allowed" } else { "denied" };
+                gaps.push_str(&format!("  {}, {effect}: {}\n", self.subject(proof), self.request(example)));
+            }
+        }
+        let count = whole.values().filter(|whole| **whole).count();
+        let mut text = match whole.len() {
+            0 => String::new(),
+            actions => format!("rows decide every request of {count} of {}\n", counted(actions, "action")),
+        };
+        if !gaps.is_empty() {
+            text.push_str(&format!("requests that no row decides, for example:\n{gaps}"));
+        }
+        text
+    }
+
+    fn as_json(&self) -> Json {
+        let store = &self.snapshot.store;
+        let rows = self.rows().enumerate().map(|(index, (row, status))| {
+            let word = match status {
+                RowStatus::Proven => "proven",
+                RowStatus::Refuted => "refuted",
+                RowStatus::Unmatched => "unmatched",
+                RowStatus::Undecided => "undecided",
+            };
+            json!({
+                "id": row.id,
+                "file": &*row.file.path,
+                "line": row.line(),
+                "table": row.annotation("table"),
+                "row": row.annotation("row"),
+                "column": row.annotation("column"),
+                "cell": row.annotation("cell"),
+                "sources": row.sources,
+                "must": if row.permits() { "allow" } else { "deny" },
+                "invariant": index >= store.rows.len(),
+                "status": word,
+            })
+        });
+        json!({
+            "revision": store.revision.as_str(),
+            "solver": format!("cvc5 {}", self.solver.version),
+            "assumption": ASSUMPTION,
+            "rows": rows.collect::<Vec<_>>(),
+            "proofs": self.proofs.iter().map(|proof| self.proof_as_json(proof)).collect::<Vec<_>>(),
+        })
+    }
+
+    fn proof_as_json(&self, proof: &Proof) -> Json {
+        let rows: Vec<&Statement> = self.rows().map(|(row, _)| row).collect();
+        let id = |index: usize| rows.get(index).map(|row| row.id.as_str());
+        let (claim, about) = match proof.claim {
+            Claim::RowHolds(row) => ("row-holds", vec![id(row)]),
+            Claim::RowMatches(row) => ("row-matches", vec![id(row)]),
+            Claim::RowNeverErrs(row) => ("row-never-errs", vec![id(row)]),
+            Claim::RowsAgree(row, other) => ("rows-agree", vec![id(row), id(other)]),
+            Claim::PolicyNeverErrs(policy) => {
+                ("policy-never-errs", vec![self.snapshot.store.policies.get(policy).map(|policy| policy.id.as_str())])
+            }
+            Claim::RowsDecideAll => ("rows-decide-all", Vec::new()),
+        };
+        let (verdict, why, example) = match &proof.verdict {
+            Verdict::Proven => ("proven", None, None),
+            Verdict::Refuted(example) => ("refuted", None, example.as_ref()),
+            Verdict::Undecided(why) => ("undecided", Some(why), None),
+        };
+        let environment = self.snapshot.store.types.environments.get(proof.environment);
+        json!({
+            "claim": claim,
+            "about": about,
+            "environment": environment.map(|found| json!({
+                "principal": found.principal.to_string(),
+                "action": found.action.to_string(),
+                "resource": found.resource.to_string(),
+            })),
+            "verdict": verdict,
+            "why": why,
+            "counterexample": example.map(|example| self.request(example)),
+            "decision": example.map(|example| if example.decision.allowed { "allow" } else { "deny" }),
+        })
+    }
+}

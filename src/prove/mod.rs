@@ -1,0 +1,423 @@
+//! Proofs: what must hold, asked of a solver for every possible request instead of tried on some.
+//!
+//! A `permit` row holds if the row, as a policy of its own, implies the policies; a `forbid` row, turned into a permit, if it is
+//! disjoint from them (Cutler et al., "Cedar: A New Language for Expressive, Fast, Safe, and Analyzable Authorization",
+//! OOPSLA 2024; `cedar-policy-symcc`). What is proven is proven for all requests that conform to the schema, under one
+//! assumption ([`ASSUMPTION`]) that the engine and `check` see to.
+//!
+//! A counterexample is decided by the engine before it is shown: one that the engine decides otherwise is none. An answer that
+//! the solver does not give is never a proof.
+
+mod model;
+mod shrink;
+pub mod solver;
+
+use std::collections::BTreeSet;
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, RequestEnv};
+use cedar_policy_symcc::err::Error;
+use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, Env};
+
+use crate::engine::{Decision, Matcher, Outcome, Snapshot};
+use crate::request::case::Case;
+use crate::store::{Statement, policy, scope};
+use solver::{Asker, Solver};
+
+/// What every proof takes for granted, as a sentence.
+pub const ASSUMPTION: &str = "every entity that a request refers to exists with the attributes that the schema requires \
+    (where one does not, the service denies); facts are any value of their type, which includes more than the plugins return";
+
+/// What is asked of the solver, in one environment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Claim {
+    /// Every request that matches the row is decided as it says. Rows are counted through the matrix, and then through the
+    /// invariants.
+    RowHolds(usize),
+    /// Some request matches the row.
+    RowMatches(usize),
+    /// The row can be evaluated for every request.
+    RowNeverErrs(usize),
+    /// The policy can be evaluated for every request.
+    PolicyNeverErrs(usize),
+    /// No request matches both rows, of which one permits and the other forbids. It is asked only where one of them does not
+    /// hold: of two that hold it follows.
+    RowsAgree(usize, usize),
+    /// Every request is decided by some row of the matrix. That one is not is no failure.
+    RowsDecideAll,
+}
+
+impl Claim {
+    /// Whether the claim is about that row alone.
+    fn is_about(self, row: usize) -> bool {
+        matches!(self, Self::RowHolds(own) | Self::RowMatches(own) | Self::RowNeverErrs(own) if own == row)
+    }
+}
+
+/// What the solver said.
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// It holds for every request.
+    Proven,
+    /// It does not; and a request that shows it, where there is one to show.
+    Refuted(Option<Box<Counterexample>>),
+    /// There is no answer, for this reason. This is never a proof.
+    Undecided(String),
+}
+
+/// A request for which a claim does not hold, decided by the engine.
+#[derive(Clone, Debug)]
+pub struct Counterexample {
+    /// The request, and what is stored beside it.
+    pub case: Case,
+    /// What the engine decides.
+    pub decision: Decision,
+}
+
+/// A claim, asked.
+#[derive(Clone, Debug)]
+pub struct Proof {
+    /// What was asked.
+    pub claim: Claim,
+    /// In which environment: an index into [`Types::environments`](crate::store::schema::Types::environments).
+    pub environment: usize,
+    /// What the answer was.
+    pub verdict: Verdict,
+}
+
+impl Proof {
+    /// Whether it fails: the claim is refuted, and is not one that need not hold.
+    pub fn fails(&self) -> bool {
+        matches!(self.verdict, Verdict::Refuted(_))
+            && !matches!(self.claim, Claim::RowsDecideAll | Claim::RowMatches(_))
+    }
+
+    /// Whether there is no answer.
+    pub fn is_undecided(&self) -> bool {
+        matches!(self.verdict, Verdict::Undecided(_))
+    }
+}
+
+/// What all proofs together say about a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RowStatus {
+    /// Some request matches it, every one of them is decided as it says, and it can be evaluated for every request.
+    Proven,
+    /// No request matches it in any environment.
+    Unmatched,
+    /// Some request is decided otherwise, or makes the row fail.
+    Refuted,
+    /// Something about it could not be decided.
+    Undecided,
+}
+
+impl RowStatus {
+    /// The status of a row, counted as in [`Claim`].
+    pub fn of(row: usize, proofs: &[Proof]) -> Self {
+        let own = || proofs.iter().filter(|proof| proof.claim.is_about(row));
+        let matched = |proof: &Proof| matches!((proof.claim, &proof.verdict), (Claim::RowMatches(_), Verdict::Proven));
+        match () {
+            () if own().any(Proof::fails) => Self::Refuted,
+            () if own().any(Proof::is_undecided) => Self::Undecided,
+            () if own().any(matched) => Self::Proven,
+            () => Self::Unmatched,
+        }
+    }
+}
+
+/// The stack of a thread that puts questions: the encoder goes as deep as the policies are many.
+const STACK: usize = 512 << 20;
+
+/// Asks the solver every claim about the rows and policies of a store, and about `invariants`: further rows that stand outside
+/// of it. The proofs come in the order of the environments and claims.
+///
+/// `progress` is called with how many questions are answered, and of how many.
+///
+/// # Errors
+///
+/// A thread that cannot be started.
+pub fn prove(
+    snapshot: &Snapshot,
+    invariants: &[Statement],
+    solver: &Solver,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> std::io::Result<Vec<Proof>> {
+    let prover = Prover::new(snapshot, invariants);
+    let mut proofs = prover.ask(&prover.questions(), solver, progress)?;
+    proofs.extend(prover.ask(&prover.further_questions(&proofs), solver, progress)?);
+    proofs.sort_by_key(|proof| (proof.environment, proof.claim));
+    Ok(proofs)
+}
+
+/// What can be asked about a store.
+struct Prover<'a> {
+    snapshot: &'a Snapshot,
+    rows: Vec<&'a Statement>,
+    /// Every entity that a statement names.
+    named: BTreeSet<EntityUid>,
+    environments: Vec<Compiled>,
+}
+
+/// What is compiled once for an environment, when it is first asked about.
+#[derive(Default)]
+struct Compiled {
+    request: Option<RequestEnv>,
+    policies: OnceLock<Result<CompiledPolicySet, String>>,
+}
+
+impl<'a> Prover<'a> {
+    fn new(snapshot: &'a Snapshot, invariants: &'a [Statement]) -> Self {
+        let store = &snapshot.store;
+        let known: Vec<RequestEnv> = store.schema.request_envs().collect();
+        let environments = store.types.environments.iter().map(|environment| {
+            let found = known.iter().find(|known| {
+                *known.principal() == environment.principal
+                    && *known.action() == environment.action
+                    && *known.resource() == environment.resource
+            });
+            Compiled { request: found.cloned(), ..Compiled::default() }
+        });
+        let rows: Vec<&Statement> = store.rows.iter().chain(invariants).collect();
+        let statements = store.policies.iter().chain(rows.iter().copied());
+        Self {
+            snapshot,
+            named: statements.flat_map(|statement| policy::named_anywhere(&statement.policy)).collect(),
+            environments: environments.collect(),
+            rows,
+        }
+    }
+
+    /// Puts the questions, to several solvers at once.
+    fn ask(
+        &self,
+        questions: &[(usize, Claim)],
+        solver: &Solver,
+        progress: &(dyn Fn(usize, usize) + Sync),
+    ) -> std::io::Result<Vec<Proof>> {
+        let total = questions.len();
+        let proofs = Mutex::new(Vec::with_capacity(total));
+        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = || -> std::io::Result<()> {
+            let mut asker = Asker::new(solver)?;
+            while let Some((environment, claim)) = questions.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
+                let verdict = self.answer(&mut asker, environment, claim).unwrap_or_else(Verdict::Undecided);
+                proofs.lock().unwrap_or_else(PoisonError::into_inner).push(Proof { claim, environment, verdict });
+                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
+            }
+            Ok(())
+        };
+        std::thread::scope(|threads| {
+            let count = std::thread::available_parallelism().map_or(1, usize::from).min(total);
+            let workers = (0..count).map(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, work));
+            let workers = workers.collect::<Result<Vec<_>, _>>()?;
+            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        })?;
+        Ok(proofs.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// For every row that does not hold, whether that is because another says the opposite.
+    fn further_questions(&self, proofs: &[Proof]) -> Vec<(usize, Claim)> {
+        let mut questions = BTreeSet::new();
+        for proof in proofs.iter().filter(|proof| proof.fails() || proof.is_undecided()) {
+            let Claim::RowHolds(row) = proof.claim else { continue };
+            let permits = |row: usize| self.rows.get(row).is_some_and(|row| row.permits());
+            let beside = proofs.iter().filter(|other| other.environment == proof.environment);
+            let others = beside.filter_map(|other| match other.claim {
+                Claim::RowHolds(other) if permits(other) != permits(row) => Some(other),
+                _ => None,
+            });
+            questions.extend(others.map(|other| (proof.environment, Claim::RowsAgree(row.min(other), row.max(other)))));
+        }
+        questions.into_iter().collect()
+    }
+
+    /// What is asked of every store.
+    fn questions(&self) -> Vec<(usize, Claim)> {
+        let store = &self.snapshot.store;
+        let mut questions = Vec::new();
+        for (index, environment) in store.types.environments.iter().enumerate() {
+            let applies = |statement: &Statement| scope::can_match(&statement.policy, environment, &store.schema);
+            let rows = self.rows.iter().enumerate().filter(|(_, row)| applies(row)).map(|(row, _)| row);
+            let of_row = |row| [Claim::RowHolds(row), Claim::RowMatches(row), Claim::RowNeverErrs(row)];
+            let policies = store.policies.iter().enumerate().filter(|(_, policy)| applies(policy));
+            questions.extend(rows.flat_map(of_row).map(|claim| (index, claim)));
+            questions.extend(policies.map(|(policy, _)| (index, Claim::PolicyNeverErrs(policy))));
+            if !store.rows.is_empty() {
+                questions.push((index, Claim::RowsDecideAll));
+            }
+        }
+        questions
+    }
+
+    fn answer(&self, asker: &mut Asker<'_>, environment: usize, claim: Claim) -> Result<Verdict, String> {
+        let at = At { prover: self, environment, request: self.request(environment)? };
+        match claim {
+            Claim::RowHolds(row) => at.row_holds(asker, self.row(row)?),
+            Claim::RowMatches(row) => at.row_matches(asker, self.row(row)?),
+            Claim::RowNeverErrs(row) => at.never_errs(asker, &self.row(row)?.policy),
+            Claim::PolicyNeverErrs(policy) => {
+                at.never_errs(asker, &self.snapshot.store.policies.get(policy).ok_or("no such policy")?.policy)
+            }
+            Claim::RowsAgree(row, other) => at.rows_agree(asker, self.row(row)?, self.row(other)?),
+            Claim::RowsDecideAll => at.rows_decide_all(asker),
+        }
+    }
+
+    fn row(&self, row: usize) -> Result<&'a Statement, String> {
+        self.rows.get(row).copied().ok_or_else(|| "no such row".to_owned())
+    }
+
+    /// Only an environment that the schema has: of one that does not exist everything could be proven.
+    fn request(&self, environment: usize) -> Result<&RequestEnv, String> {
+        let compiled = self.environments.get(environment).and_then(|compiled| compiled.request.as_ref());
+        compiled.ok_or_else(|| "the schema has no such environment".to_owned())
+    }
+}
+
+/// The questions of one environment.
+struct At<'p, 'a> {
+    prover: &'p Prover<'a>,
+    environment: usize,
+    request: &'p RequestEnv,
+}
+
+impl At<'_, '_> {
+    fn row_holds(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
+        let policies = self.policies()?;
+        let as_permit = self.compiled_set(&[as_permit(row)?])?;
+        let model = asker.ask(async |compiler| {
+            if row.permits() {
+                compiler.check_implies_with_counterexample_opt(&as_permit, policies).await
+            } else {
+                compiler.check_disjoint_with_counterexample_opt(&as_permit, policies).await
+            }
+        })?;
+        let matcher = Matcher::new(&row.policy, &self.prover.snapshot.store.types);
+        let shows = |case: &Case| {
+            let decision = self.prover.snapshot.decide_case(case);
+            decision.allowed != row.permits()
+                && was_evaluated(&decision)
+                && self.prover.snapshot.matches(&matcher, case) == Ok(true)
+        };
+        if let Some(model) = model {
+            return self.refuted(&model, &shows);
+        }
+        if row.permits() { self.no_policy_errs_within(asker, row) } else { Ok(Verdict::Proven) }
+    }
+
+    /// The engine denies where a policy cannot be evaluated, so for no request of a `permit` row must any policy fail.
+    fn no_policy_errs_within(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
+        let store = &self.prover.snapshot.store;
+        let Some(environment) = store.types.environments.get(self.environment) else { return Ok(Verdict::Proven) };
+        let applies = |policy: &&Statement| scope::can_match(&policy.policy, environment, &store.schema);
+        for policy in store.policies.iter().filter(applies) {
+            if let Verdict::Proven = self.never_errs(asker, &policy.policy)? {
+                continue;
+            }
+            let both = format!(
+                "permit (principal, action, resource) when {{ {} && {} }};",
+                row.policy.as_ref().condition(),
+                policy.policy.as_ref().condition()
+            );
+            let both = Policy::parse(Some(PolicyId::new(&policy.id)), both).map_err(|error| error.to_string())?;
+            match self.never_errs(asker, &both)? {
+                Verdict::Proven => {}
+                refuted => return Ok(refuted),
+            }
+        }
+        Ok(Verdict::Proven)
+    }
+
+    fn row_matches(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
+        let row = self.compiled(&row.policy)?;
+        let never = asker.ask(async |compiler| compiler.check_never_matches_opt(&row).await)?;
+        Ok(if never { Verdict::Refuted(None) } else { Verdict::Proven })
+    }
+
+    fn rows_agree(&self, asker: &mut Asker<'_>, row: &Statement, other: &Statement) -> Result<Verdict, String> {
+        let (row, other) = (&row.policy, &other.policy);
+        let compiled = (self.compiled(row)?, self.compiled(other)?);
+        let found = asker.ask(async |compiler| {
+            compiler.check_matches_disjoint_with_counterexample_opt(&compiled.0, &compiled.1).await
+        })?;
+        let Some(model) = found else { return Ok(Verdict::Proven) };
+        let snapshot = self.prover.snapshot;
+        let matchers = [row, other].map(|row| Matcher::new(row, &snapshot.store.types));
+        self.refuted(&model, &|case| matchers.iter().all(|matcher| snapshot.matches(matcher, case) == Ok(true)))
+    }
+
+    fn never_errs(&self, asker: &mut Asker<'_>, policy: &Policy) -> Result<Verdict, String> {
+        let compiled = self.compiled(policy)?;
+        let found = asker.ask(async |compiler| compiler.check_never_errors_with_counterexample_opt(&compiled).await)?;
+        let Some(model) = found else { return Ok(Verdict::Proven) };
+        let snapshot = self.prover.snapshot;
+        let matcher = Matcher::new(policy, &snapshot.store.types);
+        self.refuted(&model, &|case| snapshot.matches(&matcher, case).is_err())
+    }
+
+    fn rows_decide_all(&self, asker: &mut Asker<'_>) -> Result<Verdict, String> {
+        let snapshot = self.prover.snapshot;
+        let rows = &snapshot.store.rows;
+        let permits = rows.iter().map(as_permit).collect::<Result<Vec<_>, _>>()?;
+        let set = self.compiled_set(&permits)?;
+        let found = asker.ask(async |compiler| compiler.check_always_allows_with_counterexample_opt(&set).await)?;
+        let Some(model) = found else { return Ok(Verdict::Proven) };
+        let matchers: Vec<Matcher> = rows.iter().map(|row| Matcher::new(&row.policy, &snapshot.store.types)).collect();
+        self.refuted(&model, &|case| matchers.iter().all(|matcher| snapshot.matches(matcher, case) != Ok(true)))
+    }
+
+    /// The counterexample, if the engine agrees that it is one.
+    fn refuted(&self, model: &Env, shows: &dyn Fn(&Case) -> bool) -> Result<Verdict, String> {
+        let types = &self.prover.snapshot.store.types;
+        let case = model::case_of(model, self.environment, types);
+        let case = case.ok_or("the solver found a counterexample that cannot be written down")?;
+        if !shows(&case) {
+            return Err("the solver found a counterexample that the engine does not confirm".to_owned());
+        }
+        let case = shrink::shrink(case, types, &self.prover.named, shows);
+        let decision = self.prover.snapshot.decide_case(&case);
+        Ok(Verdict::Refuted(Some(Box::new(Counterexample { case, decision }))))
+    }
+
+    fn policies(&self) -> Result<&CompiledPolicySet, String> {
+        let compiled = self.prover.environments.get(self.environment).ok_or("no such environment")?;
+        let compile = || self.compile_set(&policy::set_of(&self.prover.snapshot.store.policies));
+        compiled.policies.get_or_init(compile).as_ref().map_err(Clone::clone)
+    }
+
+    fn compiled(&self, policy: &Policy) -> Result<CompiledPolicy, String> {
+        CompiledPolicy::compile(policy, self.request, &self.prover.snapshot.store.schema).map_err(unsupported)
+    }
+
+    fn compiled_set(&self, policies: &[Policy]) -> Result<CompiledPolicySet, String> {
+        let set = PolicySet::from_policies(policies.iter().cloned()).map_err(|error| error.to_string())?;
+        self.compile_set(&set)
+    }
+
+    fn compile_set(&self, set: &PolicySet) -> Result<CompiledPolicySet, String> {
+        CompiledPolicySet::compile(set, self.request, &self.prover.snapshot.store.schema).map_err(unsupported)
+    }
+}
+
+fn unsupported(error: Error) -> String {
+    format!("it cannot be put to the solver: {error}")
+}
+
+/// A denial because something is missing or unknown is none that policies make.
+fn was_evaluated(decision: &Decision) -> bool {
+    matches!(decision.outcome, Outcome::Evaluated { .. })
+}
+
+/// The row as a permit: a `forbid` row says of which requests none may be allowed.
+fn as_permit(row: &Statement) -> Result<Policy, String> {
+    if row.policy.effect() == Effect::Permit {
+        return Ok(row.policy.clone());
+    }
+    let mut json = row.policy.to_json().map_err(|error| error.to_string())?;
+    if let Some(effect) = json.get_mut("effect") {
+        *effect = "permit".into();
+    }
+    Policy::from_json(Some(row.policy.id().clone()), json).map_err(|error| error.to_string())
+}

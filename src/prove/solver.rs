@@ -1,0 +1,176 @@
+//! The solver: cvc5, a program of its own, found, tried and kept in check.
+//!
+//! An answer that comes too late must never be taken for the answer to the next question: a process that failed, or that
+//! took too long, is thrown away.
+
+use std::panic::AssertUnwindSafe;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use cedar_policy_symcc::solver::{Decision, DecisionWithModel, LocalSolver, Solver as _};
+use cedar_policy_symcc::{CedarSymCompiler, SmtLibScript as _};
+use regex::Regex;
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+use tokio::runtime::Runtime;
+
+/// The oldest version that is known to answer rightly.
+const OLDEST: [u32; 3] = [1, 0, 3];
+
+/// How much longer than its own limit the solver may take before it is taken for dead.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// How long the solver may take to say its version, and to answer the questions whose answers are known.
+const TRIAL: Duration = Duration::from_secs(10);
+
+/// A solver that was tried.
+#[derive(Clone, Debug)]
+pub struct Solver {
+    program: PathBuf,
+    /// Its version, as it says it.
+    pub version: String,
+    /// How long it may take for one question.
+    pub limit: Duration,
+}
+
+/// Why there is no solver.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoSolver {
+    /// There is no such program.
+    #[error("there is no solver: the program `{0}` was not found")]
+    NotFound(String),
+    /// There is one, but it cannot be relied upon.
+    #[error("`{0}` cannot be used as the solver: {1}")]
+    Unusable(String, String),
+}
+
+impl Solver {
+    /// Tries the program of that path or, where it has no `/`, of that name on the `PATH`: whether it is cvc5, recent enough,
+    /// and answers one question that has a model and one that has none.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be used.
+    pub fn find(program: &Path, limit: Duration) -> Result<Self, NoSolver> {
+        let unusable = |why: String| NoSolver::Unusable(program.display().to_string(), why);
+        let mut solver = Self { program: program.to_owned(), version: String::new(), limit };
+        let runtime = runtime().map_err(|error| unusable(error.to_string()))?;
+        let trial = async {
+            solver.version = solver.read_version().await?;
+            solver.answers_what_is_known().await.map_err(unusable)?;
+            Ok(solver)
+        };
+        let in_time = runtime.block_on(async { tokio::time::timeout(TRIAL, trial).await });
+        in_time.unwrap_or_else(|_| Err(unusable(format!("it did not answer within {} seconds", TRIAL.as_secs()))))
+    }
+
+    async fn read_version(&self) -> Result<String, NoSolver> {
+        let shown = self.program.display().to_string();
+        let output =
+            Command::new(&self.program).arg("--version").stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let output = output.map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => NoSolver::NotFound(shown.clone()),
+            _ => NoSolver::Unusable(shown.clone(), error.to_string()),
+        })?;
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        match version_in(&text) {
+            Some(version) if version >= OLDEST => Ok(in_words(version)),
+            Some(version) => {
+                let why = format!("it is version {}, and at least {} is needed", in_words(version), in_words(OLDEST));
+                Err(NoSolver::Unusable(shown, why))
+            }
+            None => Err(NoSolver::Unusable(shown, "it does not say that it is cvc5".to_owned())),
+        }
+    }
+
+    async fn answers_what_is_known(&self) -> Result<(), String> {
+        const WRONG: &str = "it answers a question wrongly whose answer is known";
+        let mut solver = self.start().map_err(|error| error.to_string())?;
+        let failed = |error: &dyn std::fmt::Display| format!("it failed on a question whose answer is known: {error}");
+        solver.enable_models().await.map_err(|error| failed(&error))?;
+        write(&mut solver, "(set-logic ALL)(declare-const x Int)(assert (< 2 x 4))").await?;
+        match solver.check_sat_with_model().await.map_err(|error| failed(&error))? {
+            DecisionWithModel::Sat { model } if model.contains("x () Int 3") => {}
+            _ => return Err(WRONG.to_owned()),
+        }
+        solver.smtlib_input().reset().await.map_err(|error| failed(&error))?;
+        write(&mut solver, "(set-logic ALL)(declare-const x Int)(assert (< 2 x 3))").await?;
+        match solver.check_sat().await.map_err(|error| failed(&error))? {
+            Decision::Unsat => Ok(()),
+            _ => Err(WRONG.to_owned()),
+        }
+    }
+
+    fn start(&self) -> Result<LocalSolver, cedar_policy_symcc::solver::SolverError> {
+        let limit = format!("--tlimit-per={}", self.limit.as_millis());
+        LocalSolver::from_command(Command::new(&self.program).args(["--lang", "smt", &limit]).kill_on_drop(true))
+    }
+}
+
+async fn write(solver: &mut LocalSolver, script: &str) -> Result<(), String> {
+    let written = solver.smtlib_input().write_all(script.as_bytes()).await;
+    written.map_err(|error| format!("it does not take questions: {error}"))
+}
+
+fn runtime() -> std::io::Result<Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()
+}
+
+fn version_in(text: &str) -> Option<[u32; 3]> {
+    let pattern = Regex::new(r"This is cvc5 version (\d+)\.(\d+)(?:\.(\d+))?").ok()?;
+    let found = pattern.captures(text)?;
+    let part = |index| found.get(index).map_or(Some(0), |part| part.as_str().parse().ok());
+    Some([part(1)?, part(2)?, part(3)?])
+}
+
+fn in_words([major, minor, patch]: [u32; 3]) -> String {
+    format!("{major}.{minor}.{patch}")
+}
+
+/// What asks the solver: one question after the other, in one process for as long as that is well.
+pub(super) struct Asker<'a> {
+    solver: &'a Solver,
+    runtime: Runtime,
+    process: Option<CedarSymCompiler<LocalSolver>>,
+}
+
+impl<'a> Asker<'a> {
+    pub(super) fn new(solver: &'a Solver) -> std::io::Result<Self> {
+        Ok(Self { solver, runtime: runtime()?, process: None })
+    }
+
+    /// The answer to a question, or why there is none.
+    pub(super) fn ask<T>(
+        &mut self,
+        question: impl AsyncFnOnce(&mut CedarSymCompiler<LocalSolver>) -> Result<T, cedar_policy_symcc::err::Error>,
+    ) -> Result<T, String> {
+        let _context = self.runtime.enter();
+        // Taken out, so that only an answer puts it back.
+        let mut process = match self.process.take() {
+            Some(process) => process,
+            None => self
+                .solver
+                .start()
+                .map_err(cedar_policy_symcc::err::Error::from)
+                .and_then(CedarSymCompiler::new)
+                .map_err(|error| format!("the solver cannot be started: {error}"))?,
+        };
+        let limit = self.solver.limit;
+        let (runtime, asked) =
+            (&self.runtime, async { tokio::time::timeout(limit + GRACE, question(&mut process)).await });
+        // An encoder that panics has decided nothing.
+        let answer = std::panic::catch_unwind(AssertUnwindSafe(|| runtime.block_on(asked)));
+        match answer {
+            Ok(Ok(Ok(answer))) => {
+                self.process = Some(process);
+                Ok(answer)
+            }
+            Ok(Ok(Err(cedar_policy_symcc::err::Error::SolverUnknown))) | Ok(Err(_)) => {
+                Err(format!("the solver did not decide it within {} seconds", limit.as_secs_f32()))
+            }
+            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Err(_) => Err("the question could not be put to the solver".to_owned()),
+        }
+    }
+}
