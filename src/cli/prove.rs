@@ -130,9 +130,9 @@ impl Outcome<'_> {
                 row.described()
             ));
         }
-        for proof in self.proofs {
-            text.push_str(&self.trouble(proof));
-        }
+        let mut proofs: Vec<&Proof> = self.proofs.iter().collect();
+        proofs.sort_by_key(|proof| (proof.claim, proof.environment));
+        proofs.into_iter().for_each(|proof| text.push_str(&self.trouble(proof)));
         text.push_str("✓ proven for every request   ✗ refuted   ∅ no request matches   ? undecided\n");
         text.push_str(&self.summary());
         text
@@ -211,7 +211,10 @@ impl Outcome<'_> {
                 text.push_str(&format!(", {count} {word}"));
             }
         }
-        text.push_str(": for every request that conforms to the schema and matches the row, the decision is the one that the row names\n");
+        text.push_str("\nproven means: for every request that conforms to the schema and matches the row, the decision is the one that the row names\n");
+        if self.count(RowStatus::Proven) == total {
+            text.push_str("no two rows contradict each other\n");
+        }
         let of_policies = || self.proofs.iter().filter(|proof| matches!(proof.claim, Claim::PolicyNeverErrs(_)));
         if of_policies().all(|proof| matches!(proof.verdict, Verdict::Proven)) {
             text.push_str(&format!(

@@ -17,13 +17,14 @@ use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet, RequestEnv};
+use cedar_policy::{Effect, Policy, PolicySet, RequestEnv};
 use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, Env};
 
 use crate::engine::{Decision, Matcher, Outcome, Snapshot};
 use crate::request::case::Case;
 use crate::store::{Statement, policy, scope};
+use shrink::Kept;
 use solver::{Asker, Solver};
 
 /// What every proof takes for granted, as a sentence.
@@ -144,9 +145,11 @@ pub fn prove(
     solver: &Solver,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> std::io::Result<Vec<Proof>> {
-    let prover = Prover::new(snapshot, invariants);
-    let mut proofs = prover.ask(&prover.questions(), solver, progress)?;
-    proofs.extend(prover.ask(&prover.further_questions(&proofs), solver, progress)?);
+    let mut prover = Prover::new(snapshot, invariants);
+    let mut proofs = prover.ask(&prover.about_policies(), solver, progress)?;
+    prover.remember_what_errs(&proofs);
+    proofs.extend(prover.ask(&prover.about_rows(), solver, progress)?);
+    proofs.extend(prover.ask(&prover.about_contradictions(&proofs), solver, progress)?);
     proofs.sort_by_key(|proof| (proof.environment, proof.claim));
     Ok(proofs)
 }
@@ -155,8 +158,7 @@ pub fn prove(
 struct Prover<'a> {
     snapshot: &'a Snapshot,
     rows: Vec<&'a Statement>,
-    /// Every entity that a statement names.
-    named: BTreeSet<EntityUid>,
+    kept: Kept,
     environments: Vec<Compiled>,
 }
 
@@ -165,6 +167,8 @@ struct Prover<'a> {
 struct Compiled {
     request: Option<RequestEnv>,
     policies: OnceLock<Result<CompiledPolicySet, String>>,
+    /// The policies of which it is not proven that they can be evaluated for every request.
+    may_err: Vec<usize>,
 }
 
 impl<'a> Prover<'a> {
@@ -181,12 +185,8 @@ impl<'a> Prover<'a> {
         });
         let rows: Vec<&Statement> = store.rows.iter().chain(invariants).collect();
         let statements = store.policies.iter().chain(rows.iter().copied());
-        Self {
-            snapshot,
-            named: statements.flat_map(|statement| policy::named_anywhere(&statement.policy)).collect(),
-            environments: environments.collect(),
-            rows,
-        }
+        let kept = Kept::by(statements.map(|statement| &statement.policy));
+        Self { snapshot, kept, environments: environments.collect(), rows }
     }
 
     /// Puts the questions, to several solvers at once.
@@ -217,8 +217,33 @@ impl<'a> Prover<'a> {
         Ok(proofs.into_inner().unwrap_or_else(PoisonError::into_inner))
     }
 
+    fn about_policies(&self) -> Vec<(usize, Claim)> {
+        let policies = &self.snapshot.store.policies;
+        self.applying(policies.iter())
+            .map(|(environment, policy)| (environment, Claim::PolicyNeverErrs(policy)))
+            .collect()
+    }
+
+    fn remember_what_errs(&mut self, proofs: &[Proof]) {
+        for proof in proofs.iter().filter(|proof| !matches!(proof.verdict, Verdict::Proven)) {
+            if let (Claim::PolicyNeverErrs(policy), Some(environment)) =
+                (proof.claim, self.environments.get_mut(proof.environment))
+            {
+                environment.may_err.push(policy);
+            }
+        }
+    }
+
+    fn about_rows(&self) -> Vec<(usize, Claim)> {
+        let claims = |row| [Claim::RowHolds(row), Claim::RowMatches(row), Claim::RowNeverErrs(row)];
+        let rows = self.applying(self.rows.iter().copied());
+        let rows = rows.flat_map(|(environment, row)| claims(row).map(|claim| (environment, claim)));
+        let matrix = if self.snapshot.store.rows.is_empty() { 0 } else { self.environments.len() };
+        rows.chain((0..matrix).map(|environment| (environment, Claim::RowsDecideAll))).collect()
+    }
+
     /// For every row that does not hold, whether that is because another says the opposite.
-    fn further_questions(&self, proofs: &[Proof]) -> Vec<(usize, Claim)> {
+    fn about_contradictions(&self, proofs: &[Proof]) -> Vec<(usize, Claim)> {
         let mut questions = BTreeSet::new();
         for proof in proofs.iter().filter(|proof| proof.fails() || proof.is_undecided()) {
             let Claim::RowHolds(row) = proof.claim else { continue };
@@ -233,22 +258,17 @@ impl<'a> Prover<'a> {
         questions.into_iter().collect()
     }
 
-    /// What is asked of every store.
-    fn questions(&self) -> Vec<(usize, Claim)> {
+    /// Every environment, with the place of each statement whose scope can match there.
+    fn applying<'s>(
+        &self,
+        statements: impl Iterator<Item = &'s Statement> + Clone,
+    ) -> impl Iterator<Item = (usize, usize)> {
         let store = &self.snapshot.store;
-        let mut questions = Vec::new();
-        for (index, environment) in store.types.environments.iter().enumerate() {
-            let applies = |statement: &Statement| scope::can_match(&statement.policy, environment, &store.schema);
-            let rows = self.rows.iter().enumerate().filter(|(_, row)| applies(row)).map(|(row, _)| row);
-            let of_row = |row| [Claim::RowHolds(row), Claim::RowMatches(row), Claim::RowNeverErrs(row)];
-            let policies = store.policies.iter().enumerate().filter(|(_, policy)| applies(policy));
-            questions.extend(rows.flat_map(of_row).map(|claim| (index, claim)));
-            questions.extend(policies.map(|(policy, _)| (index, Claim::PolicyNeverErrs(policy))));
-            if !store.rows.is_empty() {
-                questions.push((index, Claim::RowsDecideAll));
-            }
-        }
-        questions
+        store.types.environments.iter().enumerate().flat_map(move |(index, environment)| {
+            let numbered = statements.clone().enumerate();
+            let applying = numbered.filter(|(_, found)| scope::can_match(&found.policy, environment, &store.schema));
+            applying.map(move |(statement, _)| (index, statement))
+        })
     }
 
     fn answer(&self, asker: &mut Asker<'_>, environment: usize, claim: Claim) -> Result<Verdict, String> {
@@ -257,9 +277,7 @@ impl<'a> Prover<'a> {
             Claim::RowHolds(row) => at.row_holds(asker, self.row(row)?),
             Claim::RowMatches(row) => at.row_matches(asker, self.row(row)?),
             Claim::RowNeverErrs(row) => at.never_errs(asker, &self.row(row)?.policy),
-            Claim::PolicyNeverErrs(policy) => {
-                at.never_errs(asker, &self.snapshot.store.policies.get(policy).ok_or("no such policy")?.policy)
-            }
+            Claim::PolicyNeverErrs(policy) => at.never_errs(asker, self.policy(policy)?),
             Claim::RowsAgree(row, other) => at.rows_agree(asker, self.row(row)?, self.row(other)?),
             Claim::RowsDecideAll => at.rows_decide_all(asker),
         }
@@ -267,6 +285,10 @@ impl<'a> Prover<'a> {
 
     fn row(&self, row: usize) -> Result<&'a Statement, String> {
         self.rows.get(row).copied().ok_or_else(|| "no such row".to_owned())
+    }
+
+    fn policy(&self, policy: usize) -> Result<&'a Policy, String> {
+        self.snapshot.store.policies.get(policy).map(|policy| &policy.policy).ok_or_else(|| "no such policy".to_owned())
     }
 
     /// Only an environment that the schema has: of one that does not exist everything could be proven.
@@ -286,48 +308,57 @@ struct At<'p, 'a> {
 impl At<'_, '_> {
     fn row_holds(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
         let policies = self.policies()?;
-        let as_permit = self.compiled_set(&[as_permit(row)?])?;
+        let without_errors = self.compiled_set(&[self.without_errors(row)?])?;
         let model = asker.ask(async |compiler| {
             if row.permits() {
-                compiler.check_implies_with_counterexample_opt(&as_permit, policies).await
+                compiler.check_implies_with_counterexample_opt(&without_errors, policies).await
             } else {
-                compiler.check_disjoint_with_counterexample_opt(&as_permit, policies).await
+                compiler.check_disjoint_with_counterexample_opt(&without_errors, policies).await
             }
         })?;
-        let matcher = Matcher::new(&row.policy, &self.prover.snapshot.store.types);
+        let snapshot = self.prover.snapshot;
+        let matcher = Matcher::new(&row.policy, &snapshot.store.types);
         let shows = |case: &Case| {
-            let decision = self.prover.snapshot.decide_case(case);
-            decision.allowed != row.permits()
-                && was_evaluated(&decision)
-                && self.prover.snapshot.matches(&matcher, case) == Ok(true)
+            let decision = snapshot.decide_case(case);
+            decision.allowed != row.permits() && by_policies(&decision) && snapshot.matches(&matcher, case) == Ok(true)
         };
-        if let Some(model) = model {
-            return self.refuted(&model, &shows);
+        match model {
+            Some(model) => self.refuted(&model, &shows),
+            None if row.permits() => self.nothing_errs_within(asker, row),
+            None => Ok(Verdict::Proven),
         }
-        if row.permits() { self.no_policy_errs_within(asker, row) } else { Ok(Verdict::Proven) }
     }
 
-    /// The engine denies where a policy cannot be evaluated, so for no request of a `permit` row must any policy fail.
-    fn no_policy_errs_within(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
-        let store = &self.prover.snapshot.store;
-        let Some(environment) = store.types.environments.get(self.environment) else { return Ok(Verdict::Proven) };
-        let applies = |policy: &&Statement| scope::can_match(&policy.policy, environment, &store.schema);
-        for policy in store.policies.iter().filter(applies) {
-            if let Verdict::Proven = self.never_errs(asker, &policy.policy)? {
-                continue;
-            }
-            let both = format!(
-                "permit (principal, action, resource) when {{ {} && {} }};",
-                row.policy.as_ref().condition(),
-                policy.policy.as_ref().condition()
-            );
-            let both = Policy::parse(Some(PolicyId::new(&policy.id)), both).map_err(|error| error.to_string())?;
+    /// The row as a permit that matches only where every policy can be evaluated: elsewhere the engine denies, and Cedar may not.
+    fn without_errors(&self, row: &Statement) -> Result<Policy, String> {
+        let may_err = self.may_err();
+        if may_err.is_empty() {
+            return as_permit(row);
+        }
+        let mut condition = format!("({})", row.policy.as_ref().condition());
+        for policy in may_err {
+            let policy = self.prover.policy(*policy)?.as_ref().condition();
+            // True, or an error.
+            condition.push_str(&format!(" && (({policy}) == ({policy}))"));
+        }
+        permit_when(&condition)
+    }
+
+    /// No policy fails for a request of a `permit` row, which the engine would deny.
+    fn nothing_errs_within(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
+        for policy in self.may_err() {
+            let policy = self.prover.policy(*policy)?.as_ref().condition();
+            let both = permit_when(&format!("({}) && ({policy})", row.policy.as_ref().condition()))?;
             match self.never_errs(asker, &both)? {
                 Verdict::Proven => {}
                 refuted => return Ok(refuted),
             }
         }
         Ok(Verdict::Proven)
+    }
+
+    fn may_err(&self) -> &[usize] {
+        self.prover.environments.get(self.environment).map(|compiled| compiled.may_err.as_slice()).unwrap_or_default()
     }
 
     fn row_matches(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
@@ -376,7 +407,7 @@ impl At<'_, '_> {
         if !shows(&case) {
             return Err("the solver found a counterexample that the engine does not confirm".to_owned());
         }
-        let case = shrink::shrink(case, types, &self.prover.named, shows);
+        let case = shrink::shrink(case, types, &self.prover.kept, shows);
         let decision = self.prover.snapshot.decide_case(&case);
         Ok(Verdict::Refuted(Some(Box::new(Counterexample { case, decision }))))
     }
@@ -405,9 +436,14 @@ fn unsupported(error: Error) -> String {
     format!("it cannot be put to the solver: {error}")
 }
 
-/// A denial because something is missing or unknown is none that policies make.
-fn was_evaluated(decision: &Decision) -> bool {
-    matches!(decision.outcome, Outcome::Evaluated { .. })
+/// A denial because something is missing, unknown or in error is none that policies make.
+fn by_policies(decision: &Decision) -> bool {
+    matches!(&decision.outcome, Outcome::Evaluated { errors, .. } if errors.is_empty())
+}
+
+fn permit_when(condition: &str) -> Result<Policy, String> {
+    Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};"))
+        .map_err(|error| error.to_string())
 }
 
 /// The row as a permit: a `forbid` row says of which requests none may be allowed.

@@ -2,22 +2,40 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::{EntityId, EntityUid};
+use cedar_policy::{EntityId, EntityUid, Policy};
 use smol_str::SmolStr;
 
 use crate::request::case::Case;
 use crate::request::stored::{StoredEntity, references};
 use crate::request::value::{Record, Value};
+use crate::store::policy;
 use crate::store::schema::{RecordShape, Shape, Types};
 
 /// The smallest case that is found by taking away and making plainer, one thing after the other, for as long as `shows` holds.
 ///
-/// `named` are the entities that statements name: they keep their ids, and stay. Every entity that is referred to stays too.
-pub(super) fn shrink(case: Case, types: &Types, named: &BTreeSet<EntityUid>, shows: &dyn Fn(&Case) -> bool) -> Case {
-    let mut shrinking = Shrinking { draft: Draft::of(&case), case, types, named, shows, left: MOST_TRIES };
+/// Every entity that is referred to stays, as the proofs assume.
+pub(super) fn shrink(case: Case, types: &Types, kept: &Kept, shows: &dyn Fn(&Case) -> bool) -> Case {
+    let mut shrinking = Shrinking { draft: Draft::of(&case), case, types, kept, shows, left: MOST_TRIES };
     shrinking.rename();
     while shrinking.step() {}
     shrinking.case
+}
+
+/// What keeps its place, because policies name it.
+pub(super) struct Kept {
+    /// The entities that keep their ids.
+    named: BTreeSet<EntityUid>,
+    /// Those of which attributes are read: without them policies fail.
+    read: BTreeSet<EntityUid>,
+}
+
+impl Kept {
+    pub(super) fn by<'a>(policies: impl Iterator<Item = &'a Policy> + Clone) -> Self {
+        Self {
+            named: policies.clone().flat_map(policy::named_anywhere).collect(),
+            read: policies.flat_map(policy::named_and_read).collect(),
+        }
+    }
 }
 
 /// A case, taken apart.
@@ -70,7 +88,7 @@ struct Shrinking<'a> {
     draft: Draft,
     case: Case,
     types: &'a Types,
-    named: &'a BTreeSet<EntityUid>,
+    kept: &'a Kept,
     shows: &'a dyn Fn(&Case) -> bool,
     /// How many more cases may be tried.
     left: usize,
@@ -96,10 +114,10 @@ impl Shrinking<'_> {
         let draft = &self.draft;
         let mut names: BTreeMap<EntityUid, EntityUid> = BTreeMap::new();
         let mut counts: BTreeMap<&cedar_policy::EntityTypeName, usize> = BTreeMap::new();
-        let mut taken: BTreeSet<EntityUid> = self.named.clone();
+        let mut taken: BTreeSet<EntityUid> = self.kept.named.clone();
         let referred = draft.referred();
         for uid in [&draft.principal, &draft.resource].into_iter().chain(draft.entities.keys()).chain(referred) {
-            if enumerated(uid) || self.named.contains(uid) || names.contains_key(uid) {
+            if enumerated(uid) || self.kept.named.contains(uid) || names.contains_key(uid) {
                 continue;
             }
             let count = counts.entry(uid.type_name()).or_default();
@@ -139,7 +157,7 @@ impl Shrinking<'_> {
 
     fn drop_entities(&mut self) -> bool {
         let referred = self.draft.referred();
-        let idle = |uid: &&EntityUid| !referred.contains(uid) && !self.named.contains(*uid);
+        let idle = |uid: &&EntityUid| !referred.contains(uid) && !self.kept.read.contains(*uid);
         let idle: Vec<EntityUid> = self.draft.entities.keys().filter(idle).cloned().collect();
         let mut smaller = false;
         for uid in idle {

@@ -19,7 +19,7 @@ use tokio::runtime::Runtime;
 const OLDEST: [u32; 3] = [1, 0, 3];
 
 /// How much longer than its own limit the solver may take before it is taken for dead.
-const GRACE: Duration = Duration::from_secs(5);
+const GRACE: Duration = Duration::from_secs(2);
 
 /// How long the solver may take to say its version, and to answer the questions whose answers are known.
 const TRIAL: Duration = Duration::from_secs(10);
@@ -62,7 +62,7 @@ impl Solver {
             Ok(solver)
         };
         let in_time = runtime.block_on(async { tokio::time::timeout(TRIAL, trial).await });
-        in_time.unwrap_or_else(|_| Err(unusable(format!("it did not answer within {} seconds", TRIAL.as_secs()))))
+        in_time.unwrap_or_else(|_| Err(unusable(format!("it did not answer within {} s", TRIAL.as_secs()))))
     }
 
     async fn read_version(&self) -> Result<String, NoSolver> {
@@ -167,7 +167,7 @@ impl<'a> Asker<'a> {
                 Ok(answer)
             }
             Ok(Ok(Err(cedar_policy_symcc::err::Error::SolverUnknown))) | Ok(Err(_)) => {
-                Err(format!("the solver did not decide it within {} seconds", limit.as_secs_f32()))
+                Err(format!("the solver did not decide it within {} s", limit.as_secs_f32()))
             }
             Ok(Ok(Err(error))) => Err(error.to_string()),
             Err(_) => Err("the question could not be put to the solver".to_owned()),

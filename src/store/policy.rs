@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet};
-use cedar_policy_core::ast::{Expr, ExprKind, Literal};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 use miette::SourceSpan;
 
 use super::problem::{Problem, SourceFile};
@@ -78,6 +78,17 @@ pub fn named_in_conditions(policy: &Policy) -> BTreeSet<EntityUid> {
 /// The entities that a policy names, in its scope or its conditions.
 pub fn named_anywhere(policy: &Policy) -> BTreeSet<EntityUid> {
     named_in([&policy.as_ref().condition()])
+}
+
+/// The entities that a policy names to read an attribute or a tag of theirs.
+pub fn named_and_read(policy: &Policy) -> BTreeSet<EntityUid> {
+    let conditions = policy.as_ref().non_scope_constraints().into_iter();
+    let read = conditions.flat_map(Expr::subexpressions).filter_map(|part| match part.expr_kind() {
+        ExprKind::GetAttr { expr, .. } => Some(expr.as_ref()),
+        ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => Some(arg1.as_ref()),
+        _ => None,
+    });
+    named_in(read)
 }
 
 fn named_in<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<EntityUid> {

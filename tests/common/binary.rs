@@ -13,7 +13,7 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("GATEPOST_")) {
         command.env_remove(name);
     }
-    command.env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE").current_dir(folder).args(arguments);
+    command.env_remove("CVC5").env("NO_COLOR", "1").env_remove("CLICOLOR_FORCE").current_dir(folder).args(arguments);
     command
 }
 
