@@ -619,7 +619,7 @@ fn reasons_are_what_was_asked_for_else_the_default_and_never_above_the_ceiling()
                     body["options"] = json!({ "reasons": asked });
                 }
                 let user = json!({ "read-known": "Known users may read." });
-                let admin = json!({ "read-known": "does not permit: Known users may read." });
+                let admin = json!({ "read-known": "does not permit: Known users may read. Not so: principal in group::\"known\" (principal is user::\"eve\")." });
                 let expected = match level.min(max_reasons) {
                     Reasons::None => json!({ "decision": false }),
                     Reasons::User => json!({ "decision": false, "context": { "reason_user": user } }),
@@ -661,7 +661,7 @@ fn a_denial_says_why_to_persons_and_from_which_policy_to_administrators() {
         (
             json!({ "subject": { "properties": { "role": "accountUser" } } }),
             json!({ "enter-company-admin": "Company Admins may enter the support contact of their own account.", "enter-sales-team": "Members of the sales team may enter the support contact of any account." }),
-            json!({ "enter-company-admin": "does not permit: Company Admins may enter the support contact of their own account. [entry/who, entry/where, entry/save]", "enter-sales-team": "does not permit: Members of the sales team may enter the support contact of any account. [entry/who, entry/save]" }),
+            json!({ "enter-company-admin": "does not permit: Company Admins may enter the support contact of their own account. [entry/who, entry/where, entry/save] Not so: principal.role == Role::\"companyAdmin\" (principal.role is Role::\"accountUser\").", "enter-sales-team": "does not permit: Members of the sales team may enter the support contact of any account. [entry/who, entry/save] Not so: principal.role == Role::\"salesTeam\" (principal.role is Role::\"accountUser\")." }),
         ),
         (
             json!({ "action": { "name": "fly" }, "context": { "x": 1 } }),

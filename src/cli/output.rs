@@ -86,7 +86,8 @@ pub(super) fn all_rendered(problems: &[Problem]) -> String {
     problems.iter().map(rendered).collect()
 }
 
-fn rendered(problem: &Problem) -> String {
+/// A problem, with its place underlined and what to do.
+pub(super) fn rendered(problem: &Problem) -> String {
     let mut text = String::new();
     let handler =
         GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(width().into()).with_links(false);

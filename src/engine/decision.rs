@@ -115,6 +115,18 @@ impl Decision {
         }
     }
 
+    /// Every policy that there is something to say about: those that determined the decision, those that failed, and those that
+    /// could have permitted.
+    pub fn spoken_of(&self) -> impl Iterator<Item = &Arc<PolicyNote>> {
+        let (determining, errors, not_permitted) = match &self.outcome {
+            Outcome::Evaluated { determining, errors, not_permitted } => {
+                (determining.as_slice(), errors.as_slice(), not_permitted.as_slice())
+            }
+            _ => (&[][..], &[][..], &[][..]),
+        };
+        errors.iter().filter_map(|error| error.policy.as_ref()).chain(determining).chain(not_permitted)
+    }
+
     /// The errors that policies raised.
     pub fn errors(&self) -> &[PolicyError] {
         match &self.outcome {

@@ -4,6 +4,7 @@
 //! force; a request takes it out once and uses nothing else, so no answer mixes two revisions.
 
 mod decision;
+mod explain;
 mod index;
 
 use std::collections::{HashMap, HashSet};
@@ -15,6 +16,7 @@ use cedar_policy::{
 };
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
+pub use explain::{Condition, ConditionOutcome, Explained};
 use index::Index;
 
 use crate::request::case::Case;
@@ -135,6 +137,31 @@ impl Snapshot {
         });
         let allowed = response.decision() == cedar_policy::Decision::Allow;
         Decision::evaluated(request, allowed, determining.collect(), errors.collect(), &bucket.permits)
+    }
+
+    /// Condition by condition, the policies that a decision on this question speaks of: those that determined it or failed, and
+    /// for a deny because nothing permits the permits, those first of which the fewest conditions do not hold.
+    pub fn explain(
+        &self,
+        question: &Question<'_>,
+        facts: Facts,
+        entities: &StoredEntities,
+        decision: &Decision,
+    ) -> Vec<Explained> {
+        let Ok(Resolved::Request(request)) = resolve(question, &self.store.types, entities, facts) else {
+            return Vec::new();
+        };
+        let Some(bucket) = self.index.bucket(request.environment) else { return Vec::new() };
+        let Ok(cedar) = self.to_cedar(&request, bucket, &bucket.named, entities) else { return Vec::new() };
+        let mut explained: Vec<Explained> = decision
+            .spoken_of()
+            .filter_map(|note| {
+                let statement = self.store.policies.iter().find(|policy| policy.id == note.id)?;
+                Some(Explained::new(Arc::clone(note), statement, &cedar))
+            })
+            .collect();
+        explained.sort_by_key(Explained::distance);
+        explained
     }
 
     /// Decides a request over the entities that come with it, and no others.

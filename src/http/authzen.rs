@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 
-use crate::engine::{Decision, Outcome, PolicyNote, Snapshot};
+use crate::engine::{Decision, Explained, Outcome, PolicyNote, Snapshot};
 use crate::request::json::{Json, JsonError, Members, member};
 use crate::request::place::{Part, Place, Places};
 use crate::request::{Facts, InvalidRequest, Named, Question, Unknown};
@@ -149,10 +149,8 @@ pub async fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> R
     let mut answers = Vec::with_capacity(items.len());
     let mut slice = Instant::now();
     for item in items {
-        let answer = match batch_item(snapshot, &defaults, item) {
-            Ok(decision) => answer(&decision, options.reasons),
-            Err(error) => refused(&error, options.reasons),
-        };
+        let answer = batch_item(snapshot, &defaults, item, options.reasons)
+            .unwrap_or_else(|error| refused(&error, options.reasons));
         let decision = answer.decision;
         answers.push(answer);
         if options.semantic.stops_at(decision) {
@@ -184,8 +182,17 @@ fn single(snapshot: &Snapshot, limits: &Limits, body: Members<'_>) -> Result<Eva
     whole(body)?;
     let options = Options::read(body, limits)?;
     let question = assemble(|name| Ok(member(body, name)))?;
-    let decision = snapshot.decide(&question, Facts::FromPlugins)?;
-    Ok(answer(&decision, options.reasons))
+    Ok(decided(snapshot, &question, options.reasons)?)
+}
+
+fn decided(
+    snapshot: &Snapshot,
+    question: &Question<'_>,
+    reasons: Reasons,
+) -> Result<EvaluationResponse, InvalidRequest> {
+    let decision = snapshot.decide(question, Facts::FromPlugins)?;
+    let explain = || snapshot.explain(question, Facts::FromPlugins, &snapshot.entities, &decision);
+    Ok(answer(&decision, reasons, explain))
 }
 
 /// What the items of a batch share: parts of a request, each for the items that do not have it themselves.
@@ -208,14 +215,19 @@ impl<'a> Defaults<'a> {
 }
 
 /// Each part of an item is its own or the batch's, replaced whole and never merged; what no item uses is not looked at.
-fn batch_item(snapshot: &Snapshot, defaults: &Defaults<'_>, item: &Json<'_>) -> Result<Decision, BadRequest> {
+fn batch_item(
+    snapshot: &Snapshot,
+    defaults: &Defaults<'_>,
+    item: &Json<'_>,
+    reasons: Reasons,
+) -> Result<EvaluationResponse, BadRequest> {
     let item = members(item, "the item")?;
     whole(item)?;
     let question = assemble(|name| match member(item, name) {
         Some(own) => Ok(Some(own)),
         None => defaults.part(name),
     })?;
-    Ok(snapshot.decide(&question, Facts::FromPlugins)?)
+    Ok(decided(snapshot, &question, reasons)?)
 }
 
 fn whole(body: Members<'_>) -> Result<(), BadRequest> {
@@ -329,14 +341,15 @@ impl Options {
     }
 }
 
-/// What a decision is in AuthZEN's words, with the reasons that the caller may have.
-pub fn answer(decision: &Decision, reasons: Reasons) -> EvaluationResponse {
+/// What a decision is in AuthZEN's words, with the reasons that the caller may have; `explain` is asked only for an
+/// administrator's.
+pub fn answer(decision: &Decision, reasons: Reasons, explain: impl FnOnce() -> Vec<Explained>) -> EvaluationResponse {
     let mut context = ReasonContext::default();
     if reasons >= Reasons::User {
         context.reason_user = user_reasons(decision);
     }
     if reasons >= Reasons::Admin {
-        context.reason_admin = admin_reasons(decision);
+        context.reason_admin = admin_reasons(decision, &explain());
     }
     EvaluationResponse { decision: decision.allowed, context: context.unless_empty() }
 }
@@ -381,17 +394,26 @@ fn user_reasons(decision: &Decision) -> BTreeMap<String, String> {
     }
 }
 
-/// Which policies, which clauses, and what went wrong.
-fn admin_reasons(decision: &Decision) -> BTreeMap<String, String> {
-    let mut reasons = match &decision.outcome {
-        Outcome::Evaluated { determining, errors, not_permitted } => {
-            let determined = determining
-                .iter()
-                .map(|note| (note.id.clone(), described(if note.permits { "permits" } else { "forbids" }, note)));
-            let not_permitted = not_permitted.iter().map(|note| (note.id.clone(), described("does not permit", note)));
-            let errors: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
-            let error = (!errors.is_empty()).then(|| (ERROR.to_owned(), errors.join("; ")));
-            determined.chain(not_permitted).chain(error).collect()
+/// Which policies and clauses, which conditions did not hold on what values, and what went wrong.
+fn admin_reasons(decision: &Decision, explained: &[Explained]) -> BTreeMap<String, String> {
+    let mut reasons: BTreeMap<String, String> = match &decision.outcome {
+        Outcome::Evaluated { errors, not_permitted, .. } => {
+            let messages: Vec<_> = errors.iter().map(|error| error.message.clone()).collect();
+            let error = (!messages.is_empty()).then(|| (ERROR.to_owned(), messages.join("; ")));
+            let policies = explained.iter().filter(|explained| {
+                let failed =
+                    errors.iter().any(|error| error.policy.as_ref().is_some_and(|note| note.id == explained.note.id));
+                !failed
+            });
+            let verb = |note: &PolicyNote| match (note.permits, not_permitted.is_empty()) {
+                (true, true) => "permits",
+                (true, false) => "does not permit",
+                (false, _) => "forbids",
+            };
+            policies
+                .map(|explained| (explained.note.id.clone(), described(verb(&explained.note), explained)))
+                .chain(error)
+                .collect()
         }
         Outcome::Failed(message) => BTreeMap::from([(ERROR.to_owned(), message.clone())]),
         Outcome::Missing(_) | Outcome::Unknown(_) => user_reasons(decision),
@@ -403,10 +425,25 @@ fn admin_reasons(decision: &Decision) -> BTreeMap<String, String> {
     reasons
 }
 
-fn described(verb: &str, note: &PolicyNote) -> String {
-    let reason = note.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    let clauses: Vec<&str> = note.clauses.iter().map(|(id, _)| id.as_str()).collect();
-    if clauses.is_empty() { format!("{verb}{reason}") } else { format!("{verb}{reason} [{}]", clauses.join(", ")) }
+fn described(verb: &str, explained: &Explained) -> String {
+    let mut text = verb.to_owned();
+    if let Some(reason) = &explained.note.reason {
+        text.push_str(&format!(": {reason}"));
+    }
+    let clauses: Vec<&str> = explained.note.clauses.iter().map(|(id, _)| id.as_str()).collect();
+    if !clauses.is_empty() {
+        text.push_str(&format!(" [{}]", clauses.join(", ")));
+    }
+    let failing = explained.failing().map(|condition| match condition.saw_in_words() {
+        saw if saw.is_empty() => condition.text.clone(),
+        saw => format!("{} ({saw})", condition.text),
+    });
+    let failing: Vec<String> = failing.collect();
+    if !failing.is_empty() {
+        let end = if text == verb { "." } else { "" };
+        text.push_str(&format!("{end} Not so: {}.", failing.join("; ")));
+    }
+    text
 }
 
 fn missing(places: &Places) -> String {

@@ -27,6 +27,8 @@ pub enum Severity {
     Error,
     /// The store can be served, but its author should look.
     Warning,
+    /// Nothing is wrong: a place is shown.
+    Note,
 }
 
 impl Severity {
@@ -35,6 +37,7 @@ impl Severity {
         match self {
             Self::Error => "error",
             Self::Warning => "warning",
+            Self::Note => "note",
         }
     }
 }
@@ -63,6 +66,11 @@ impl Problem {
     /// A warning without a place.
     pub fn warning(message: impl Into<String>) -> Self {
         Self { severity: Severity::Warning, ..Self::error(message) }
+    }
+
+    /// A note without a place.
+    pub fn note(message: impl Into<String>) -> Self {
+        Self { severity: Severity::Note, ..Self::error(message) }
     }
 
     /// In that file.
@@ -143,6 +151,7 @@ impl Diagnostic for Problem {
         Some(match self.severity {
             Severity::Error => miette::Severity::Error,
             Severity::Warning => miette::Severity::Warning,
+            Severity::Note => miette::Severity::Advice,
         })
     }
 

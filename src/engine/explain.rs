@@ -1,0 +1,224 @@
+//! Explanations: which conditions of a policy held for a request and which did not, and the values that they saw.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use cedar_policy::{EvalResult, Expression, Policy, eval_expression};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, Var};
+use cedar_policy_core::parser::Loc;
+use miette::SourceSpan;
+
+use super::{CedarRequest, PolicyNote};
+use crate::store::{SourceFile, Statement};
+
+/// A policy, condition by condition, for one request.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// What there is to say about the policy.
+    pub note: Arc<PolicyNote>,
+    /// The file in which it stands.
+    pub file: SourceFile,
+    /// What must hold for it to apply, in the order in which it is written: what the scope asks for beyond the action and types,
+    /// then every part of the conditions that `&&` joins.
+    pub conditions: Vec<Condition>,
+}
+
+/// One thing that must hold for a policy to apply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// As it is written; after `not` where it stands in an `unless`.
+    pub text: String,
+    /// Where it stands in the file; of the scope, where the entity stands that it names.
+    pub span: Option<SourceSpan>,
+    /// What came of it.
+    pub outcome: ConditionOutcome,
+    /// What it read, and the value that was there; `None` where nothing was.
+    pub saw: Vec<(String, Option<String>)>,
+}
+
+/// What came of a condition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ConditionOutcome {
+    /// It holds.
+    Held,
+    /// It does not hold.
+    Failed,
+    /// It cannot be evaluated, and was not asked, because one before it does not hold.
+    Unreached,
+    /// It cannot be evaluated, for this reason.
+    Error(String),
+}
+
+impl Condition {
+    /// The values that it saw, in words; empty where it read none.
+    pub fn saw_in_words(&self) -> String {
+        let saw = self.saw.iter().map(|(path, value)| match value {
+            Some(value) => format!("{path} is {value}"),
+            None => format!("{path} is absent"),
+        });
+        saw.collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Explained {
+    pub(super) fn new(note: Arc<PolicyNote>, statement: &Statement, cedar: &CedarRequest) -> Self {
+        let mut failed = false;
+        let conditions = parts(&statement.policy).into_iter().map(|part| {
+            let mut condition = part.examined(&statement.file, cedar);
+            if failed && matches!(condition.outcome, ConditionOutcome::Error(_)) {
+                condition.outcome = ConditionOutcome::Unreached;
+                condition.saw.clear();
+            }
+            failed |= condition.outcome != ConditionOutcome::Held;
+            condition
+        });
+        Self { note, file: statement.file.clone(), conditions: conditions.collect() }
+    }
+
+    /// How many of the conditions do not hold, or were not asked.
+    pub fn distance(&self) -> usize {
+        self.conditions.iter().filter(|condition| condition.outcome != ConditionOutcome::Held).count()
+    }
+
+    /// The conditions that do not hold.
+    pub fn failing(&self) -> impl Iterator<Item = &Condition> {
+        self.conditions
+            .iter()
+            .filter(|condition| matches!(condition.outcome, ConditionOutcome::Failed | ConditionOutcome::Error(_)))
+    }
+}
+
+/// A part of a policy that must hold.
+struct Part {
+    expression: Expr,
+    /// Whether it must not hold, because it stands in an `unless` or behind a `!`.
+    negated: bool,
+    in_scope: bool,
+}
+
+fn parts(policy: &Policy) -> Vec<Part> {
+    let template = policy.as_ref().template();
+    let mut parts = Vec::new();
+    // The action and the types of principal and resource are those of the policy, or it would not have been asked.
+    for expression in [template.principal_constraint().as_expr(), template.resource_constraint().as_expr()] {
+        let mut own = Vec::new();
+        split(&expression, false, &mut own);
+        own.retain(|(expression, _)| !matches!(expression.expr_kind(), ExprKind::Lit(_) | ExprKind::Is { .. }));
+        parts.extend(own.into_iter().map(|(expression, negated)| Part { expression, negated, in_scope: true }));
+    }
+    if let Some(conditions) = template.non_scope_constraints() {
+        let mut own = Vec::new();
+        split(conditions, false, &mut own);
+        parts.extend(own.into_iter().map(|(expression, negated)| Part { expression, negated, in_scope: false }));
+    }
+    parts
+}
+
+/// The parts of an expression that must all hold (or, negated, must none of them hold).
+fn split(expression: &Expr, negated: bool, parts: &mut Vec<(Expr, bool)>) {
+    match expression.expr_kind() {
+        ExprKind::And { left, right } if !negated => {
+            [left, right].into_iter().for_each(|side| split(side, false, parts))
+        }
+        ExprKind::Or { left, right } if negated => [left, right].into_iter().for_each(|side| split(side, true, parts)),
+        // Cedar reads `a >= b` as `!(a < b)`, which then stands in the same place.
+        ExprKind::UnaryApp { op: UnaryOp::Not, arg } if arg.source_loc() != expression.source_loc() => {
+            split(arg, !negated, parts)
+        }
+        _ => parts.push((expression.clone(), negated)),
+    }
+}
+
+impl Part {
+    fn examined(self, file: &SourceFile, cedar: &CedarRequest) -> Condition {
+        let location = if self.in_scope { named_at(&self.expression) } else { self.expression.source_loc() };
+        let span = location.map(|location| location.span);
+        let written =
+            span.filter(|_| !self.in_scope).and_then(|span| file.text.get(span.offset()..span.offset() + span.len()));
+        let text = written.map_or_else(|| self.expression.to_string(), one_line);
+        let outcome = match value_of(&self.expression, cedar) {
+            Ok(EvalResult::Bool(value)) if value != self.negated => ConditionOutcome::Held,
+            Ok(_) => ConditionOutcome::Failed,
+            Err(error) => ConditionOutcome::Error(error),
+        };
+        let mut paths = Vec::new();
+        read_by(&self.expression, &mut paths);
+        let mut seen = BTreeSet::new();
+        let saw = paths.into_iter().filter(|path| seen.insert(path.to_string())).take(MOST_VALUES);
+        let saw =
+            saw.map(|path| (path.to_string(), value_of(path, cedar).ok().map(|value| shortened(&value.to_string()))));
+        let joined = matches!(self.expression.expr_kind(), ExprKind::And { .. } | ExprKind::Or { .. });
+        let text = match (self.negated, joined) {
+            (true, true) => format!("not ({text})"),
+            (true, false) => format!("not {text}"),
+            (false, _) => text,
+        };
+        Condition { text, span, outcome, saw: saw.collect() }
+    }
+}
+
+/// What a scope asks for stands nowhere of its own, but the entity that it names does.
+fn named_at(expression: &Expr) -> Option<&Loc> {
+    let ExprKind::BinaryApp { arg2, .. } = expression.expr_kind() else { return None };
+    match arg2.expr_kind() {
+        ExprKind::Lit(Literal::EntityUID(uid)) => uid.loc(),
+        _ => None,
+    }
+}
+
+/// So many values are shown for a condition, and so many characters of each.
+const MOST_VALUES: usize = 6;
+const MOST_CHARACTERS: usize = 120;
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn value_of(expression: &Expr, cedar: &CedarRequest) -> Result<EvalResult, String> {
+    eval_expression(&cedar.request, &cedar.entities, &Expression::from(expression.clone()))
+        .map_err(|error| error.to_string())
+}
+
+/// What an expression reads: the longest paths, and the principal and the resource where they are compared themselves.
+fn read_by<'a>(expression: &'a Expr, paths: &mut Vec<&'a Expr>) {
+    match expression.expr_kind() {
+        ExprKind::Var(Var::Principal | Var::Resource) => paths.push(expression),
+        ExprKind::GetAttr { expr, .. } if is_path(expr) => paths.push(expression),
+        ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } if is_path(arg1) => paths.push(expression),
+        // That something is there or not says the condition itself.
+        ExprKind::HasAttr { expr, .. } | ExprKind::ExtHasAttr { expr, .. } if is_path(expr) => {}
+        ExprKind::BinaryApp { op: BinaryOp::HasTag, arg1, .. } if is_path(arg1) => {}
+        ExprKind::Is { expr, .. } if is_path(expr) => paths.push(expr),
+        ExprKind::If { test_expr, then_expr, else_expr } => {
+            [test_expr, then_expr, else_expr].into_iter().for_each(|part| read_by(part, paths))
+        }
+        ExprKind::And { left, right } | ExprKind::Or { left, right } => {
+            [left, right].into_iter().for_each(|part| read_by(part, paths))
+        }
+        ExprKind::BinaryApp { arg1, arg2, .. } => [arg1, arg2].into_iter().for_each(|part| read_by(part, paths)),
+        ExprKind::UnaryApp { arg, .. } => read_by(arg, paths),
+        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().for_each(|part| read_by(part, paths)),
+        ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } | ExprKind::Like { expr, .. } => {
+            read_by(expr, paths)
+        }
+        ExprKind::Set(elements) => elements.iter().for_each(|part| read_by(part, paths)),
+        ExprKind::Record(fields) => fields.values().for_each(|part| read_by(part, paths)),
+        _ => {}
+    }
+}
+
+fn is_path(expression: &Expr) -> bool {
+    match expression.expr_kind() {
+        ExprKind::Var(_) => true,
+        ExprKind::GetAttr { expr, .. } => is_path(expr),
+        ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => is_path(arg1),
+        _ => false,
+    }
+}
