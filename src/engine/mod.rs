@@ -13,6 +13,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use cedar_policy::{
     AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request,
+    Response,
 };
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
@@ -24,7 +25,7 @@ use crate::request::stored::{StoredEntities, references};
 use crate::request::value::{Record, to_cedar};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
-use crate::store::{Origin, Revision, Store, StoreError};
+use crate::store::{Origin, Revision, Statement, Store, StoreError, policy};
 
 /// The snapshot that is in force.
 #[derive(Debug)]
@@ -175,13 +176,22 @@ impl Snapshot {
     ///
     /// What went wrong when it was evaluated.
     pub fn matches(&self, matcher: &Matcher, case: &Case) -> Result<bool, String> {
-        let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
-        let cedar = self.to_cedar(&case.request, bucket, &matcher.named, &case.entities)?;
-        let response = self.authorizer.is_authorized(&cedar.request, &matcher.policy, &cedar.entities);
+        let response = self.response(matcher, case)?;
         match response.diagnostics().errors().next() {
             Some(error) => Err(error.to_string()),
             None => Ok(response.diagnostics().reason().next().is_some()),
         }
+    }
+
+    /// Whether any of the policies of the matcher matches a request; one that cannot be evaluated does not.
+    pub fn matches_any(&self, matcher: &Matcher, case: &Case) -> bool {
+        self.response(matcher, case).is_ok_and(|response| response.diagnostics().reason().next().is_some())
+    }
+
+    fn response(&self, matcher: &Matcher, case: &Case) -> Result<Response, String> {
+        let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
+        let cedar = self.to_cedar(&case.request, bucket, &matcher.named, &case.entities)?;
+        Ok(self.authorizer.is_authorized(&cedar.request, &matcher.policies, &cedar.entities))
     }
 
     fn to_cedar(
@@ -214,10 +224,10 @@ impl Snapshot {
     }
 }
 
-/// A policy that can be asked whether it matches a request ([`Snapshot::matches`]).
+/// Policies that can be asked whether they match a request ([`Snapshot::matches`], [`Snapshot::matches_any`]).
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    policy: PolicySet,
+    policies: PolicySet,
     named: Vec<EntityUid>,
 }
 
@@ -226,7 +236,13 @@ impl Matcher {
     pub fn new(policy: &Policy, types: &Types) -> Self {
         // One policy has no id twice, and a template is none: the only two reasons for which Cedar refuses.
         let set = PolicySet::from_policies([policy.clone()]).unwrap_or_default();
-        Self { policy: set, named: index::named([policy], types) }
+        Self { policies: set, named: index::named([policy], types) }
+    }
+
+    /// A matcher for statements of one store, which have ids of their own.
+    pub fn of<'s>(statements: impl IntoIterator<Item = &'s Statement> + Clone, types: &Types) -> Self {
+        let policies = statements.clone().into_iter().map(|statement| &statement.policy);
+        Self { named: index::named(policies, types), policies: policy::set_of(statements) }
     }
 }
 

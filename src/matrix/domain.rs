@@ -24,18 +24,19 @@ pub(super) enum Choice {
 }
 
 /// The choices of every dimension of an environment.
-pub(super) struct Domains<'r, 'a> {
-    reads: &'r Reads<'a>,
+pub(super) struct Domains<'a> {
+    reads: Reads<'a>,
     pools: BTreeMap<EntityTypeName, Vec<EntityUid>>,
 }
 
 /// The most values that are none of the literals: three can be pairwise different.
 const MOST_FRESH: usize = 3;
 
-impl<'r, 'a> Domains<'r, 'a> {
-    pub(super) fn new(reads: &'r Reads<'a>) -> Self {
+impl<'a> Domains<'a> {
+    pub(super) fn new(reads: Reads<'a>) -> Self {
         let mut domains = Self { reads, pools: BTreeMap::new() };
-        domains.pools = reads.types.entities.values().map(|found| (found.name.clone(), domains.pool(found))).collect();
+        let types = domains.reads.types;
+        domains.pools = types.entities.values().map(|found| (found.name.clone(), domains.pool(found))).collect();
         domains
     }
 
@@ -45,6 +46,56 @@ impl<'r, 'a> Domains<'r, 'a> {
             Dimension::Parents(slot) => self.parents(slot),
             Dimension::Value(slot) if slot.steps.is_empty() => self.root(&slot.root),
             Dimension::Value(slot) => self.value(slot),
+        }
+    }
+
+    /// Some of the choices of a dimension, as a person reads them: `direct or partner`, `1 or more`.
+    pub(super) fn described(&self, choices: &[Choice], chosen: &[usize]) -> String {
+        let longs = || {
+            choices.iter().map(|choice| if let Choice::Value(Value::Long(long)) = choice { Some(*long) } else { None })
+        };
+        let words = match longs().collect::<Option<Vec<i64>>>() {
+            Some(longs) => ranges(&longs, chosen),
+            None => chosen.iter().filter_map(|index| Some(self.described_one(choices.get(*index)?))).collect(),
+        };
+        match words.split_last() {
+            Some((last, before)) if !before.is_empty() => format!("{} or {last}", before.join(", ")),
+            _ => words.concat(),
+        }
+    }
+
+    fn described_one(&self, choice: &Choice) -> String {
+        match choice {
+            Choice::Absent => "absent".to_owned(),
+            Choice::Present => "present".to_owned(),
+            Choice::Value(value) => self.described_value(value),
+            Choice::Parents(parents) if parents.is_empty() => "nothing".to_owned(),
+            Choice::Parents(parents) => {
+                let parents: Vec<String> = parents.iter().map(ToString::to_string).collect();
+                parents.join(" and ")
+            }
+        }
+    }
+
+    /// An entity as in requests: by its id alone.
+    fn described_value(&self, value: &Value) -> String {
+        let is = |uid: &EntityUid, root| self.subject(&root).as_ref() == Some(uid);
+        match value {
+            Value::Bool(value) => value.to_string(),
+            Value::Long(value) => value.to_string(),
+            Value::String(text) | Value::Raw(text) => format!("{text:?}"),
+            Value::Extension(_, text) => text.to_string(),
+            Value::Entity(uid) if is(uid, Root::Resource) => "the resource".to_owned(),
+            Value::Entity(uid) if is(uid, Root::Principal) => "the principal".to_owned(),
+            Value::Entity(uid) => AsRef::<str>::as_ref(uid.id()).to_owned(),
+            Value::Set(elements) => {
+                let elements: Vec<String> = elements.iter().map(|element| self.described_value(element)).collect();
+                format!("[{}]", elements.join(", "))
+            }
+            Value::Record(record) => {
+                let fields = record.iter().map(|(name, value)| format!("{name}: {}", self.described_value(value)));
+                format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
+            }
         }
     }
 
@@ -168,6 +219,24 @@ impl<'r, 'a> Domains<'r, 'a> {
         let numbered = (1..=own + others).map(|number| numbered(name, number));
         numbered.chain(self.reads.named.iter().filter(|uid| uid.type_name() == name).cloned()).collect()
     }
+}
+
+/// Numbers of a dimension, in words. What lies between two neighbours of it is decided like one of them.
+fn ranges(longs: &[i64], chosen: &[usize]) -> Vec<String> {
+    let mut sorted = longs.to_vec();
+    sorted.sort_unstable();
+    let taken: BTreeSet<i64> = chosen.iter().filter_map(|index| longs.get(*index).copied()).collect();
+    let runs = sorted.chunk_by(|left, right| taken.contains(left) == taken.contains(right));
+    let taken = runs.filter(|run| run.first().is_some_and(|first| taken.contains(first)));
+    let words = taken.filter_map(|run| {
+        Some(match (*run.first()?, *run.last()?) {
+            (i64::MIN, last) => format!("{last} or less"),
+            (first, i64::MAX) => format!("{first} or more"),
+            (first, last) if first == last => first.to_string(),
+            (first, last) => format!("{first} to {last}"),
+        })
+    });
+    words.collect()
 }
 
 /// The literals that strings are compared with, and as many others as are compared with each other.

@@ -8,16 +8,21 @@
 
 mod boundaries;
 mod domain;
+mod moves;
+mod outside;
 mod reads;
+mod space;
+mod table;
 mod world;
 
-use std::collections::{BTreeSet, HashMap};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
 
-use domain::{Choice, Domains};
-use reads::{Dimension, Reads};
-use world::Taken;
+pub use moves::{Outcomes, moves};
+pub use outside::outside;
+use space::{Assignment, Space};
+use table::on_all_processors;
+pub use table::{Line, Lines};
 
 use crate::engine::{Decision, Matcher, Snapshot};
 use crate::request::case::Case;
@@ -37,6 +42,10 @@ pub struct RowResult {
     pub sampled: bool,
     /// The smallest request that was decided otherwise.
     pub counterexample: Option<Box<Example>>,
+    /// The policies that determined these decisions, by their ids, and on how many of the requests each did.
+    pub policies: BTreeMap<String, usize>,
+    /// How many of the requests were denied because nothing permits them.
+    pub unpermitted: usize,
 }
 
 /// A representative request.
@@ -60,6 +69,8 @@ impl RowResult {
         self.requests += other.requests;
         self.failures += other.failures;
         self.sampled |= other.sampled;
+        other.policies.into_iter().for_each(|(policy, requests)| *self.policies.entry(policy).or_default() += requests);
+        self.unpermitted += other.unpermitted;
         let both = [self.counterexample.take(), other.counterexample];
         self.counterexample = both.into_iter().flatten().min_by_key(|example| example.weight);
     }
@@ -69,32 +80,13 @@ impl RowResult {
 ///
 /// `progress` is called with how many environments are done, and of how many.
 pub fn exercise(snapshot: &Snapshot, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<RowResult> {
-    let rows = &snapshot.store.rows;
-    let total = snapshot.store.types.environments.len();
-    let results = Mutex::new(vec![RowResult::default(); rows.len()]);
-    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    progress(0, total);
-    std::thread::scope(|threads| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(total) {
-            threads.spawn(|| {
-                loop {
-                    let environment = next.fetch_add(1, Ordering::Relaxed);
-                    if environment >= total {
-                        break;
-                    }
-                    let found = exercise_environment(snapshot, environment);
-                    // A poisoned lock means that another thread panicked, which the scope passes on.
-                    if let Ok(mut results) = results.lock() {
-                        for (row, result) in found {
-                            results.get_mut(row).into_iter().for_each(|row| row.add(result.clone()));
-                        }
-                    }
-                    progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-                }
-            });
-        }
-    });
-    results.into_inner().unwrap_or_default()
+    let environments: Vec<usize> = (0..snapshot.store.types.environments.len()).collect();
+    let mut results = vec![RowResult::default(); snapshot.store.rows.len()];
+    let found = on_all_processors(&environments, progress, |environment| exercise_environment(snapshot, *environment));
+    for (row, result) in found.into_iter().flatten() {
+        results.get_mut(row).into_iter().for_each(|row| row.add(result.clone()));
+    }
+    results
 }
 
 fn exercise_environment(snapshot: &Snapshot, index: usize) -> Vec<(usize, RowResult)> {
@@ -105,54 +97,50 @@ fn exercise_environment(snapshot: &Snapshot, index: usize) -> Vec<(usize, RowRes
     if rows.is_empty() {
         return Vec::new();
     }
-    let mut reads = Reads::new(&store.types, environment);
-    let by_policies: BTreeSet<Dimension> =
-        store.policies.iter().filter(applies).flat_map(|policy| reads.add(policy)).collect();
-    let by_rows: Vec<BTreeSet<Dimension>> = rows.iter().map(|(_, row)| reads.add(row)).collect();
-    let all: BTreeSet<Dimension> = by_policies.iter().chain(by_rows.iter().flatten()).cloned().collect();
-    let domains = Domains::new(&reads);
-    let space: Vec<(Dimension, Vec<Choice>)> =
-        all.into_iter().map(|dimension| (dimension.clone(), domains.choices(&dimension))).collect();
-    let positions = |wanted: &BTreeSet<Dimension>| -> Vec<usize> {
-        (0..space.len()).filter(|index| space.get(*index).is_some_and(|(found, _)| wanted.contains(found))).collect()
+    let policies = store.policies.iter().filter(applies);
+    let Some((space, positions)) = Space::of(&store.types, index, policies.chain(rows.iter().map(|(_, row)| *row)))
+    else {
+        return Vec::new();
     };
-    let by_policies = positions(&by_policies);
-    let mut field =
-        Field { snapshot, environment: index, domains: &domains, space: &space, by_policies, known: HashMap::new() };
-    rows.iter()
-        .zip(&by_rows)
-        .map(|((row, statement), dimensions)| (*row, field.exercise(statement, &positions(dimensions))))
-        .collect()
+    let (by_policies, by_rows) = positions.split_at(positions.len() - rows.len());
+    let by_policies: BTreeSet<usize> = by_policies.iter().flatten().copied().collect();
+    let by_policies = by_policies.into_iter().collect();
+    let mut field = Field { snapshot, space, by_policies, known: HashMap::new() };
+    rows.iter().zip(by_rows).map(|((row, statement), positions)| (*row, field.exercise(statement, positions))).collect()
 }
 
-/// A choice for some of the dimensions: `None` where none is taken.
-type Assignment = Vec<Option<usize>>;
+/// What is kept of a decision.
+struct Decided {
+    allowed: bool,
+    /// The ids of the determining policies.
+    policies: Vec<String>,
+    unpermitted: bool,
+}
 
 /// The requests of one environment.
 struct Field<'a> {
     snapshot: &'a Snapshot,
-    environment: usize,
-    domains: &'a Domains<'a, 'a>,
-    space: &'a [(Dimension, Vec<Choice>)],
+    space: Space<'a>,
     /// The dimensions that the policies read: equal choices there are decided equally.
     by_policies: Vec<usize>,
-    known: HashMap<Assignment, bool>,
+    known: HashMap<Assignment, Arc<Decided>>,
 }
 
 impl Field<'_> {
     fn exercise(&mut self, row: &Statement, by_row: &[usize]) -> RowResult {
         let matcher = Matcher::new(&row.policy, &self.snapshot.store.types);
-        let nothing: Assignment = vec![None; self.space.len()];
-        let (indices, mut sampled) = spread(self.size(by_row));
+        let nothing = self.space.nothing();
+        let (indices, mut sampled) = spread(self.space.size(by_row));
         let matching: Vec<Assignment> = indices
-            .map(|index| self.assign(&nothing, by_row, index))
+            .map(|index| self.space.assign(&nothing, by_row, index))
             .filter(|assignment| {
                 // A row that cannot be evaluated does not match.
-                self.build(assignment).is_some_and(|case| self.snapshot.matches(&matcher, &case).unwrap_or(false))
+                let case = self.space.build(assignment);
+                case.is_some_and(|case| self.snapshot.matches(&matcher, &case).unwrap_or(false))
             })
             .collect();
         let rest: Vec<usize> = self.by_policies.iter().filter(|position| !by_row.contains(position)).copied().collect();
-        let inner = self.size(&rest);
+        let inner = self.space.size(&rest);
         let (indices, more) = spread(inner.saturating_mul(matching.len() as u128));
         sampled |= more;
         let mut result = RowResult { sampled, ..RowResult::default() };
@@ -161,10 +149,12 @@ impl Field<'_> {
             let Some(matched) = usize::try_from(index / inner).ok().and_then(|index| matching.get(index)) else {
                 break;
             };
-            let assignment = self.assign(matched, &rest, index % inner);
-            let Some(allowed) = self.decide(&assignment) else { continue };
+            let assignment = self.space.assign(matched, &rest, index % inner);
+            let Some(decided) = self.decide(&assignment) else { continue };
             result.requests += 1;
-            if allowed != row.permits() {
+            decided.policies.iter().for_each(|policy| *result.policies.entry(policy.clone()).or_default() += 1);
+            result.unpermitted += usize::from(decided.unpermitted);
+            if decided.allowed != row.permits() {
                 result.failures += 1;
                 let weight = assignment.iter().flatten().sum();
                 if worst.as_ref().is_none_or(|(least, _)| weight < *least) {
@@ -173,49 +163,27 @@ impl Field<'_> {
             }
         }
         result.counterexample = worst.and_then(|(weight, assignment)| {
-            let case = self.build(&assignment)?;
+            let case = self.space.build(&assignment)?;
             let decision = self.snapshot.decide_case(&case);
             Some(Box::new(Example { case, decision, weight }))
         });
         result
     }
 
-    /// Whether the request is allowed; `None` where the choices make no request.
-    fn decide(&mut self, assignment: &Assignment) -> Option<bool> {
-        let case = self.build(assignment)?;
+    /// What is decided; `None` where the choices make no request.
+    fn decide(&mut self, assignment: &Assignment) -> Option<Arc<Decided>> {
+        let case = self.space.build(assignment)?;
         let read = self.by_policies.iter().map(|position| assignment.get(*position).copied().flatten()).collect();
-        let decide = || self.snapshot.decide_case(&case).allowed;
-        Some(*self.known.entry(read).or_insert_with(decide))
-    }
-
-    fn build(&self, assignment: &Assignment) -> Option<Case> {
-        let taken = self.space.iter().zip(assignment).filter_map(|((dimension, choices), index)| {
-            let index = (*index)?;
-            Some(Taken { dimension, index, choice: choices.get(index)? })
-        });
-        world::build(self.environment, self.domains, &self.snapshot.store.types, taken)
-    }
-
-    fn choices(&self, position: usize) -> usize {
-        self.space.get(position).map_or(1, |(_, choices)| choices.len().max(1))
-    }
-
-    /// How many combinations of choices there are at these positions.
-    fn size(&self, positions: &[usize]) -> u128 {
-        positions.iter().fold(1, |size: u128, position| size.saturating_mul(self.choices(*position) as u128))
-    }
-
-    /// The combination of that number at these positions, over `base`.
-    fn assign(&self, base: &Assignment, positions: &[usize], mut number: u128) -> Assignment {
-        let mut assignment = base.clone();
-        for position in positions {
-            let choices = self.choices(*position) as u128;
-            if let Some(slot) = assignment.get_mut(*position) {
-                *slot = usize::try_from(number % choices).ok();
-            }
-            number /= choices;
-        }
-        assignment
+        let decide = || {
+            let decision = self.snapshot.decide_case(&case);
+            let determining = decision.determining().iter();
+            Arc::new(Decided {
+                allowed: decision.allowed,
+                policies: determining.map(|note| note.id.clone()).collect(),
+                unpermitted: !decision.allowed && decision.determining().is_empty() && decision.errors().is_empty(),
+            })
+        };
+        Some(Arc::clone(self.known.entry(read).or_insert_with(decide)))
     }
 }
 

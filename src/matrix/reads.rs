@@ -4,6 +4,7 @@
 //! own syntax tree, scope included.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use cedar_policy::{EntityTypeName, EntityUid};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, PatternElem, UnaryOp, Var};
@@ -43,6 +44,30 @@ pub(super) enum Dimension {
     Value(Slot),
     /// The parents of the entity that stands at a place.
     Parents(Slot),
+}
+
+impl fmt::Display for Slot {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.root {
+            Root::Principal => formatter.write_str("principal")?,
+            Root::Resource => formatter.write_str("resource")?,
+            Root::Context => formatter.write_str("context")?,
+            Root::Entity(uid) => write!(formatter, "{uid}")?,
+        }
+        self.steps.iter().try_for_each(|step| match step {
+            Step::Attribute(name) => write!(formatter, ".{name}"),
+            Step::Tag(key) => write!(formatter, ".getTag({key:?})"),
+        })
+    }
+}
+
+impl fmt::Display for Dimension {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Value(slot) => write!(formatter, "{slot}"),
+            Self::Parents(slot) => write!(formatter, "{slot} in"),
+        }
+    }
 }
 
 /// A declaration of the schema: an attribute of a type, or a member of the context, whichever way a slot leads there.

@@ -28,7 +28,7 @@ pub(super) struct Taken<'a> {
 /// where they contradict each other.
 pub(super) fn build<'a>(
     environment: usize,
-    domains: &Domains<'_, '_>,
+    domains: &Domains<'_>,
     types: &Types,
     taken: impl Iterator<Item = Taken<'a>>,
 ) -> Option<Case> {
@@ -185,7 +185,7 @@ impl World {
         Some(())
     }
 
-    fn finish(mut self, environment: usize, domains: &Domains<'_, '_>, types: &Types) -> Option<Case> {
+    fn finish(mut self, environment: usize, domains: &Domains<'_>, types: &Types) -> Option<Case> {
         let chosen: BTreeMap<EntityUid, Vec<EntityUid>> =
             self.entities.iter().filter_map(|(uid, draft)| Some((uid.clone(), draft.parents.clone()?))).collect();
         for (uid, parents) in direct_parents(&chosen, types)? {
@@ -215,7 +215,7 @@ impl World {
 }
 
 /// The record, with a plain value for every required field that was not chosen.
-fn complete(shape: &RecordShape, cells: &Cells, domains: &Domains<'_, '_>) -> Record {
+fn complete(shape: &RecordShape, cells: &Cells, domains: &Domains<'_>) -> Record {
     let fields = shape.0.iter().filter_map(|(name, field)| {
         let value = match cells.get(name) {
             Some(cell) => completed(&field.shape, cell, domains)?,
@@ -227,7 +227,7 @@ fn complete(shape: &RecordShape, cells: &Cells, domains: &Domains<'_, '_>) -> Re
     fields.collect()
 }
 
-fn completed(shape: &Shape, cell: &Cell, domains: &Domains<'_, '_>) -> Option<Value> {
+fn completed(shape: &Shape, cell: &Cell, domains: &Domains<'_>) -> Option<Value> {
     match (cell, shape) {
         (Cell::Absent, _) => None,
         (Cell::Value(value), _) => Some(value.clone()),

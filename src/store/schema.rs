@@ -69,6 +69,13 @@ pub struct Environment {
     pub context: RecordShape,
 }
 
+impl Environment {
+    /// Whether it is the same combination of types as `other`, of another schema perhaps.
+    pub fn is(&self, other: &Self) -> bool {
+        (&self.principal, &self.action, &self.resource) == (&other.principal, &other.action, &other.resource)
+    }
+}
+
 impl std::fmt::Display for Environment {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(formatter, "{} · {} · {}", self.principal, self.action.id().escaped(), self.resource)

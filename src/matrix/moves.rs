@@ -1,0 +1,90 @@
+//! What a change moves: the cells of the complete decision table that two revisions decide differently.
+
+use super::space::Space;
+use super::table::{Lines, Table, on_all_processors};
+use crate::engine::Snapshot;
+use crate::request::case::Case;
+use crate::store::schema::Environment;
+use crate::store::{Statement, scope};
+
+/// Whether two revisions allow a request; `None` for the one that has no such request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outcomes {
+    /// What the older revision decides.
+    pub old: Option<bool>,
+    /// What the newer revision decides.
+    pub new: Option<bool>,
+}
+
+impl Outcomes {
+    /// Whether it is allowed now, and was not before.
+    pub fn gains(self) -> bool {
+        self.new == Some(true) && self.old != Some(true)
+    }
+
+    /// Whether it was allowed before, and is not now.
+    pub fn loses(self) -> bool {
+        self.old == Some(true) && self.new != Some(true)
+    }
+}
+
+/// Compares two revisions on every representative request of either; the environments in which cells moved or could not all
+/// be compared, in the order of the newer schema, then of the older. An example is a request of the newer schema; where it has
+/// none, of the older.
+///
+/// `progress` is called with how many environments are done, and of how many.
+pub fn moves(old: &Snapshot, new: &Snapshot, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Lines<Outcomes>> {
+    let both = Revisions { old, new };
+    let tasks: Vec<(Side, usize)> = [(Side::New, new), (Side::Old, old)]
+        .into_iter()
+        .flat_map(|(side, of)| (0..of.store.types.environments.len()).map(move |index| (side, index)))
+        .collect();
+    let found = on_all_processors(&tasks, progress, |(side, environment)| both.compare(*side, *environment));
+    found.into_iter().flatten().filter(|moves| moves.found > 0 || moves.sampled).collect()
+}
+
+/// Whose schema the requests are of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    New,
+    /// Only those that the newer schema does not have.
+    Old,
+}
+
+struct Revisions<'a> {
+    old: &'a Snapshot,
+    new: &'a Snapshot,
+}
+
+impl Revisions<'_> {
+    fn compare(&self, side: Side, index: usize) -> Option<Lines<Outcomes>> {
+        let own = match side {
+            Side::New => self.new,
+            Side::Old => self.old,
+        };
+        let environment = own.store.types.environments.get(index)?;
+        let statements = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
+        let (space, _) = Space::of(&own.store.types, index, statements)?;
+        let table = Table::new(&space, &|case| self.outcomes(side, case));
+        Some(table.lines(environment.to_string(), &|outcomes| (outcomes.old != outcomes.new).then_some(*outcomes)))
+    }
+
+    fn outcomes(&self, side: Side, case: &Case) -> Option<Outcomes> {
+        let (old, new) = (&self.old.store.types, &self.new.store.types);
+        match side {
+            Side::New => {
+                let allowed = case.under(new, old).map(|case| self.old.decide_case(&case).allowed);
+                Some(Outcomes { old: allowed, new: Some(self.new.decide_case(case).allowed) })
+            }
+            Side::Old if case.under(old, new).is_some() => None,
+            Side::Old => Some(Outcomes { old: Some(self.old.decide_case(case).allowed), new: None }),
+        }
+    }
+}
+
+fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Statement> {
+    let store = &revision.store;
+    let own = store.types.environments.iter().find(|own| own.is(environment));
+    own.into_iter()
+        .flat_map(|own| store.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &store.schema)))
+}

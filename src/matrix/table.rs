@@ -1,0 +1,185 @@
+//! The complete decision table of an environment: a cell for each representative request, and what is alike in one line.
+//!
+//! The representative requests are all combinations of what the statements of the table's space can tell apart. Where they are
+//! more than [`MOST_REQUESTS`](super::MOST_REQUESTS), that many are taken, evenly spread, and each of them is a line of its own.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::space::{Assignment, Space};
+use super::spread;
+use crate::request::case::Case;
+
+/// Lines of the decision table of an environment.
+#[derive(Clone, Debug)]
+pub struct Lines<T> {
+    /// The environment, as a person reads it.
+    pub environment: String,
+    /// How many cells the table has.
+    pub requests: usize,
+    /// How many of them the lines are about.
+    pub found: usize,
+    /// Whether there are more representative requests than were taken.
+    pub sampled: bool,
+    /// The lines: together all of these cells.
+    pub lines: Vec<Line<T>>,
+}
+
+/// Cells with the same outcome that can be said in one line. A cell may stand in more than one.
+#[derive(Clone, Debug)]
+pub struct Line<T> {
+    /// What the requests have in common, as a person reads it: a condition on each thing that is not arbitrary.
+    pub conditions: Vec<String>,
+    /// What came of all of them.
+    pub outcome: T,
+    /// How many cells these are.
+    pub requests: usize,
+    /// The plainest of these requests.
+    pub example: Case,
+}
+
+/// The decision table of an environment: what came of each cell.
+pub(super) struct Table<'s, 'a, T> {
+    space: &'s Space<'a>,
+    positions: Vec<usize>,
+    /// By the number of the combination; `None` where the combination makes no request.
+    cells: Vec<Option<T>>,
+    /// The numbers that were taken, where not all were.
+    sample: Option<Vec<u128>>,
+}
+
+impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
+    /// The table of what `outcome` says of each representative request; `None` for one that is none of the table's.
+    pub(super) fn new(space: &'s Space<'a>, outcome: &dyn Fn(&Case) -> Option<T>) -> Self {
+        let positions: Vec<usize> = (0..space.nothing().len()).collect();
+        let (numbers, sampled) = spread(space.size(&positions));
+        let numbers: Vec<u128> = numbers.collect();
+        let nothing = space.nothing();
+        let cell = |number: &u128| outcome(&space.build(&space.assign(&nothing, &positions, *number))?);
+        let cells = numbers.iter().map(cell).collect();
+        Self { space, positions, cells, sample: sampled.then_some(numbers) }
+    }
+
+    /// The lines of the cells that are wanted, and what to say of each.
+    pub(super) fn lines<U>(&self, environment: String, wanted: &dyn Fn(&T) -> Option<U>) -> Lines<U> {
+        let is_wanted = |cell: &T| wanted(cell).is_some();
+        let mut open: Vec<bool> = self.cells.iter().map(|cell| cell.as_ref().is_some_and(is_wanted)).collect();
+        let found = open.iter().filter(|open| **open).count();
+        let mut lines = Vec::new();
+        for cell in 0..open.len() {
+            if open.get(cell) == Some(&true) {
+                lines.extend(self.line(cell, wanted, &mut open));
+            }
+        }
+        let requests = self.cells.iter().flatten().count();
+        Lines { environment, requests, found, sampled: self.sample.is_some(), lines }
+    }
+
+    /// The widest line that begins at a cell: as many dimensions as can be are any, of the others as many choices as can be.
+    fn line<U>(&self, cell: usize, wanted: &dyn Fn(&T) -> Option<U>, open: &mut [bool]) -> Option<Line<U>> {
+        let outcome = self.cells.get(cell)?.as_ref()?;
+        let start = self.assignment(cell)?;
+        let mut region: Vec<Vec<usize>> = start.iter().map(|choice| choice.iter().copied().collect()).collect();
+        // Of a sample each cell is a line of its own.
+        let cells = if self.sample.is_some() {
+            vec![cell]
+        } else {
+            self.widen(&mut region, outcome)?;
+            self.cells_of(&region).collect()
+        };
+        let requests = cells.iter().filter(|cell| matches!(self.cells.get(**cell), Some(Some(_)))).count();
+        for cell in cells {
+            *open.get_mut(cell)? = false;
+        }
+        let numbered = region.iter().enumerate();
+        let conditions = numbered.filter_map(|(position, choices)| self.space.condition(position, choices)).collect();
+        Some(Line { conditions, outcome: wanted(outcome)?, requests, example: self.space.build(&start)? })
+    }
+
+    fn widen(&self, region: &mut [Vec<usize>], outcome: &T) -> Option<()> {
+        for position in 0..region.len() {
+            let all: Vec<usize> = (0..self.space.width(position)).collect();
+            if self.widened(region, position, all.clone(), outcome) {
+                continue;
+            }
+            for choice in all {
+                let own = region.get(position)?;
+                if !own.contains(&choice) {
+                    let wider = own.iter().copied().chain([choice]).collect();
+                    self.widened(region, position, wider, outcome);
+                }
+            }
+        }
+        Some(())
+    }
+
+    /// Takes more choices for a dimension if every request that this adds has the same outcome.
+    fn widened(&self, region: &mut [Vec<usize>], position: usize, choices: Vec<usize>, outcome: &T) -> bool {
+        let Some(slot) = region.get_mut(position) else { return false };
+        let before = std::mem::replace(slot, choices);
+        let same = |cell: usize| match self.cells.get(cell) {
+            Some(Some(found)) => found == outcome,
+            // What makes no request is in nobody's way.
+            _ => true,
+        };
+        let holds = self.cells_of(region).all(same);
+        if !holds && let Some(slot) = region.get_mut(position) {
+            *slot = before;
+        }
+        holds
+    }
+
+    fn assignment(&self, cell: usize) -> Option<Assignment> {
+        let number = match &self.sample {
+            Some(numbers) => *numbers.get(cell)?,
+            None => cell as u128,
+        };
+        Some(self.space.assign(&self.space.nothing(), &self.positions, number))
+    }
+
+    /// The numbers of the cells of a region of the whole table.
+    fn cells_of<'r>(&self, region: &'r [Vec<usize>]) -> impl Iterator<Item = usize> + use<'r, T> {
+        let widths: Vec<usize> = (0..region.len()).map(|position| self.space.width(position)).collect();
+        let total: usize = region.iter().map(Vec::len).product();
+        (0..total).map(move |mut number| {
+            let (mut cell, mut stride) = (0, 1);
+            for (choices, width) in region.iter().zip(&widths) {
+                cell += stride * choices.get(number % choices.len().max(1)).copied().unwrap_or_default();
+                number /= choices.len().max(1);
+                stride *= width;
+            }
+            cell
+        })
+    }
+}
+
+/// What `work` makes of each task, in the order of the tasks, on all processors; `progress` is called with how many are done, and
+/// of how many.
+pub(super) fn on_all_processors<T: Sync, R: Send>(
+    tasks: &[T],
+    progress: &(dyn Fn(usize, usize) + Sync),
+    work: impl Fn(&T) -> R + Sync,
+) -> Vec<R> {
+    let found = Mutex::new(Vec::with_capacity(tasks.len()));
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    progress(0, tasks.len());
+    std::thread::scope(|threads| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(tasks.len()) {
+            threads.spawn(|| {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(task) = tasks.get(number) else { break };
+                    let result = work(task);
+                    // A poisoned lock means that another thread panicked, which the scope passes on.
+                    if let Ok(mut found) = found.lock() {
+                        found.push((number, result));
+                    }
+                    progress(done.fetch_add(1, Ordering::Relaxed) + 1, tasks.len());
+                }
+            });
+        }
+    });
+    let mut found = found.into_inner().unwrap_or_default();
+    found.sort_by_key(|(number, _)| *number);
+    found.into_iter().map(|(_, result)| result).collect()
+}
