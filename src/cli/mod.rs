@@ -5,6 +5,7 @@
 mod check;
 mod config;
 mod decide;
+mod diff;
 mod fmt;
 mod init;
 mod output;
@@ -48,6 +49,8 @@ enum Command {
     Test(test::Arguments),
     /// Prove every row for all requests, with the solver cvc5
     Prove(prove::Arguments),
+    /// Compare two revisions: policies, rows and decisions that change, and who gains or loses access
+    Diff(diff::Arguments),
     /// Decide one request
     Decide(decide::Arguments),
     /// Make a new, small, working store
@@ -88,6 +91,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
         Some(Command::Prove(arguments)) => prove::run(&settings, &arguments),
+        Some(Command::Diff(arguments)) => diff::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
     }

@@ -5,7 +5,7 @@ use super::table::{Lines, Table, on_all_processors};
 use crate::engine::Snapshot;
 use crate::request::case::Case;
 use crate::store::schema::Environment;
-use crate::store::{Statement, scope};
+use crate::store::{Statement, changes, scope};
 
 /// Whether two revisions allow a request; `None` for the one that has no such request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Outcomes {
 
 /// Compares two revisions on every representative request of either; the environments in which cells moved or could not all
 /// be compared, in the order of the newer schema, then of the older. An example is a request of the newer schema; where it has
-/// none, of the older.
+/// none, of the older. Left out are environments in which there is nothing to compare ([`changes::no_longer_there`]).
 ///
 /// `progress` is called with how many environments are done, and of how many.
 pub fn moves(old: &Snapshot, new: &Snapshot, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Lines<Outcomes>> {
@@ -63,6 +63,9 @@ impl Revisions<'_> {
             Side::Old => self.old,
         };
         let environment = own.store.types.environments.get(index)?;
+        if changes::no_longer_there(environment, &self.old.store, &self.new.store).is_some() {
+            return None;
+        }
         let statements = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
         let (space, _) = Space::of(&own.store.types, index, statements)?;
         let table = Table::new(&space, &|case| self.outcomes(side, case));
@@ -84,7 +87,8 @@ impl Revisions<'_> {
 
 fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Statement> {
     let store = &revision.store;
-    let own = store.types.environments.iter().find(|own| own.is(environment));
-    own.into_iter()
-        .flat_map(|own| store.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &store.schema)))
+    let own = store.types.environment_like(environment);
+    own.into_iter().flat_map(|(_, own)| {
+        store.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &store.schema))
+    })
 }

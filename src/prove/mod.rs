@@ -8,14 +8,14 @@
 //! A counterexample is decided by the engine before it is shown: one that the engine decides otherwise is none. An answer that
 //! the solver does not give is never a proof.
 
+pub mod compare;
+mod known;
 mod model;
 mod shrink;
 pub mod solver;
 
 use std::collections::BTreeSet;
-use std::panic::resume_unwind;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 
 use cedar_policy::{Effect, Policy, PolicySet, RequestEnv};
 use cedar_policy_symcc::err::Error;
@@ -23,6 +23,7 @@ use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, Env};
 
 use crate::engine::{Decision, Matcher, Outcome, Snapshot};
 use crate::request::case::Case;
+use crate::store::schema::Types;
 use crate::store::{Statement, policy, scope};
 use shrink::Kept;
 use solver::{Asker, Solver};
@@ -128,9 +129,6 @@ impl RowStatus {
     }
 }
 
-/// The stack of a thread that puts questions: the encoder goes as deep as the policies are many.
-const STACK: usize = 512 << 20;
-
 /// Asks the solver every claim about the rows and policies of a store, and about `invariants`: further rows that stand outside
 /// of it. The proofs come in the order of the environments and claims.
 ///
@@ -176,11 +174,7 @@ impl<'a> Prover<'a> {
         let store = &snapshot.store;
         let known: Vec<RequestEnv> = store.schema.request_envs().collect();
         let environments = store.types.environments.iter().map(|environment| {
-            let found = known.iter().find(|known| {
-                *known.principal() == environment.principal
-                    && *known.action() == environment.action
-                    && *known.resource() == environment.resource
-            });
+            let found = known.iter().find(|known| environment.is_that_of(known));
             Compiled { request: found.cloned(), ..Compiled::default() }
         });
         let rows: Vec<&Statement> = store.rows.iter().chain(invariants).collect();
@@ -189,32 +183,16 @@ impl<'a> Prover<'a> {
         Self { snapshot, kept, environments: environments.collect(), rows }
     }
 
-    /// Puts the questions, to several solvers at once.
     fn ask(
         &self,
         questions: &[(usize, Claim)],
         solver: &Solver,
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> std::io::Result<Vec<Proof>> {
-        let total = questions.len();
-        let proofs = Mutex::new(Vec::with_capacity(total));
-        let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        let work = || -> std::io::Result<()> {
-            let mut asker = Asker::new(solver)?;
-            while let Some((environment, claim)) = questions.get(next.fetch_add(1, Ordering::Relaxed)).copied() {
-                let verdict = self.answer(&mut asker, environment, claim).unwrap_or_else(Verdict::Undecided);
-                proofs.lock().unwrap_or_else(PoisonError::into_inner).push(Proof { claim, environment, verdict });
-                progress(done.fetch_add(1, Ordering::Relaxed) + 1, total);
-            }
-            Ok(())
-        };
-        std::thread::scope(|threads| {
-            let count = std::thread::available_parallelism().map_or(1, usize::from).min(total);
-            let workers = (0..count).map(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, work));
-            let workers = workers.collect::<Result<Vec<_>, _>>()?;
-            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
-        })?;
-        Ok(proofs.into_inner().unwrap_or_else(PoisonError::into_inner))
+        solver::ask_all(questions, solver, progress, |asker, &(environment, claim)| {
+            let verdict = self.answer(asker, environment, claim).unwrap_or_else(Verdict::Undecided);
+            Proof { claim, environment, verdict }
+        })
     }
 
     fn about_policies(&self) -> Vec<(usize, Claim)> {
@@ -331,17 +309,8 @@ impl At<'_, '_> {
 
     /// The row as a permit that matches only where every policy can be evaluated: elsewhere the engine denies, and Cedar may not.
     fn without_errors(&self, row: &Statement) -> Result<Policy, String> {
-        let may_err = self.may_err();
-        if may_err.is_empty() {
-            return as_permit(row);
-        }
-        let mut condition = format!("({})", row.policy.as_ref().condition());
-        for policy in may_err {
-            let policy = self.prover.policy(*policy)?.as_ref().condition();
-            // True, or an error.
-            condition.push_str(&format!(" && (({policy}) == ({policy}))"));
-        }
-        permit_when(&condition)
+        let can_fail = self.may_err().iter().map(|policy| self.prover.policy(*policy));
+        where_none_fails(&as_permit(row)?, &can_fail.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// No policy fails for a request of a `permit` row, which the engine would deny.
@@ -401,14 +370,9 @@ impl At<'_, '_> {
 
     /// The counterexample, if the engine agrees that it is one.
     fn refuted(&self, model: &Env, shows: &dyn Fn(&Case) -> bool) -> Result<Verdict, String> {
-        let types = &self.prover.snapshot.store.types;
-        let case = model::case_of(model, self.environment, types);
-        let case = case.ok_or("the solver found a counterexample that cannot be written down")?;
-        if !shows(&case) {
-            return Err("the solver found a counterexample that the engine does not confirm".to_owned());
-        }
-        let case = shrink::shrink(case, types, &self.prover.kept, shows);
-        let decision = self.prover.snapshot.decide_case(&case);
+        let snapshot = self.prover.snapshot;
+        let case = confirmed(model, self.environment, &snapshot.store.types, &self.prover.kept, shows)?;
+        let decision = snapshot.decide_case(&case);
         Ok(Verdict::Refuted(Some(Box::new(Counterexample { case, decision }))))
     }
 
@@ -432,6 +396,22 @@ impl At<'_, '_> {
     }
 }
 
+/// What the solver found, as a small case: if it shows, decided by the engine, what was asked for.
+fn confirmed(
+    model: &Env,
+    environment: usize,
+    types: &Types,
+    kept: &Kept,
+    shows: &dyn Fn(&Case) -> bool,
+) -> Result<Case, String> {
+    let case = model::case_of(model, environment, types);
+    let case = case.ok_or("the solver found a counterexample that cannot be written down")?;
+    if !shows(&case) {
+        return Err("the solver found a counterexample that the engine does not confirm".to_owned());
+    }
+    Ok(shrink::shrink(case, types, kept, shows))
+}
+
 fn unsupported(error: Error) -> String {
     format!("it cannot be put to the solver: {error}")
 }
@@ -439,6 +419,24 @@ fn unsupported(error: Error) -> String {
 /// A denial because something is missing, unknown or in error is none that policies make.
 fn by_policies(decision: &Decision) -> bool {
     matches!(&decision.outcome, Outcome::Evaluated { errors, .. } if errors.is_empty())
+}
+
+/// The permit, made to fail wherever one of these policies does, so that it permits nothing there.
+fn where_none_fails(permit: &Policy, can_fail: &[&Policy]) -> Result<Policy, String> {
+    let conditions = can_fail.iter().map(|policy| policy.as_ref().condition());
+    // True, or an error.
+    narrowed(permit, conditions.map(|condition| format!("({condition}) == ({condition})")))
+}
+
+/// The permit where these conditions hold.
+fn narrowed(permit: &Policy, conditions: impl Iterator<Item = String>) -> Result<Policy, String> {
+    let mut conditions = conditions.peekable();
+    if conditions.peek().is_none() {
+        return Ok(permit.clone());
+    }
+    let own = format!("({})", permit.as_ref().condition());
+    let all = conditions.fold(own, |all, condition| format!("{all} && ({condition})"));
+    Ok(permit_when(&all)?.new_id(permit.id().clone()))
 }
 
 fn permit_when(condition: &str) -> Result<Policy, String> {

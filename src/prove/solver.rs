@@ -3,9 +3,11 @@
 //! An answer that comes too late must never be taken for the answer to the next question: a process that failed, or that
 //! took too long, is thrown away.
 
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use cedar_policy_symcc::solver::{Decision, DecisionWithModel, LocalSolver, Solver as _};
@@ -126,6 +128,40 @@ fn version_in(text: &str) -> Option<[u32; 3]> {
 
 fn in_words([major, minor, patch]: [u32; 3]) -> String {
     format!("{major}.{minor}.{patch}")
+}
+
+/// The stack of a thread that puts questions: the encoder goes as deep as the policies are many.
+const STACK: usize = 512 << 20;
+
+/// Puts questions to several solvers at once; the answers come in the order of the questions. `progress` is called with how many
+/// are answered, and of how many.
+pub(super) fn ask_all<Q: Sync, A: Send>(
+    questions: &[Q],
+    solver: &Solver,
+    progress: &(dyn Fn(usize, usize) + Sync),
+    answer: impl Fn(&mut Asker<'_>, &Q) -> A + Sync,
+) -> std::io::Result<Vec<A>> {
+    let answers = Mutex::new(Vec::with_capacity(questions.len()));
+    let (next, done) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let work = || -> std::io::Result<()> {
+        let mut asker = Asker::new(solver)?;
+        loop {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            let Some(question) = questions.get(number) else { return Ok(()) };
+            let answer = answer(&mut asker, question);
+            answers.lock().unwrap_or_else(PoisonError::into_inner).push((number, answer));
+            progress(done.fetch_add(1, Ordering::Relaxed) + 1, questions.len());
+        }
+    };
+    std::thread::scope(|threads| {
+        let count = std::thread::available_parallelism().map_or(1, usize::from).min(questions.len());
+        let workers = (0..count).map(|_| std::thread::Builder::new().stack_size(STACK).spawn_scoped(threads, work));
+        let workers = workers.collect::<Result<Vec<_>, _>>()?;
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })?;
+    let mut answers = answers.into_inner().unwrap_or_else(PoisonError::into_inner);
+    answers.sort_by_key(|(number, _)| *number);
+    Ok(answers.into_iter().map(|(_, answer)| answer).collect())
 }
 
 /// What asks the solver: one question after the other, in one process for as long as that is well.

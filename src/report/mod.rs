@@ -1,5 +1,6 @@
 //! The matrix as a reviewer reads it: tables whose cells say what must hold, and whether it does.
 
+pub mod blocks;
 mod text;
 
 pub use text::{grouped, text};

@@ -52,7 +52,7 @@ impl Case {
     /// `None` where it is no request there: it has no such environment, id or type of value, or requires what is not there.
     pub fn under(&self, own: &Types, other: &Types) -> Option<Self> {
         let environment = own.environments.get(self.request.environment)?;
-        let (index, declared) = other.environments.iter().enumerate().find(|(_, found)| found.is(environment))?;
+        let (index, declared) = other.environment_like(environment)?;
         let context = record_under(&declared.context, &self.request.context, other)?;
         let mut entities = BTreeMap::new();
         for (uid, entity) in self.all_entities() {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
+use super::git::Commit;
 use super::problem::{Problem, SourceFile, StoreError};
 
 /// The folders of a store, and the endings of the files that are read in them.
@@ -25,6 +26,8 @@ pub enum Origin {
     BuiltIn,
     /// A folder.
     Folder(PathBuf),
+    /// A folder in a git commit.
+    Commit(Commit),
 }
 
 impl std::fmt::Display for Origin {
@@ -32,6 +35,7 @@ impl std::fmt::Display for Origin {
         match self {
             Self::BuiltIn => formatter.write_str("the built-in store"),
             Self::Folder(path) => write!(formatter, "{}", path.display()),
+            Self::Commit(commit) => write!(formatter, "{commit}"),
         }
     }
 }
@@ -69,6 +73,7 @@ impl StoreFiles {
                         .with_help("`gatepost init DIR` makes a new store"),
                 ));
             }
+            Origin::Commit(commit) => read_commit(commit).map_err(StoreError::one)?,
         };
         let mut files = Self::default();
         for file in texts {
@@ -122,25 +127,51 @@ fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
     let mut problems = Vec::new();
     for path in paths(root, &mut problems) {
         let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        match std::fs::read(&path).map(String::from_utf8) {
-            // Some editors begin a file with a byte order mark, which Cedar does not know.
-            Ok(Ok(text)) => {
-                files.push(SourceFile {
-                    path: shown.into(),
-                    text: text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
-                });
-            }
-            Ok(Err(_)) => problems.push(
-                Problem::error(format!("`{shown}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8"),
-            ),
+        match std::fs::read(&path) {
+            Ok(bytes) => take(shown, bytes, &mut files, &mut problems),
             Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
         }
     }
     (files, problems)
 }
 
-/// The paths of the store's files, sorted. Hidden files (editors leave them) are passed over, and notes of other kinds; what
-/// looks like a part of the store but would not be read is a problem, because it may be a `forbid`.
+/// The same of a commit.
+fn read_commit(commit: &Commit) -> Result<(Vec<SourceFile>, Vec<Problem>), Problem> {
+    let mut files = Vec::new();
+    let mut problems = Vec::new();
+    for blob in commit.files()? {
+        let Some((folder, file)) = blob.path.split_once('/') else { continue };
+        let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else { continue };
+        let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
+        let wanted = blob.path == CLAUSES || is_part(folder, ending, file, is_folder || !blob.is_plain, &mut problems);
+        if !wanted {
+            continue;
+        }
+        match commit.content(&blob) {
+            Ok(bytes) => take(blob.path, bytes, &mut files, &mut problems),
+            Err(why) => problems.push(Problem::error(format!("`{}` cannot be read: {why}", blob.path))),
+        }
+    }
+    // A folder in it is named once for each of its files.
+    problems.dedup_by(|left, right| left.message == right.message);
+    Ok((files, problems))
+}
+
+/// Takes the text of a file.
+fn take(path: String, bytes: Vec<u8>, files: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) {
+    match String::from_utf8(bytes) {
+        // Some editors begin a file with a byte order mark, which Cedar does not know.
+        Ok(text) => {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
+            files.push(SourceFile { path: path.into(), text });
+        }
+        Err(_) => problems.push(
+            Problem::error(format!("`{path}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8"),
+        ),
+    }
+}
+
+/// The paths of the store's files, sorted.
 fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     let mut paths = Vec::new();
     for (name, ending) in FOLDERS {
@@ -156,20 +187,11 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
             }
         };
         entries.sort_by_key(std::fs::DirEntry::path);
-        for path in entries.iter().map(std::fs::DirEntry::path) {
+        let found = entries.iter().map(std::fs::DirEntry::path);
+        paths.extend(found.filter(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
-            let found = path.extension().unwrap_or_default().to_string_lossy();
-            let known = FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending));
-            if file.starts_with('.') {
-                continue;
-            }
-            if path.is_dir() || (known && found != ending) {
-                let help = format!("in `{name}` the files `*.{ending}` are read, and no folders");
-                problems.push(Problem::error(format!("`{name}/{file}` would not be read")).with_help(help));
-            } else if found == ending {
-                paths.push(path);
-            }
-        }
+            is_part(name, ending, &file, path.is_dir(), problems)
+        }));
     }
     let clauses = root.join(CLAUSES);
     if clauses.is_file() {
@@ -177,4 +199,19 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     }
     paths.sort();
     paths
+}
+
+/// Whether a file in a folder of the store is read. Hidden files (editors leave them) are passed over, and notes of other kinds;
+/// what looks like a part of the store but would not be read is a problem, because it may be a `forbid`.
+fn is_part(folder: &str, ending: &str, file: &str, is_folder: bool, problems: &mut Vec<Problem>) -> bool {
+    if file.starts_with('.') {
+        return false;
+    }
+    let found = Path::new(file).extension().unwrap_or_default().to_string_lossy();
+    let known = FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending));
+    if is_folder || (known && found != ending) {
+        let help = format!("in `{folder}` the files `*.{ending}` are read, and no folders");
+        problems.push(Problem::error(format!("`{folder}/{file}` would not be read")).with_help(help));
+    }
+    !is_folder && found == ending
 }

@@ -4,9 +4,11 @@
 //! with it. What was checked is what is served: no file is read twice.
 
 mod bindings;
+pub mod changes;
 mod clauses;
 mod digest;
 mod files;
+mod git;
 mod lint;
 pub mod policy;
 mod problem;
@@ -18,6 +20,7 @@ use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 pub use clauses::{Clause, Clauses};
 pub use digest::Revision;
 pub use files::{Origin, StoreFiles};
+pub use git::Commit;
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
 use schema::Types;
@@ -99,6 +102,35 @@ impl Store {
         problems.extend(rows.iter().flat_map(|row| lint::required_has(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
+    }
+}
+
+impl Store {
+    /// The policies of this store under the schema of another, without entities and without a matrix; and beside it those that do
+    /// not type-check there.
+    ///
+    /// # Errors
+    ///
+    /// None but those of a schema that has been read before.
+    pub fn policies_under(&self, other: &Self) -> Result<(Self, Vec<Statement>), StoreError> {
+        let (schema, types) = read_schema(&other.files.schema).map_err(StoreError)?;
+        let fits = |policy: &Statement| {
+            let problems = validate(&schema, std::slice::from_ref(policy));
+            problems.iter().all(|problem| problem.severity != Severity::Error)
+        };
+        let (policies, unfit) = self.policies.iter().cloned().partition(fits);
+        let store = Self {
+            origin: self.origin.clone(),
+            files: StoreFiles { schema: other.files.schema.clone(), ..StoreFiles::default() },
+            schema,
+            types,
+            policies,
+            rows: Vec::new(),
+            clauses: self.clauses.clone(),
+            revision: self.revision.clone(),
+            warnings: Vec::new(),
+        };
+        Ok((store, unfit))
     }
 }
 

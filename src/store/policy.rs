@@ -46,18 +46,31 @@ impl Statement {
         before.matches('\n').count() + 1
     }
 
+    /// Its place in the tables of the matrix: `Who may read · Owners · Read`; empty where it has none.
+    pub fn place(&self) -> String {
+        let parts = ["table", "row", "column"].map(|name| self.annotation(name));
+        parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+    }
+
+    /// What a reviewer calls it: its place in the tables, else its id.
+    pub fn name(&self) -> String {
+        let place = self.place();
+        if place.is_empty() { self.id.clone() } else { place }
+    }
+
     /// The place in the store, and what a reviewer calls it: `matrix/docs.cedar:12 Who may read · Owners · Read`.
     pub fn described(&self) -> String {
-        let parts = ["table", "row", "column"].map(|name| self.annotation(name));
-        let parts: Vec<&str> = parts.into_iter().flatten().collect();
-        let name = if parts.is_empty() { self.id.clone() } else { parts.join(" · ") };
-        format!("{}:{} {name}", self.file.path, self.line())
+        format!("{}:{} {}", self.file.path, self.line(), self.name())
+    }
+
+    /// As it is written.
+    pub fn text(&self) -> &str {
+        self.file.text.get(self.span.offset()..self.span.offset() + self.span.len()).unwrap_or_default()
     }
 
     /// Where `text` stands in this statement; all of the statement where it does not.
     pub fn find(&self, text: &str) -> SourceSpan {
-        let own = self.file.text.get(self.span.offset()..self.span.offset() + self.span.len());
-        match own.and_then(|own| own.find(text)) {
+        match self.text().find(text) {
             Some(start) => (self.span.offset() + start, text.len()).into(),
             None => self.span,
         }
@@ -66,6 +79,14 @@ impl Statement {
     /// A problem with this statement, the whole of it underlined.
     pub fn problem(&self, problem: Problem) -> Problem {
         problem.in_file(&self.file).at(self.span, "")
+    }
+}
+
+/// Whether both say the same, annotations included; how they are formatted says nothing.
+pub fn same(left: &Statement, right: &Statement) -> bool {
+    match (left.policy.to_json(), right.policy.to_json()) {
+        (Ok(left), Ok(right)) => left == right,
+        _ => left.text() == right.text(),
     }
 }
 

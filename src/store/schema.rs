@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema, SchemaFragment};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, RequestEnv, Schema, SchemaFragment};
 use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
@@ -73,6 +73,11 @@ impl Environment {
     /// Whether it is the same combination of types as `other`, of another schema perhaps.
     pub fn is(&self, other: &Self) -> bool {
         (&self.principal, &self.action, &self.resource) == (&other.principal, &other.action, &other.resource)
+    }
+
+    /// Whether it is that environment of Cedar's schema.
+    pub fn is_that_of(&self, known: &RequestEnv) -> bool {
+        (&self.principal, &self.action, &self.resource) == (known.principal(), known.action(), known.resource())
     }
 }
 
@@ -211,6 +216,11 @@ impl Types {
     /// The entity type of that full Cedar name.
     pub fn entity(&self, name: &str) -> Option<&EntityType> {
         self.entities.get(name)
+    }
+
+    /// The environment of the same types as one of another schema perhaps.
+    pub fn environment_like(&self, other: &Environment) -> Option<(usize, &Environment)> {
+        self.environments.iter().enumerate().find(|(_, own)| own.is(other))
     }
 
     /// The environments of an action: by its id (`read`), or by its whole name (`Docs::Action::"read"`).
@@ -417,6 +427,27 @@ impl Reader {
 
     fn resolve(&self, name: &str, namespace: &str, among: &BTreeMap<String, Declaration>) -> Option<String> {
         [qualified(namespace, name), name.to_owned()].into_iter().find(|full| among.contains_key(full))
+    }
+}
+
+impl std::fmt::Display for Shape {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Bool => formatter.write_str("Bool"),
+            Self::Long => formatter.write_str("Long"),
+            Self::String => formatter.write_str("String"),
+            Self::Entity(name) => write!(formatter, "{name}"),
+            Self::Set(element) => write!(formatter, "Set<{element}>"),
+            Self::Record(_) => formatter.write_str("a record"),
+            Self::Extension(extension) => formatter.write_str(extension.cedar_name()),
+            Self::Parsed(parsed) => {
+                write!(formatter, "a string that `{}` reads", parsed.plugin.name())?;
+                let arguments = parsed.plugin.parameters().iter().zip(&parsed.arguments);
+                arguments
+                    .filter_map(|(name, path)| Some((name, path.as_ref()?)))
+                    .try_for_each(|(name, path)| write!(formatter, ", @{name}({path})"))
+            }
+        }
     }
 }
 

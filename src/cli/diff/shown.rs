@@ -1,0 +1,337 @@
+//! The differences as a document for a person, and as JSON for a program.
+
+use serde_json::{Value as Json, json};
+use similar::TextDiff;
+
+use super::{Diff, Proven, RowChange};
+use crate::cli::decide;
+use crate::cli::output::counted;
+use crate::engine::{Decision, Snapshot};
+use crate::http::body;
+use crate::matrix::{Line as Moved, Lines, Outcomes, RowResult};
+use crate::prove::ASSUMPTION;
+use crate::prove::compare::{Comparison, Difference, Found, Side};
+use crate::report::blocks::{Block, Line};
+use crate::report::{Finding, grouped};
+use crate::store::Statement;
+use crate::store::changes::{Declaration, Rewritten};
+
+impl Diff<'_> {
+    pub(super) fn as_blocks(&self) -> Vec<Block> {
+        let (old, new) = (&self.old.store, &self.new.store);
+        let title = Line::text("Policy change: ").and_code(old.origin.to_string()).and_text(" → ");
+        let mut blocks =
+            vec![Block::Title(title.and_code(new.origin.to_string())), Block::Paragraph(Line::text(self.summary()))];
+        blocks.extend(self.schema());
+        blocks.extend(self.policies());
+        blocks.extend(self.rows());
+        self.moves.iter().for_each(|moves| blocks.extend(moved(moves)));
+        blocks.extend(self.proven.iter().flat_map(|proven| self.access(proven)));
+        blocks.push(Block::Paragraph(Line::text(format!("revisions {} → {}", old.revision, new.revision))));
+        blocks
+    }
+
+    fn summary(&self) -> String {
+        let changed = |count, what| match count {
+            0 => format!("no {what} changed"),
+            count => format!("{} changed", counted(count, what)),
+        };
+        let cells: usize = self.moves.iter().map(|moves| moves.found).sum();
+        let parts = [
+            changed(self.declarations.len(), "declaration"),
+            changed(self.policies.len(), "policy"),
+            changed(self.rows.len(), "row"),
+            format!("{} moved", counted_grouped(cells, "cell")),
+            self.verdict(),
+        ];
+        parts.join("; ")
+    }
+
+    fn verdict(&self) -> String {
+        let Some(proven) = &self.proven else {
+            return "not proven: there is no solver".to_owned();
+        };
+        let relations = [EQUIVALENT, "only wider", "only narrower", "wider and narrower"];
+        let count = |relation| proven.comparisons.iter().filter(|found| found.relation() == relation).count();
+        let said = relations.iter().map(|relation| (count(Some(*relation)), *relation));
+        let said = said.chain([(count(None), "undecided")]).filter(|(count, _)| *count > 0);
+        let said: Vec<String> = said.map(|(count, relation)| format!("{relation} in {count}")).collect();
+        format!("access is {} of {}", said.join(", "), counted(proven.comparisons.len(), "request environment"))
+    }
+
+    fn schema(&self) -> Vec<Block> {
+        if self.declarations.is_empty() {
+            return Vec::new();
+        }
+        let mut blocks = vec![
+            Block::Heading(Line::text("Schema")),
+            Block::List(self.declarations.iter().map(declaration).collect()),
+            Block::Paragraph(Line::text(
+                "Each revision decides by its own schema: a request that one does not have is none that it allows. The solver asks about the requests of the newer schema.",
+            )),
+        ];
+        let incomparable = self.incomparable();
+        if !incomparable.is_empty() {
+            let lines =
+                incomparable.into_iter().map(|(environment, why)| Line::code(environment).and_text(format!(": {why}")));
+            blocks.push(Block::Heading(Line::text("Not compared, because of the schema")));
+            blocks.push(Block::List(lines.collect()));
+        }
+        blocks
+    }
+
+    fn policies(&self) -> Vec<Block> {
+        let mut blocks = Vec::new();
+        for policy in &self.policies {
+            if blocks.is_empty() {
+                blocks.push(Block::Heading(Line::text("Policies")));
+            }
+            let id = policy.new.or(policy.old).map(|statement| statement.id.clone()).unwrap_or_default();
+            let what = match (policy.old, policy.new) {
+                (None, _) => " added",
+                (_, None) => " removed",
+                _ if policy.only_annotations() => " changed in its annotations only",
+                _ => " changed",
+            };
+            blocks.push(Block::Paragraph(Line::code(id).and_text(what)));
+            blocks.push(Block::Code("diff", text_diff(policy)));
+        }
+        blocks
+    }
+
+    fn rows(&self) -> Vec<Block> {
+        if self.rows.is_empty() {
+            return Vec::new();
+        }
+        let header = ["Row", "Before", "After"].map(Line::text).to_vec();
+        let rows = self.rows.iter().map(|RowChange { row, old, new }| {
+            let name = row.new.or(row.old).map(Statement::name).unwrap_or_default();
+            vec![Line::text(name), cell(row.old, old.as_ref()), cell(row.new, new.as_ref())]
+        });
+        vec![Block::Heading(Line::text("Rows of the matrix")), Block::Table(header, rows.collect())]
+    }
+
+    fn access(&self, proven: &Proven<'_>) -> Vec<Block> {
+        let mut relations: Vec<(String, Vec<&str>)> = Vec::new();
+        for comparison in &proven.comparisons {
+            let relation = relation(comparison);
+            match relations.iter_mut().find(|(found, _)| *found == relation) {
+                Some((_, environments)) => environments.push(&comparison.environment),
+                None => relations.push((relation, vec![&comparison.environment])),
+            }
+        }
+        // What is as before comes last.
+        relations.sort_by_key(|(relation, _)| relation == EQUIVALENT);
+        let line = |(relation, environments): &(String, Vec<&str>)| {
+            let environments = environments.iter().map(|environment| format!("`{environment}`"));
+            Line::marked(&format!("{relation}: {}", environments.collect::<Vec<_>>().join(", ")))
+        };
+        let mut blocks = vec![
+            Block::Heading(Line::text("Access, for every request")),
+            Block::List(relations.iter().map(line).collect()),
+        ];
+        for comparison in &proven.comparisons {
+            blocks.extend(self.example(comparison, "gains", &comparison.gains));
+            blocks.extend(self.example(comparison, "loses", &comparison.loses));
+        }
+        blocks.push(Block::Paragraph(Line::text(format!(
+            "proven by cvc5 {}; assumed: {ASSUMPTION}",
+            proven.solver.version
+        ))));
+        blocks
+    }
+
+    fn example(&self, comparison: &Comparison, verb: &str, found: &Found) -> Vec<Block> {
+        let Found::Request(difference) = found else { return Vec::new() };
+        let decided = |decision: &Option<Decision>| match decision {
+            Some(decision) => decide::in_short(decision),
+            None => "no such request".to_owned(),
+        };
+        let (before, after) = (decided(&difference.old), decided(&difference.new));
+        let environment = &comparison.environment;
+        vec![
+            Block::Paragraph(Line::marked(&format!("`{environment}` {verb} access: before {before}; after {after}"))),
+            Block::Folded(
+                "the request, for gatepost decide --facts",
+                "json",
+                format!("{:#}", self.request(comparison, difference)),
+            ),
+        ]
+    }
+
+    fn request(&self, comparison: &Comparison, difference: &Difference) -> Json {
+        let snapshot: &Snapshot = if comparison.of == Side::Old { self.old } else { self.new };
+        body::of_case(&difference.case, &snapshot.store.types)
+    }
+
+    pub(super) fn as_json(&self) -> Json {
+        let store = |snapshot: &Snapshot| json!({ "store": snapshot.store.origin.to_string(), "revision": snapshot.revision().as_str() });
+        let incomparable = self.incomparable();
+        json!({
+            "old": store(self.old),
+            "new": store(self.new),
+            "schema": self.declarations.iter().map(|found| json!({ "name": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
+            "notCompared": incomparable.iter().map(|(environment, why)| json!({ "environment": environment, "why": why })).collect::<Vec<_>>(),
+            "policies": self.policies.iter().map(policy_as_json).collect::<Vec<_>>(),
+            "rows": self.rows.iter().map(row_as_json).collect::<Vec<_>>(),
+            "moved": self.moves.iter().map(|moves| self.moves_as_json(moves)).collect::<Vec<_>>(),
+            "solver": self.proven.as_ref().map(|proven| format!("cvc5 {}", proven.solver.version)),
+            "assumption": ASSUMPTION,
+            "access": self.comparisons().iter().map(|comparison| json!({
+                "environment": comparison.environment,
+                "of": match comparison.of { Side::Both => "both", Side::New => "new", Side::Old => "old" },
+                "relation": comparison.relation(),
+                "gains": self.found_as_json(comparison, &comparison.gains),
+                "loses": self.found_as_json(comparison, &comparison.loses),
+            })).collect::<Vec<_>>(),
+        })
+    }
+
+    fn found_as_json(&self, comparison: &Comparison, found: &Found) -> Json {
+        match found {
+            Found::None => json!({ "verdict": "none" }),
+            Found::Undecided(why) => json!({ "verdict": "undecided", "why": why }),
+            Found::Request(difference) => {
+                json!({ "verdict": "found", "request": self.request(comparison, difference) })
+            }
+        }
+    }
+
+    fn moves_as_json(&self, moves: &Lines<Outcomes>) -> Json {
+        let line = |line: &Moved<Outcomes>| {
+            // A request that the newer revision has is written by its schema.
+            let types = if line.outcome.new.is_some() { &self.new.store.types } else { &self.old.store.types };
+            json!({
+                "conditions": line.conditions,
+                "cells": line.requests,
+                "old": line.outcome.old.map(word),
+                "new": line.outcome.new.map(word),
+                "example": body::of_case(&line.example, types),
+            })
+        };
+        json!({
+            "environment": moves.environment,
+            "cells": moves.requests,
+            "moved": moves.found,
+            "sampled": moves.sampled,
+            "lines": moves.lines.iter().map(line).collect::<Vec<_>>(),
+        })
+    }
+}
+
+const EQUIVALENT: &str = "equivalent";
+
+fn relation(comparison: &Comparison) -> String {
+    let of = match comparison.of {
+        Side::Both => "",
+        Side::New => " (the older revision has no such requests)",
+        Side::Old => " (the newer revision has no such requests)",
+    };
+    match (comparison.relation(), &comparison.gains, &comparison.loses) {
+        (Some(relation), ..) => format!("{relation}{of}"),
+        (None, Found::Undecided(why), _) | (None, _, Found::Undecided(why)) => format!("undecided, {why}{of}"),
+        (None, ..) => format!("undecided{of}"),
+    }
+}
+
+fn declaration(declaration: &Declaration) -> Line {
+    let Declaration { name, old, new, .. } = declaration;
+    match (old, new) {
+        (None, _) => Line::text("added: ").and_code(name),
+        (_, None) => Line::text("removed: ").and_code(name),
+        (Some(old), Some(new)) => {
+            Line::text("changed: ").and_code(name).and_text(" from ").and_code(old).and_text(" to ").and_code(new)
+        }
+    }
+}
+
+/// The lines of a policy that changed, as a unified diff.
+fn text_diff(policy: &Rewritten<'_>) -> String {
+    let text = |statement: Option<&Statement>| {
+        statement.map(|statement| format!("{}\n", statement.text())).unwrap_or_default()
+    };
+    let (old, new) = (text(policy.old), text(policy.new));
+    let diff = TextDiff::from_lines(&old, &new);
+    diff.iter_all_changes().map(|change| format!("{}{}", change.tag(), change.value())).collect()
+}
+
+fn cell(row: Option<&Statement>, result: Option<&RowResult>) -> Line {
+    let (Some(row), Some(result)) = (row, result) else { return Line::text("–") };
+    let effect = if row.permits() { "Allow" } else { "Deny" };
+    let text = row.annotation("cell").unwrap_or(effect);
+    Line::text(format!("{} {text} · {}", Finding::from(result).mark.sign(), grouped(result.requests)))
+}
+
+fn moved(moves: &Lines<Outcomes>) -> Vec<Block> {
+    let heading = format!("Decisions that moved: {}", moves.environment);
+    let what =
+        if moves.sampled { "so many representative requests, of more, were tried" } else { "representative requests" };
+    let count = format!("{} of {} {what}", grouped(moves.found), grouped(moves.requests));
+    let mut blocks = vec![Block::Heading(Line::text(heading)), Block::Paragraph(Line::text(count))];
+    let header = ["Requests", "Before", "After", "Cells"].map(Line::text).to_vec();
+    let outcome = |decided: Option<bool>| Line::text(decided.map_or("no such request", word));
+    let line = |line: &Moved<Outcomes>| {
+        let conditions = if line.conditions.is_empty() { "any".to_owned() } else { line.conditions.join(", ") };
+        let (old, new) = (outcome(line.outcome.old), outcome(line.outcome.new));
+        vec![Line::text(conditions), old, new, Line::text(grouped(line.requests))]
+    };
+    if !moves.lines.is_empty() {
+        blocks.push(Block::Table(header, moves.lines.iter().take(MOST_LINES).map(line).collect()));
+    }
+    if moves.lines.len() > MOST_LINES {
+        let more = moves.lines.len() - MOST_LINES;
+        blocks.push(Block::Paragraph(Line::text(format!("{more} more lines: --format json has them all"))));
+    }
+    blocks
+}
+
+/// What a person reads of one environment.
+const MOST_LINES: usize = 40;
+
+fn word(allowed: bool) -> &'static str {
+    if allowed { "allow" } else { "deny" }
+}
+
+fn counted_grouped(count: usize, what: &str) -> String {
+    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
+}
+
+fn policy_as_json(policy: &Rewritten<'_>) -> Json {
+    json!({
+        "id": policy.new.or(policy.old).map(|statement| statement.id.as_str()),
+        "change": change(policy),
+        "onlyAnnotations": policy.only_annotations(),
+        "old": policy.old.map(Statement::text),
+        "new": policy.new.map(Statement::text),
+    })
+}
+
+fn row_as_json(change: &RowChange<'_>) -> Json {
+    let side = |row: Option<&Statement>, result: Option<&RowResult>| {
+        let (row, result) = (row?, result?);
+        Some(json!({
+            "id": row.id,
+            "file": &*row.file.path,
+            "line": row.line(),
+            "cell": row.annotation("cell"),
+            "must": if row.permits() { "allow" } else { "deny" },
+            "holds": result.holds(),
+            "requests": result.requests,
+        }))
+    };
+    json!({
+        "name": change.row.new.or(change.row.old).map(Statement::name),
+        "change": self::change(&change.row),
+        "old": side(change.row.old, change.old.as_ref()),
+        "new": side(change.row.new, change.new.as_ref()),
+    })
+}
+
+fn change(pair: &Rewritten<'_>) -> &'static str {
+    match (pair.old, pair.new) {
+        (None, _) => "added",
+        (_, None) => "removed",
+        _ if crate::store::changes::same(pair) => "outcome",
+        _ => "changed",
+    }
+}
