@@ -1,5 +1,5 @@
-//! `gatepost check`: everything that is wrong with a store, at once. Exit 0 without errors, 1 with errors (or, with
-//! `--deny-warnings`, with warnings).
+//! `gatepost check`: everything that is wrong with a store, at once, and with a solver what does nothing in it. Exit 0 without
+//! errors, 1 with errors (or, with `--deny-warnings`, with warnings).
 
 use std::process::ExitCode;
 
@@ -8,8 +8,11 @@ use serde_json::json;
 
 use super::config::Settings;
 use super::output::{self, Failure, counted};
+use super::prove::SolverArguments;
 use super::{Format, holds};
 use crate::engine::Snapshot;
+use crate::prove;
+use crate::prove::idle::Idle;
 use crate::store::{Problem, Severity, StoreError};
 
 #[derive(Debug, Args)]
@@ -17,6 +20,8 @@ pub(super) struct Arguments {
     /// Take warnings for errors
     #[arg(long)]
     deny_warnings: bool,
+    #[command(flatten)]
+    solver: SolverArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -27,20 +32,41 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         return Err(Failure::new(format!("there is no folder `{}`", store.display()))
             .with_help("`gatepost init DIR` makes a new store"));
     }
-    let loaded = Snapshot::load(settings.origin());
-    let (problems, snapshot) = match &loaded {
-        Ok(snapshot) => (&snapshot.store.warnings, Some(snapshot)),
+    let (mut problems, snapshot) = match Snapshot::load(settings.origin()) {
+        Ok(snapshot) => (snapshot.store.warnings.clone(), Some(snapshot)),
         Err(StoreError(problems)) => (problems, None),
     };
+    let mut not_decided = Vec::new();
+    if let Some(snapshot) = &snapshot {
+        let idle = idle(snapshot, arguments)?;
+        problems.extend(idle.problems);
+        not_decided = idle.undecided;
+    }
     match arguments.format {
-        Format::Json => output::print_json(&as_json(problems, snapshot))?,
-        Format::Text => output::print(&as_text(problems, snapshot))?,
+        Format::Json => output::print_json(&as_json(&problems, &not_decided, snapshot.as_ref()))?,
+        Format::Text => output::print(&as_text(&problems, &not_decided, snapshot.as_ref()))?,
     }
     Ok(holds(snapshot.is_some() && (problems.is_empty() || !arguments.deny_warnings)))
 }
 
-fn as_text(problems: &[Problem], snapshot: Option<&Snapshot>) -> String {
-    let shown = output::all_rendered(problems);
+/// What does nothing in the store, as far as there is a solver to say so.
+fn idle(snapshot: &Snapshot, arguments: &Arguments) -> Result<Idle, Failure> {
+    let solver = match arguments.solver.find() {
+        Ok(solver) => solver,
+        Err(failure) => {
+            let why = format!("whether every policy and condition can make a difference: {failure}");
+            return Ok(Idle { undecided: vec![why], ..Idle::default() });
+        }
+    };
+    let bar = output::progress("checking {wide_bar} {pos}/{len}");
+    let idle = prove::idle::idle(snapshot, &solver, &|done, total| output::advance(&bar, done, total));
+    bar.finish_and_clear();
+    idle.map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))
+}
+
+fn as_text(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snapshot>) -> String {
+    let mut shown = output::all_rendered(problems);
+    shown.extend(not_decided.iter().map(|what| format!("not checked: {what}\n")));
     let counts = [Severity::Error, Severity::Warning].map(|severity| output::count(problems, severity)).join(", ");
     let Some(snapshot) = snapshot else { return format!("{shown}{counts}\n") };
     let store = &snapshot.store;
@@ -54,13 +80,14 @@ fn as_text(problems: &[Problem], snapshot: Option<&Snapshot>) -> String {
     format!("{shown}{}: {counts}; {}\nrevision {}\n", store.origin, parts.join(", "), store.revision)
 }
 
-fn as_json(problems: &[Problem], snapshot: Option<&Snapshot>) -> serde_json::Value {
+fn as_json(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snapshot>) -> serde_json::Value {
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     json!({
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
         "revision": snapshot.map(|snapshot| snapshot.revision().as_str()),
         "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+        "notChecked": not_decided,
     })
 }
 

@@ -77,7 +77,7 @@ fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin
         if Path::new(name).is_dir() {
             return Ok(Origin::Folder(name.into()));
         }
-        Commit::find(name, own.unwrap_or(Path::new("."))).map(Origin::Commit).map_err(Failure::Store)
+        Commit::find(name, own.unwrap_or(Path::new("."))).map(Origin::Commit).map_err(Failure::from)
     };
     let old = named(&arguments.old)?;
     let new = match (&arguments.new, own, &old) {

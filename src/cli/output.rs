@@ -40,6 +40,18 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Problem(problem) => match &problem.help {
+                Some(help) => write!(formatter, "{problem} ({help})"),
+                None => write!(formatter, "{problem}"),
+            },
+            Self::Store(error) => write!(formatter, "{error}"),
+        }
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Self::Problem(Box::new(problem))

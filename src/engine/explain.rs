@@ -89,14 +89,16 @@ impl Explained {
 }
 
 /// A part of a policy that must hold.
-struct Part {
+pub struct Part {
     expression: Expr,
     /// Whether it must not hold, because it stands in an `unless` or behind a `!`.
-    negated: bool,
+    pub negated: bool,
     in_scope: bool,
 }
 
-fn parts(policy: &Policy) -> Vec<Part> {
+/// The parts of a policy, in the order in which they are evaluated: what the scope asks for beyond the action and types, then
+/// every part of the conditions that `&&` joins.
+pub fn parts(policy: &Policy) -> Vec<Part> {
     let template = policy.as_ref().template();
     let mut parts = Vec::new();
     // The action and the types of principal and resource are those of the policy, or it would not have been asked.
@@ -130,12 +132,27 @@ fn split(expression: &Expr, negated: bool, parts: &mut Vec<(Expr, bool)>) {
 }
 
 impl Part {
-    fn examined(self, file: &SourceFile, cedar: &CedarRequest) -> Condition {
+    /// What must hold, as a Cedar expression.
+    pub fn as_cedar(&self) -> String {
+        if self.negated { format!("!({})", self.expression) } else { self.expression.to_string() }
+    }
+
+    /// Whether it stands in the conditions of the policy, and not in its scope.
+    pub fn in_conditions(&self) -> bool {
+        !self.in_scope
+    }
+
+    /// Where it stands in the file, and how it is written there, in one line.
+    pub fn written(&self, file: &SourceFile) -> (Option<SourceSpan>, String) {
         let location = if self.in_scope { named_at(&self.expression) } else { self.expression.source_loc() };
         let span = location.map(|location| location.span);
-        let written =
-            span.filter(|_| !self.in_scope).and_then(|span| file.text.get(span.offset()..span.offset() + span.len()));
-        let text = written.map_or_else(|| self.expression.to_string(), one_line);
+        let written = span.filter(|_| !self.in_scope);
+        let written = written.and_then(|span| file.text.get(span.offset()..span.offset() + span.len()));
+        (span, written.map_or_else(|| self.expression.to_string(), one_line))
+    }
+
+    fn examined(self, file: &SourceFile, cedar: &CedarRequest) -> Condition {
+        let (span, text) = self.written(file);
         let outcome = match value_of(&self.expression, cedar) {
             Ok(EvalResult::Bool(value)) if value != self.negated => ConditionOutcome::Held,
             Ok(_) => ConditionOutcome::Failed,

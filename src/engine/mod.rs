@@ -17,7 +17,7 @@ use cedar_policy::{
 };
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
-pub use explain::{Condition, ConditionOutcome, Explained};
+pub use explain::{Condition, ConditionOutcome, Explained, Part, parts};
 use index::Index;
 
 use crate::request::case::Case;

@@ -29,6 +29,9 @@ pub(super) struct Domains<'a> {
     pools: BTreeMap<EntityTypeName, Vec<EntityUid>>,
 }
 
+/// How the strings start that no policy names.
+const FRESH: &str = "other-";
+
 /// The most values that are none of the literals: three can be pairwise different.
 const MOST_FRESH: usize = 3;
 
@@ -47,6 +50,26 @@ impl<'a> Domains<'a> {
             Dimension::Value(slot) if slot.steps.is_empty() => self.root(&slot.root),
             Dimension::Value(slot) => self.value(slot),
         }
+    }
+
+    /// The group of fields with which a dimension of strings is compared; `None` for any other dimension.
+    pub(super) fn group(&self, dimension: &Dimension) -> Option<usize> {
+        let Dimension::Value(slot) = dimension else { return None };
+        let declared = self.reads.declared.get(slot).filter(|declared| matches!(declared.shape, Shape::String))?;
+        self.reads.comparisons.iter().position(|comparison| comparison.fields.contains(&declared.field))
+    }
+
+    /// Whether the strings of a dimension are compared with literals.
+    pub(super) fn has_literals(&self, dimension: &Dimension) -> bool {
+        let comparison = self.group(dimension).and_then(|group| self.reads.comparisons.get(group));
+        comparison.is_some_and(|comparison| !comparison.literals.strings.is_empty())
+    }
+
+    /// The number of a string that no policy names.
+    pub(super) fn fresh(&self, choice: &Choice) -> Option<usize> {
+        let Choice::Value(Value::String(text)) = choice else { return None };
+        let named = self.reads.comparisons.iter().any(|comparison| comparison.literals.strings.contains(text));
+        text.strip_prefix(FRESH)?.parse().ok().filter(|_| !named)
     }
 
     /// Some of the choices of a dimension, as a person reads them: `direct or partner`, `1 or more`.
@@ -87,6 +110,7 @@ impl<'a> Domains<'a> {
             Value::Extension(_, text) => text.to_string(),
             Value::Entity(uid) if is(uid, Root::Resource) => "the resource".to_owned(),
             Value::Entity(uid) if is(uid, Root::Principal) => "the principal".to_owned(),
+            Value::Entity(uid) if self.is_the_other(uid) => format!("another {}", uid.type_name()),
             Value::Entity(uid) => AsRef::<str>::as_ref(uid.id()).to_owned(),
             Value::Set(elements) => {
                 let elements: Vec<String> = elements.iter().map(|element| self.described_value(element)).collect();
@@ -97,6 +121,15 @@ impl<'a> Domains<'a> {
                 format!("{{{}}}", fields.collect::<Vec<_>>().join(", "))
             }
         }
+    }
+
+    /// Whether it is the only entity of its type that is neither the principal nor the resource, nor named by a policy.
+    fn is_the_other(&self, uid: &EntityUid) -> bool {
+        let asked = [self.subject(&Root::Principal), self.subject(&Root::Resource)];
+        let known = |uid: &EntityUid| self.reads.named.contains(uid) || asked.contains(&Some(uid.clone()));
+        let enumerated = self.reads.types.entity(&uid.type_name().to_string()).is_none_or(|found| found.ids.is_some());
+        let mut others = self.pools.get(uid.type_name()).into_iter().flatten().filter(|uid| !known(uid));
+        !enumerated && others.next() == Some(uid) && others.next().is_none()
     }
 
     /// The principal, or the resource, where nothing says which.
@@ -242,7 +275,7 @@ fn ranges(longs: &[i64], chosen: &[usize]) -> Vec<String> {
 /// The literals that strings are compared with, and as many others as are compared with each other.
 fn strings(compared: &Comparison) -> Vec<SmolStr> {
     let literals = &compared.literals.strings;
-    let fresh = (1..).map(|number| format_smolstr!("other-{number}")).filter(|text| !literals.contains(text));
+    let fresh = (1..).map(|number| format_smolstr!("{FRESH}{number}")).filter(|text| !literals.contains(text));
     literals.iter().cloned().chain(fresh.take(compared.fields.len().clamp(1, MOST_FRESH))).collect()
 }
 

@@ -98,10 +98,8 @@ fn exercise_environment(snapshot: &Snapshot, index: usize) -> Vec<(usize, RowRes
         return Vec::new();
     }
     let policies = store.policies.iter().filter(applies);
-    let Some((space, positions)) = Space::of(&store.types, index, policies.chain(rows.iter().map(|(_, row)| *row)))
-    else {
-        return Vec::new();
-    };
+    let statements = policies.chain(rows.iter().map(|(_, row)| *row)).map(|statement| &statement.policy);
+    let Some((space, positions)) = Space::of(&store.types, index, statements) else { return Vec::new() };
     let (by_policies, by_rows) = positions.split_at(positions.len() - rows.len());
     let by_policies: BTreeSet<usize> = by_policies.iter().flatten().copied().collect();
     let by_policies = by_policies.into_iter().collect();

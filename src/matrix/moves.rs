@@ -1,11 +1,13 @@
 //! What a change moves: the cells of the complete decision table that two revisions decide differently.
 
+use cedar_policy::Policy;
+
 use super::space::Space;
 use super::table::{Lines, Table, on_all_processors};
 use crate::engine::Snapshot;
 use crate::request::case::Case;
 use crate::store::schema::Environment;
-use crate::store::{Statement, changes, scope};
+use crate::store::{changes, known, scope};
 
 /// Whether two revisions allow a request; `None` for the one that has no such request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,8 +68,15 @@ impl Revisions<'_> {
         if changes::no_longer_there(environment, &self.old.store, &self.new.store).is_some() {
             return None;
         }
-        let statements = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
-        let (space, _) = Space::of(&own.store.types, index, statements)?;
+        let other = if side == Side::New { self.old } else { self.new };
+        // Whether the other schema knows a request is a difference too.
+        let known = known::conditions(environment, &other.store.types, &own.store.types);
+        let known = known.iter().filter_map(|condition| {
+            Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};")).ok()
+        });
+        let known: Vec<Policy> = known.collect();
+        let policies = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
+        let (space, _) = Space::of(&own.store.types, index, policies.chain(&known))?;
         let table = Table::new(&space, &|case| self.outcomes(side, case));
         Some(table.lines(environment.to_string(), &|outcomes| (outcomes.old != outcomes.new).then_some(*outcomes)))
     }
@@ -85,10 +94,11 @@ impl Revisions<'_> {
     }
 }
 
-fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Statement> {
+fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Policy> {
     let store = &revision.store;
     let own = store.types.environment_like(environment);
     own.into_iter().flat_map(|(_, own)| {
-        store.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &store.schema))
+        let policies = store.policies.iter().map(|policy| &policy.policy);
+        policies.filter(|policy| scope::can_match(policy, own, &store.schema))
     })
 }

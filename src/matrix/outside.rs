@@ -20,8 +20,8 @@ fn of_environment(snapshot: &Snapshot, index: usize) -> Option<Lines<bool>> {
     let environment = store.types.environments.get(index)?;
     let applies = |statement: &&Statement| scope::can_match(&statement.policy, environment, &store.schema);
     let rows: Vec<&Statement> = store.rows.iter().filter(applies).collect();
-    let policies = store.policies.iter().filter(applies);
-    let (space, _) = Space::of(&store.types, index, policies.chain(rows.iter().copied()))?;
+    let statements = store.policies.iter().filter(applies).chain(rows.iter().copied());
+    let (space, _) = Space::of(&store.types, index, statements.map(|statement| &statement.policy))?;
     let rows = Matcher::of(rows.iter().copied(), &store.types);
     // `None` inside: a row decides it.
     let table = Table::new(&space, &|case| {

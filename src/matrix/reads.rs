@@ -6,12 +6,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use cedar_policy::{EntityTypeName, EntityUid};
+use cedar_policy::{EntityTypeName, EntityUid, Policy};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, PatternElem, UnaryOp, Var};
 use smol_str::SmolStr;
 
 use super::boundaries;
-use crate::store::Statement;
 use crate::store::schema::{Environment, Extension, RecordShape, Shape, Types};
 
 /// A place in a request, and in the entities that it refers to.
@@ -133,10 +132,10 @@ impl<'a> Reads<'a> {
         }
     }
 
-    /// Adds what a statement reads, and says which dimensions those are.
-    pub(super) fn add(&mut self, statement: &Statement) -> BTreeSet<Dimension> {
+    /// Adds what a policy reads, and says which dimensions those are.
+    pub(super) fn add(&mut self, policy: &Policy) -> BTreeSet<Dimension> {
         let mut dimensions = BTreeSet::new();
-        Walk { reads: self, dimensions: &mut dimensions }.visit(&statement.policy.as_ref().condition(), true);
+        Walk { reads: self, dimensions: &mut dimensions }.visit(&policy.as_ref().condition(), true);
         dimensions
     }
 

@@ -1,12 +1,13 @@
 //! All representative requests of an environment: a choice for each dimension that some statements read.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::Policy;
 
 use super::domain::{Choice, Domains};
 use super::reads::{Dimension, Reads};
 use super::world::{self, Taken};
 use crate::request::case::Case;
-use crate::store::Statement;
 use crate::store::schema::Types;
 
 /// A choice for some of the dimensions: `None` where none is taken.
@@ -18,18 +19,20 @@ pub(super) struct Space<'a> {
     environment: usize,
     domains: Domains<'a>,
     dimensions: Vec<(Dimension, Vec<Choice>)>,
+    /// For each dimension, the group of those with which it shares strings that no policy names.
+    groups: Vec<Option<usize>>,
 }
 
 impl<'a> Space<'a> {
-    /// The space in which everything that the statements read varies; and for each statement, in their order, the positions of
-    /// the dimensions that it reads. `None` where there is no such environment.
+    /// The space in which everything that the policies read varies; and for each policy, in their order, the positions of the
+    /// dimensions that it reads. `None` where there is no such environment.
     pub(super) fn of<'s>(
         types: &'a Types,
         environment: usize,
-        statements: impl Iterator<Item = &'s Statement>,
+        policies: impl Iterator<Item = &'s Policy>,
     ) -> Option<(Self, Vec<Vec<usize>>)> {
         let mut reads = Reads::new(types, types.environments.get(environment)?);
-        let read: Vec<BTreeSet<Dimension>> = statements.map(|statement| reads.add(statement)).collect();
+        let read: Vec<BTreeSet<Dimension>> = policies.map(|policy| reads.add(policy)).collect();
         let domains = Domains::new(reads);
         let all: BTreeSet<Dimension> = read.iter().flatten().cloned().collect();
         let dimensions: Vec<(Dimension, Vec<Choice>)> =
@@ -39,12 +42,19 @@ impl<'a> Space<'a> {
             numbered.filter(|(_, (found, _))| wanted.contains(found)).map(|(position, _)| position).collect()
         };
         let positions = read.iter().map(positions).collect();
-        Some((Self { types, environment, domains, dimensions }, positions))
+        let groups = dimensions.iter().map(|(dimension, _)| domains.group(dimension)).collect();
+        Some((Self { types, environment, domains, dimensions, groups }, positions))
     }
 
-    /// What it means that a dimension has one of these choices, as a person reads it; `None` where they are all that it has.
-    pub(super) fn condition(&self, position: usize, chosen: &[usize]) -> Option<String> {
+    /// What a region is about, as a person reads it: a condition on each dimension of which it does not have all choices.
+    pub(super) fn conditions(&self, region: &[Vec<usize>]) -> Vec<String> {
+        let conditions = (0..region.len()).filter_map(|position| self.condition(position, region));
+        conditions.collect()
+    }
+
+    fn condition(&self, position: usize, region: &[Vec<usize>]) -> Option<String> {
         let (dimension, choices) = self.dimensions.get(position)?;
+        let chosen = region.get(position)?;
         if chosen.len() >= choices.len() {
             return None;
         }
@@ -52,7 +62,82 @@ impl<'a> Space<'a> {
             Dimension::Value(_) => " is",
             Dimension::Parents(_) => "",
         };
-        Some(format!("{dimension}{verb} {}", self.domains.described(choices, chosen)))
+        // Which string it is that no policy names says nothing; whether it is the same as another does.
+        let single = |other: &usize| region.get(*other).is_some_and(|chosen| self.fresh(*other, chosen).is_some());
+        let same_group = |other: &usize| self.groups.get(*other) == self.groups.get(position);
+        let group = self.groups.get(position).copied().flatten();
+        let anchor = group.and_then(|_| (0..region.len()).find(|other| same_group(other) && single(other)));
+        let words = match anchor {
+            Some(anchor) if anchor == position && !self.domains.has_literals(dimension) => {
+                let absent = choices.contains(&Choice::Absent);
+                return absent.then(|| format!("{dimension} is present"));
+            }
+            Some(anchor) if anchor != position => {
+                let before: Vec<(usize, &Dimension)> = (0..position)
+                    .filter(|other| same_group(other))
+                    .filter_map(|other| Some((self.fresh(other, region.get(other)?)?, &self.dimensions.get(other)?.0)))
+                    .collect();
+                let mut words: Vec<String> =
+                    chosen.iter().map(|choice| self.compared(position, *choice, &before)).collect();
+                words.dedup();
+                words.join(" or ")
+            }
+            _ => self.domains.described(choices, chosen),
+        };
+        Some(format!("{dimension}{verb} {words}"))
+    }
+
+    /// A choice, compared with the strings that no policy names which dimensions before it have.
+    fn compared(&self, position: usize, choice: usize, before: &[(usize, &Dimension)]) -> String {
+        let choices = self.dimensions.get(position).map(|(_, choices)| choices.as_slice()).unwrap_or_default();
+        let Some(number) = self.fresh(position, &[choice]) else { return self.domains.described(choices, &[choice]) };
+        match before.iter().find(|(other, _)| *other == number) {
+            Some((_, dimension)) => format!("the same as {dimension}"),
+            None => {
+                let mut seen = BTreeSet::new();
+                let others = before.iter().filter(|(other, _)| seen.insert(*other)).map(|(_, other)| other.to_string());
+                format!("another than {}", others.collect::<Vec<_>>().join(" and "))
+            }
+        }
+    }
+
+    /// The number of the only choice, if that is a string that no policy names.
+    fn fresh(&self, position: usize, chosen: &[usize]) -> Option<usize> {
+        let ([choice], Some(Some(_))) = (chosen, self.groups.get(position)) else { return None };
+        self.domains.fresh(self.dimensions.get(position)?.1.get(*choice)?)
+    }
+
+    /// The choices in which strings that no policy names are taken in the order of their numbers: another order makes the same
+    /// request, but for the names.
+    pub(super) fn in_order(&self, assignment: &Assignment) -> Assignment {
+        let mut numbers: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+        let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
+        let in_order = assignment.iter().enumerate().map(|(position, choice)| {
+            let chosen = (*choice)?;
+            let (Some(group), Some(number)) =
+                (self.groups.get(position).copied().flatten(), self.fresh(position, &[chosen]))
+            else {
+                return Some(chosen);
+            };
+            let count = counts.entry(group).or_default();
+            let other = *numbers.entry((group, number)).or_insert_with(|| {
+                *count += 1;
+                *count
+            });
+            let (_, choices) = self.dimensions.get(position)?;
+            choices.iter().position(|choice| self.domains.fresh(choice) == Some(other))
+        });
+        in_order.collect()
+    }
+
+    /// The number of a combination of choices at all positions; [`Space::assign`] is the way back.
+    pub(super) fn number(&self, assignment: &Assignment) -> usize {
+        let strides = (0..assignment.len()).scan(1, |stride, position| {
+            let own = *stride;
+            *stride *= self.width(position);
+            Some(own)
+        });
+        assignment.iter().zip(strides).map(|(choice, stride)| choice.unwrap_or_default() * stride).sum()
     }
 
     /// No choice for any of the dimensions.

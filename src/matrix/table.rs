@@ -3,6 +3,7 @@
 //! The representative requests are all combinations of what the statements of the table's space can tell apart. Where they are
 //! more than [`MOST_REQUESTS`](super::MOST_REQUESTS), that many are taken, evenly spread, and each of them is a line of its own.
 
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -19,6 +20,8 @@ pub struct Lines<T> {
     pub requests: usize,
     /// How many of them the lines are about.
     pub found: usize,
+    /// The same, outcome by outcome.
+    pub tally: Vec<(T, usize)>,
     /// Whether there are more representative requests than were taken.
     pub sampled: bool,
     /// The lines: together all of these cells.
@@ -42,8 +45,10 @@ pub struct Line<T> {
 pub(super) struct Table<'s, 'a, T> {
     space: &'s Space<'a>,
     positions: Vec<usize>,
-    /// By the number of the combination; `None` where the combination makes no request.
+    /// By the number of the combination; `None` where the combination makes no request, or the same as another.
     cells: Vec<Option<T>>,
+    /// For each cell the one that makes the same request ([`Space::in_order`]); itself where it is the first.
+    first: Vec<usize>,
     /// The numbers that were taken, where not all were.
     sample: Option<Vec<u128>>,
 }
@@ -55,16 +60,28 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
         let (numbers, sampled) = spread(space.size(&positions));
         let numbers: Vec<u128> = numbers.collect();
         let nothing = space.nothing();
-        let cell = |number: &u128| outcome(&space.build(&space.assign(&nothing, &positions, *number))?);
-        let cells = numbers.iter().map(cell).collect();
-        Self { space, positions, cells, sample: sampled.then_some(numbers) }
+        let mut first = Vec::with_capacity(numbers.len());
+        let cells = numbers.iter().enumerate().map(|(cell, number)| {
+            let assignment = space.assign(&nothing, &positions, *number);
+            first.push(if sampled { cell } else { space.number(&space.in_order(&assignment)) });
+            (first.last() == Some(&cell)).then(|| outcome(&space.build(&assignment)?))?
+        });
+        let cells = cells.collect();
+        Self { space, positions, cells, first, sample: sampled.then_some(numbers) }
     }
 
     /// The lines of the cells that are wanted, and what to say of each.
-    pub(super) fn lines<U>(&self, environment: String, wanted: &dyn Fn(&T) -> Option<U>) -> Lines<U> {
+    pub(super) fn lines<U: PartialEq>(&self, environment: String, wanted: &dyn Fn(&T) -> Option<U>) -> Lines<U> {
         let is_wanted = |cell: &T| wanted(cell).is_some();
         let mut open: Vec<bool> = self.cells.iter().map(|cell| cell.as_ref().is_some_and(is_wanted)).collect();
-        let found = open.iter().filter(|open| **open).count();
+        let mut tally: Vec<(U, usize)> = Vec::new();
+        for outcome in self.cells.iter().flatten().filter_map(wanted) {
+            match tally.iter_mut().find(|(known, _)| *known == outcome) {
+                Some((_, count)) => *count += 1,
+                None => tally.push((outcome, 1)),
+            }
+        }
+        let found = tally.iter().map(|(_, count)| count).sum();
         let mut lines = Vec::new();
         for cell in 0..open.len() {
             if open.get(cell) == Some(&true) {
@@ -72,7 +89,7 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
             }
         }
         let requests = self.cells.iter().flatten().count();
-        Lines { environment, requests, found, sampled: self.sample.is_some(), lines }
+        Lines { environment, requests, found, tally, sampled: self.sample.is_some(), lines }
     }
 
     /// The widest line that begins at a cell: as many dimensions as can be are any, of the others as many choices as can be.
@@ -84,40 +101,39 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
         let cells = if self.sample.is_some() {
             vec![cell]
         } else {
-            self.widen(&mut region, outcome)?;
+            self.widen(&mut region, outcome);
             self.cells_of(&region).collect()
         };
+        let cells: BTreeSet<usize> = cells.iter().filter_map(|cell| self.first.get(*cell).copied()).collect();
         let requests = cells.iter().filter(|cell| matches!(self.cells.get(**cell), Some(Some(_)))).count();
         for cell in cells {
             *open.get_mut(cell)? = false;
         }
-        let numbered = region.iter().enumerate();
-        let conditions = numbered.filter_map(|(position, choices)| self.space.condition(position, choices)).collect();
+        let conditions = self.space.conditions(&region);
         Some(Line { conditions, outcome: wanted(outcome)?, requests, example: self.space.build(&start)? })
     }
 
-    fn widen(&self, region: &mut [Vec<usize>], outcome: &T) -> Option<()> {
+    fn widen(&self, region: &mut [Vec<usize>], outcome: &T) {
         for position in 0..region.len() {
             let all: Vec<usize> = (0..self.space.width(position)).collect();
             if self.widened(region, position, all.clone(), outcome) {
                 continue;
             }
             for choice in all {
-                let own = region.get(position)?;
+                let own = region.get(position).cloned().unwrap_or_default();
                 if !own.contains(&choice) {
-                    let wider = own.iter().copied().chain([choice]).collect();
+                    let wider = own.into_iter().chain([choice]).collect();
                     self.widened(region, position, wider, outcome);
                 }
             }
         }
-        Some(())
     }
 
     /// Takes more choices for a dimension if every request that this adds has the same outcome.
     fn widened(&self, region: &mut [Vec<usize>], position: usize, choices: Vec<usize>, outcome: &T) -> bool {
         let Some(slot) = region.get_mut(position) else { return false };
         let before = std::mem::replace(slot, choices);
-        let same = |cell: usize| match self.cells.get(cell) {
+        let same = |cell: usize| match self.first.get(cell).and_then(|first| self.cells.get(*first)) {
             Some(Some(found)) => found == outcome,
             // What makes no request is in nobody's way.
             _ => true,

@@ -3,16 +3,16 @@
 //! The policies of both are asked about under one schema, the newer one (of an environment that only the older has, the older
 //! one). What the older policies could see of a difference between the schemas keeps an environment from being compared.
 
-use cedar_policy::{Effect, Policy, PolicySet, RequestEnv};
-use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
+use cedar_policy::{Policy, RequestEnv};
+use cedar_policy_symcc::CompiledPolicySet;
 
 use super::shrink::Kept;
 use super::solver::{Asker, Solver, ask_all};
-use super::{confirmed, known, narrowed, unsupported, where_none_fails};
+use super::{as_decided, can_fail, confirmed, request_of};
 use crate::engine::{Decision, Snapshot};
 use crate::request::case::Case;
 use crate::store::schema::Environment;
-use crate::store::{Statement, StoreError, changes, scope};
+use crate::store::{Statement, StoreError, changes, known, scope};
 
 /// What the solver says about two revisions in one environment.
 #[derive(Clone, Debug)]
@@ -129,7 +129,7 @@ impl<'a> Both<'a> {
 
     fn asked(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Result<(Found, Found), String> {
         let own = if of == Side::Old { self.old } else { self.new };
-        let at = At { both: self, of, own, environment, request: request_of(environment, own)? };
+        let at = At { both: self, of, own, environment, request: request_of(environment, &own.store)? };
         let none: &[Statement] = &[];
         let (old, new) = match of {
             Side::Both => (self.comparable(environment)?, self.new.store.policies.as_slice()),
@@ -188,11 +188,6 @@ impl<'a> Both<'a> {
     }
 }
 
-fn request_of(environment: &Environment, snapshot: &Snapshot) -> Result<RequestEnv, String> {
-    let found = snapshot.store.schema.request_envs().find(|known| environment.is_that_of(known));
-    found.ok_or_else(|| "the schema has no such environment".to_owned())
-}
-
 /// The questions of one environment.
 struct At<'b, 'a> {
     both: &'b Both<'a>,
@@ -203,8 +198,7 @@ struct At<'b, 'a> {
 }
 
 impl At<'_, '_> {
-    /// The policies that apply, as the engine decides by them: where one of them fails, nothing is permitted; nor where one of
-    /// `conditions` does not hold.
+    /// The policies that apply, as the engine decides by them; nothing is permitted where one of `conditions` does not hold.
     fn compiled(
         &self,
         asker: &mut Asker<'_>,
@@ -214,20 +208,8 @@ impl At<'_, '_> {
         let schema = &self.own.store.schema;
         let applying = policies.iter().filter(|policy| scope::can_match(&policy.policy, self.environment, schema));
         let applying: Vec<&Policy> = applying.map(|policy| &policy.policy).collect();
-        let mut can_fail = Vec::new();
-        for policy in &applying {
-            let compiled = CompiledPolicy::compile(policy, &self.request, schema).map_err(unsupported)?;
-            if !asker.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {
-                can_fail.push(*policy);
-            }
-        }
-        let as_decided = applying.into_iter().map(|policy| match policy.effect() {
-            Effect::Permit => narrowed(&where_none_fails(policy, &can_fail)?, conditions.iter().cloned()),
-            Effect::Forbid => Ok(policy.clone()),
-        });
-        let set = PolicySet::from_policies(as_decided.collect::<Result<Vec<_>, String>>()?);
-        let set = set.map_err(|error| error.to_string())?;
-        CompiledPolicySet::compile(&set, &self.request, schema).map_err(unsupported)
+        let can_fail = can_fail(asker, &applying, &self.request, schema)?;
+        as_decided(&applying, &can_fail, conditions, &self.request, schema)
     }
 
     /// A request that `these` allow and `those` do not.

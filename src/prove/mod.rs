@@ -9,7 +9,7 @@
 //! the solver does not give is never a proof.
 
 pub mod compare;
-mod known;
+pub mod idle;
 mod model;
 mod shrink;
 pub mod solver;
@@ -17,14 +17,14 @@ pub mod solver;
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use cedar_policy::{Effect, Policy, PolicySet, RequestEnv};
+use cedar_policy::{Effect, Policy, PolicySet, RequestEnv, Schema};
 use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, Env};
 
 use crate::engine::{Decision, Matcher, Outcome, Snapshot};
 use crate::request::case::Case;
-use crate::store::schema::Types;
-use crate::store::{Statement, policy, scope};
+use crate::store::schema::{Environment, Types};
+use crate::store::{Statement, Store, policy, scope};
 use shrink::Kept;
 use solver::{Asker, Solver};
 
@@ -172,11 +172,11 @@ struct Compiled {
 impl<'a> Prover<'a> {
     fn new(snapshot: &'a Snapshot, invariants: &'a [Statement]) -> Self {
         let store = &snapshot.store;
-        let known: Vec<RequestEnv> = store.schema.request_envs().collect();
-        let environments = store.types.environments.iter().map(|environment| {
-            let found = known.iter().find(|known| environment.is_that_of(known));
-            Compiled { request: found.cloned(), ..Compiled::default() }
-        });
+        let environments = store
+            .types
+            .environments
+            .iter()
+            .map(|environment| Compiled { request: request_of(environment, store).ok(), ..Compiled::default() });
         let rows: Vec<&Statement> = store.rows.iter().chain(invariants).collect();
         let statements = store.policies.iter().chain(rows.iter().copied());
         let kept = Kept::by(statements.map(|statement| &statement.policy));
@@ -269,7 +269,6 @@ impl<'a> Prover<'a> {
         self.snapshot.store.policies.get(policy).map(|policy| &policy.policy).ok_or_else(|| "no such policy".to_owned())
     }
 
-    /// Only an environment that the schema has: of one that does not exist everything could be proven.
     fn request(&self, environment: usize) -> Result<&RequestEnv, String> {
         let compiled = self.environments.get(environment).and_then(|compiled| compiled.request.as_ref());
         compiled.ok_or_else(|| "the schema has no such environment".to_owned())
@@ -310,7 +309,7 @@ impl At<'_, '_> {
     /// The row as a permit that matches only where every policy can be evaluated: elsewhere the engine denies, and Cedar may not.
     fn without_errors(&self, row: &Statement) -> Result<Policy, String> {
         let can_fail = self.may_err().iter().map(|policy| self.prover.policy(*policy));
-        where_none_fails(&as_permit(row)?, &can_fail.collect::<Result<Vec<_>, _>>()?)
+        where_none_fails(&as_permit(&row.policy)?, &can_fail.collect::<Result<Vec<_>, _>>()?)
     }
 
     /// No policy fails for a request of a `permit` row, which the engine would deny.
@@ -360,7 +359,7 @@ impl At<'_, '_> {
     fn rows_decide_all(&self, asker: &mut Asker<'_>) -> Result<Verdict, String> {
         let snapshot = self.prover.snapshot;
         let rows = &snapshot.store.rows;
-        let permits = rows.iter().map(as_permit).collect::<Result<Vec<_>, _>>()?;
+        let permits = rows.iter().map(|row| as_permit(&row.policy)).collect::<Result<Vec<_>, _>>()?;
         let set = self.compiled_set(&permits)?;
         let found = asker.ask(async |compiler| compiler.check_always_allows_with_counterexample_opt(&set).await)?;
         let Some(model) = found else { return Ok(Verdict::Proven) };
@@ -439,19 +438,59 @@ fn narrowed(permit: &Policy, conditions: impl Iterator<Item = String>) -> Result
     Ok(permit_when(&all)?.new_id(permit.id().clone()))
 }
 
+/// Those of the policies that cannot be evaluated for some request.
+fn can_fail<'p>(
+    asker: &mut Asker<'_>,
+    policies: &[&'p Policy],
+    request: &RequestEnv,
+    schema: &Schema,
+) -> Result<Vec<&'p Policy>, String> {
+    let mut found = Vec::new();
+    for policy in policies {
+        let compiled = CompiledPolicy::compile(policy, request, schema).map_err(unsupported)?;
+        if !asker.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {
+            found.push(*policy);
+        }
+    }
+    Ok(found)
+}
+
+/// The policies, as the engine decides by them: where one of them fails, nothing is permitted. Nor is it where one of
+/// `conditions` does not hold.
+fn as_decided(
+    policies: &[&Policy],
+    can_fail: &[&Policy],
+    conditions: &[String],
+    request: &RequestEnv,
+    schema: &Schema,
+) -> Result<CompiledPolicySet, String> {
+    let decided = policies.iter().map(|policy| match policy.effect() {
+        Effect::Permit => narrowed(&where_none_fails(policy, can_fail)?, conditions.iter().cloned()),
+        Effect::Forbid => Ok((*policy).clone()),
+    });
+    let set = PolicySet::from_policies(decided.collect::<Result<Vec<_>, String>>()?);
+    CompiledPolicySet::compile(&set.map_err(|error| error.to_string())?, request, schema).map_err(unsupported)
+}
+
+/// Cedar's environment of a store: only one that its schema has, for of one that does not exist everything could be proven.
+fn request_of(environment: &Environment, store: &Store) -> Result<RequestEnv, String> {
+    let found = store.schema.request_envs().find(|known| environment.is_that_of(known));
+    found.ok_or_else(|| "the schema has no such environment".to_owned())
+}
+
 fn permit_when(condition: &str) -> Result<Policy, String> {
     Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};"))
         .map_err(|error| error.to_string())
 }
 
 /// The row as a permit: a `forbid` row says of which requests none may be allowed.
-fn as_permit(row: &Statement) -> Result<Policy, String> {
-    if row.policy.effect() == Effect::Permit {
-        return Ok(row.policy.clone());
+fn as_permit(row: &Policy) -> Result<Policy, String> {
+    if row.effect() == Effect::Permit {
+        return Ok(row.clone());
     }
-    let mut json = row.policy.to_json().map_err(|error| error.to_string())?;
+    let mut json = row.to_json().map_err(|error| error.to_string())?;
     if let Some(effect) = json.get_mut("effect") {
         *effect = "permit".into();
     }
-    Policy::from_json(Some(row.policy.id().clone()), json).map_err(|error| error.to_string())
+    Policy::from_json(Some(row.id().clone()), json).map_err(|error| error.to_string())
 }

@@ -49,25 +49,15 @@ impl Case {
 
     /// The same request of another schema, as a service with that schema takes it: what it does not declare is dropped.
     ///
-    /// `None` where it is no request there: it has no such environment, id or type of value, or requires what is not there.
+    /// `None` where it is no request there: it has no such environment, id or type of value, or requires what is not there. What
+    /// else is stored is not stored there if it cannot be.
     pub fn under(&self, own: &Types, other: &Types) -> Option<Self> {
         let environment = own.environments.get(self.request.environment)?;
         let (index, declared) = other.environment_like(environment)?;
         let context = record_under(&declared.context, &self.request.context, other)?;
         let mut entities = BTreeMap::new();
         for (uid, entity) in self.all_entities() {
-            let Some(declared) = known_under(&uid, other) else { continue };
-            let mut taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, other)?);
-            if let Some(shape) = &declared.tags {
-                taken.tags = entity
-                    .tags
-                    .iter()
-                    .map(|(key, tag)| Some((key.clone(), value_under(shape, tag, other)?)))
-                    .collect::<Option<_>>()?;
-            }
-            let parents = entity.parents.iter().filter(|parent| declared.parents.contains(parent.type_name()));
-            taken.parents = parents.cloned().collect();
-            entities.insert(uid, taken);
+            entities.extend(entity_under(&uid, &entity, other).map(|entity| (uid, entity)));
         }
         Self::new(index, self.request.principal.uid.clone(), self.request.resource.uid.clone(), context, entities)
     }
@@ -82,6 +72,18 @@ impl Case {
         }
         all
     }
+}
+
+fn entity_under(uid: &EntityUid, entity: &StoredEntity, types: &Types) -> Option<StoredEntity> {
+    let declared = known_under(uid, types)?;
+    let mut taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, types)?);
+    if let Some(shape) = &declared.tags {
+        let tags = entity.tags.iter().map(|(key, tag)| Some((key.clone(), value_under(shape, tag, types)?)));
+        taken.tags = tags.collect::<Option<_>>()?;
+    }
+    let parents = entity.parents.iter().filter(|parent| declared.parents.contains(parent.type_name()));
+    taken.parents = parents.cloned().collect();
+    Some(taken)
 }
 
 fn known_under<'t>(uid: &EntityUid, types: &'t Types) -> Option<&'t EntityType> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::problem::{Problem, StoreError};
+use super::problem::Problem;
 
 /// The folder of a store in a commit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,16 +34,15 @@ impl Commit {
     /// # Errors
     ///
     /// A folder in no repository, a revision that it does not have, and no program `git`.
-    pub fn find(name: &str, folder: &Path) -> Result<Self, StoreError> {
+    pub fn find(name: &str, folder: &Path) -> Result<Self, Problem> {
         let (revision, path) = match name.split_once(':') {
             Some((revision, path)) => (revision, Some(path)),
             None => (name, None),
         };
         let unknown = |why: String| {
-            StoreError::one(
-                Problem::error(format!("there is no folder and no git revision `{name}`: {why}")).with_help(
-                    "name a folder, or a revision that git knows; `--store DIR` says which folder of the repository is the store",
-                ),
+            let why = if why.contains("single revision") { "git knows no such revision" } else { &why };
+            Problem::error(format!("`{name}` is no folder, and no git revision: {why}")).with_help(
+                "name a folder, or a revision that git knows; `--store DIR` says which folder of the repository is the store",
             )
         };
         let read = |arguments: &[&str]| text(git(folder, arguments).map_err(unknown)?).map_err(unknown);

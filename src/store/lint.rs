@@ -10,12 +10,19 @@ use super::problem::Problem;
 use super::schema::{Environment, RecordShape, Shape, Types};
 use super::{Store, scope};
 
+/// In `@allow`: the policy may be one that never changes a decision.
+pub const SHADOWED: &str = "shadowed";
+
+/// In `@allow`: conditions of the policy may be always true or always false.
+pub const CONSTANT: &str = "constant";
+
 /// Every problem beyond parsing and types.
 pub(super) fn lint(store: &Store) -> Vec<Problem> {
     let mut problems = Vec::new();
     for statement in store.policies.iter().chain(&store.rows) {
         problems.extend(required_has(statement, store));
     }
+    problems.extend(unknown_lints(store));
     problems.extend(reserved_ids(store));
     problems.extend(citations(store));
     problems.extend(documentation(store));
@@ -145,6 +152,18 @@ impl<'a> Typing<'a> {
             _ => None,
         }
     }
+}
+
+/// What `@allow` names, but no warning is called.
+fn unknown_lints(store: &Store) -> impl Iterator<Item = Problem> + '_ {
+    store.policies.iter().flat_map(|policy| {
+        let unknown = policy.allowed_lints().filter(|name| ![SHADOWED, CONSTANT].contains(name));
+        unknown.map(move |name| {
+            let problem = Problem::warning(format!("`{}` allows `{name}`, which is the name of no warning", policy.id));
+            let problem = problem.in_file(&policy.file).at(policy.find(name), "");
+            problem.with_help(format!("what can be allowed is `{SHADOWED}` and `{CONSTANT}`"))
+        })
+    })
 }
 
 /// Ids that stand for something else among the reasons of a decision.

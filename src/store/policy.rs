@@ -40,6 +40,16 @@ impl Statement {
         self.annotation("reason")
     }
 
+    /// `@allow`: the names of the warnings that its author does not want of it.
+    pub fn allowed_lints(&self) -> impl Iterator<Item = &str> {
+        self.annotation("allow").into_iter().flat_map(|names| names.split(',')).map(str::trim)
+    }
+
+    /// Whether its author does not want that warning of it.
+    pub fn allows_lint(&self, name: &str) -> bool {
+        self.allowed_lints().any(|allowed| allowed == name)
+    }
+
     /// The line in the file at which it starts, from 1.
     pub fn line(&self) -> usize {
         let before = self.file.text.get(..self.span.offset()).unwrap_or_default();

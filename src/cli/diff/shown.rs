@@ -25,26 +25,30 @@ impl Diff<'_> {
         blocks.extend(self.schema());
         blocks.extend(self.policies());
         blocks.extend(self.rows());
-        self.moves.iter().for_each(|moves| blocks.extend(moved(moves)));
+        blocks.extend(self.moved());
         blocks.extend(self.proven.iter().flat_map(|proven| self.access(proven)));
         blocks.push(Block::Paragraph(Line::text(format!("revisions {} → {}", old.revision, new.revision))));
         blocks
     }
 
     fn summary(&self) -> String {
-        let changed = |count, what| match count {
-            0 => format!("no {what} changed"),
-            count => format!("{} changed", counted(count, what)),
-        };
         let cells: usize = self.moves.iter().map(|moves| moves.found).sum();
-        let parts = [
-            changed(self.declarations.len(), "declaration"),
-            changed(self.policies.len(), "policy"),
-            changed(self.rows.len(), "row"),
-            format!("{} moved", counted_grouped(cells, "cell")),
-            self.verdict(),
+        let changed = [
+            (self.declarations.len(), "declaration"),
+            (self.policies.len(), "policy"),
+            (self.rows.len(), "row"),
+            (cells, "cell of the decision table"),
         ];
-        parts.join("; ")
+        let changed: Vec<String> = changed
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| match what.split_once(' ') {
+                Some((what, more)) => format!("{} {more}", counted(count, what)),
+                None => counted(count, what),
+            })
+            .collect();
+        let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
+        format!("{changed} changed; {}", self.verdict())
     }
 
     fn verdict(&self) -> String {
@@ -109,6 +113,22 @@ impl Diff<'_> {
             vec![Line::text(name), cell(row.old, old.as_ref()), cell(row.new, new.as_ref())]
         });
         vec![Block::Heading(Line::text("Rows of the matrix")), Block::Table(header, rows.collect())]
+    }
+
+    fn moved(&self) -> Vec<Block> {
+        let (denied, moves): (Vec<_>, Vec<_>) = self
+            .moves
+            .iter()
+            .partition(|moves| !moves.sampled && moves.lines.iter().all(|line| is_new_and_denied(&line.outcome)));
+        let mut blocks: Vec<Block> = moves.into_iter().flat_map(moved).collect();
+        if !denied.is_empty() {
+            let line = |moves: &&Lines<Outcomes>| {
+                Line::marked(&format!("`{}`: {} cells", moves.environment, grouped(moves.found)))
+            };
+            blocks.push(Block::Heading(Line::text("Requests that are new, all of them denied")));
+            blocks.push(Block::List(denied.iter().map(line).collect()));
+        }
+        blocks
     }
 
     fn access(&self, proven: &Proven<'_>) -> Vec<Block> {
@@ -275,14 +295,29 @@ fn moved(moves: &Lines<Outcomes>) -> Vec<Block> {
         let (old, new) = (outcome(line.outcome.old), outcome(line.outcome.new));
         vec![Line::text(conditions), old, new, Line::text(grouped(line.requests))]
     };
-    if !moves.lines.is_empty() {
-        blocks.push(Block::Table(header, moves.lines.iter().take(MOST_LINES).map(line).collect()));
+    let lines: Vec<&Moved<Outcomes>> = moves.lines.iter().filter(|line| !is_new_and_denied(&line.outcome)).collect();
+    let mut rows: Vec<Vec<Line>> = lines.iter().take(MOST_LINES).map(|moved| line(moved)).collect();
+    if let Some((_, count)) = moves.tally.iter().find(|(outcome, _)| is_new_and_denied(outcome)) {
+        rows.push(vec![
+            Line::text("all others that are new"),
+            outcome(None),
+            outcome(Some(false)),
+            Line::text(grouped(*count)),
+        ]);
     }
-    if moves.lines.len() > MOST_LINES {
-        let more = moves.lines.len() - MOST_LINES;
+    if !rows.is_empty() {
+        blocks.push(Block::Table(header, rows));
+    }
+    if lines.len() > MOST_LINES {
+        let more = lines.len() - MOST_LINES;
         blocks.push(Block::Paragraph(Line::text(format!("{more} more lines: --format json has them all"))));
     }
     blocks
+}
+
+/// A request that is new and denied is denied as before: how many there are will do.
+fn is_new_and_denied(outcome: &Outcomes) -> bool {
+    *outcome == Outcomes { old: None, new: Some(false) }
 }
 
 /// What a person reads of one environment.
@@ -290,10 +325,6 @@ const MOST_LINES: usize = 40;
 
 fn word(allowed: bool) -> &'static str {
     if allowed { "allow" } else { "deny" }
-}
-
-fn counted_grouped(count: usize, what: &str) -> String {
-    format!("{} {what}{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 fn policy_as_json(policy: &Rewritten<'_>) -> Json {

@@ -1,10 +1,10 @@
 //! Which requests of a newer schema are requests of an older one too, as a condition in Cedar.
 
-use crate::store::schema::{Environment, RecordShape, Shape, Types};
+use super::schema::{Environment, RecordShape, Shape, Types};
 
 /// What holds of exactly those requests of the newer schema that the older knows, as far as the principal, the resource and the
-/// context themselves say; empty where it holds of all.
-pub(super) fn conditions(environment: &Environment, old: &Types, new: &Types) -> Vec<String> {
+/// context themselves say: Cedar expressions, which all must hold; none where every request is known.
+pub fn conditions(environment: &Environment, old: &Types, new: &Types) -> Vec<String> {
     let mut conditions = Vec::new();
     let Some((_, older)) = old.environment_like(environment) else { return conditions };
     for (variable, name) in [("principal", &environment.principal), ("resource", &environment.resource)] {

@@ -1,0 +1,256 @@
+//! What does nothing in a store: policies that can never change a decision, conditions that are always true or always false.
+
+use std::sync::OnceLock;
+
+use cedar_policy::{Effect, Policy, RequestEnv};
+use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
+
+use super::solver::{Asker, Solver, ask_all};
+use super::{as_decided, as_permit, can_fail, permit_when, request_of, unsupported};
+use crate::engine::{Part, Snapshot, parts};
+use crate::store::{Problem, Statement, lint, scope};
+
+/// What was found, and what was not decided.
+#[derive(Clone, Debug, Default)]
+pub struct Idle {
+    /// A warning for each policy that never changes a decision, and for each condition that is always true or always false.
+    pub problems: Vec<Problem>,
+    /// What the solver did not decide, and why.
+    pub undecided: Vec<String>,
+}
+
+/// Asks the solver about each policy of a store whether any decision depends on it, and about each of its conditions whether it
+/// can be true and can be false where it is asked.
+///
+/// `progress` is called with how many questions are answered, and of how many.
+///
+/// # Errors
+///
+/// A thread that cannot be started.
+pub fn idle(snapshot: &Snapshot, solver: &Solver, progress: &(dyn Fn(usize, usize) + Sync)) -> std::io::Result<Idle> {
+    let places = Place::all(snapshot);
+    let policies = snapshot.store.policies.iter();
+    let questions: Vec<(&Statement, Topic)> =
+        policies.flat_map(|policy| [(policy, Topic::Policy), (policy, Topic::Conditions)]).collect();
+    let answers = ask_all(&questions, solver, progress, |asker, (policy, topic)| {
+        let about = About { snapshot, policy, places: &places };
+        match topic {
+            Topic::Policy => about.shadowed(asker),
+            Topic::Conditions => about.constant(asker),
+        }
+    })?;
+    let mut idle = Idle::default();
+    for ((policy, _), answer) in questions.into_iter().zip(answers) {
+        match answer {
+            Ok(found) => idle.problems.extend(found),
+            Err(why) => idle.undecided.push(format!("`{}`: {why}", policy.id)),
+        }
+    }
+    Ok(idle)
+}
+
+#[derive(Clone, Copy)]
+enum Topic {
+    Policy,
+    Conditions,
+}
+
+/// An environment, and what is asked once about it.
+struct Place<'a> {
+    request: RequestEnv,
+    policies: Vec<&'a Policy>,
+    can_fail: OnceLock<Result<Vec<&'a Policy>, String>>,
+    decided: OnceLock<Result<CompiledPolicySet, String>>,
+}
+
+impl<'a> Place<'a> {
+    fn all(snapshot: &'a Snapshot) -> Vec<Self> {
+        let store = &snapshot.store;
+        let places = store.types.environments.iter().filter_map(|environment| {
+            let policies = store.policies.iter().map(|policy| &policy.policy);
+            Some(Self {
+                request: request_of(environment, store).ok()?,
+                policies: policies.filter(|policy| scope::can_match(policy, environment, &store.schema)).collect(),
+                can_fail: OnceLock::new(),
+                decided: OnceLock::new(),
+            })
+        });
+        places.collect()
+    }
+
+    fn has(&self, policy: &Policy) -> bool {
+        self.policies.iter().any(|own| own.id() == policy.id())
+    }
+}
+
+/// The questions about one policy.
+struct About<'s, 'a> {
+    snapshot: &'s Snapshot,
+    policy: &'s Statement,
+    places: &'s [Place<'a>],
+}
+
+impl<'a> About<'_, 'a> {
+    fn places(&self) -> impl Iterator<Item = &Place<'a>> {
+        self.places.iter().filter(|place| place.has(&self.policy.policy))
+    }
+
+    /// Whether every decision is the same without the policy. (One that can fail denies where it does.)
+    fn shadowed(&self, asker: &mut Asker<'_>) -> Result<Vec<Problem>, String> {
+        // Of a policy that never applies, the condition that keeps it from it says so.
+        let whole = self.policy.policy.as_ref().condition().to_string();
+        if self.policy.allows_lint(lint::SHADOWED) || !self.can_match(asker, &[], &whole)? {
+            return Ok(Vec::new());
+        }
+        for place in self.places() {
+            let others = place.policies.iter().copied().filter(|other| other.id() != self.policy.policy.id()).collect();
+            let (with, without) = (self.decided(asker, place)?, self.decided_by(asker, place, others)?);
+            if !asker.ask(async |compiler| compiler.check_equivalent_opt(with, &without).await)? {
+                return Ok(Vec::new());
+            }
+        }
+        let id = &self.policy.id;
+        let why = self.reason(asker)?;
+        let problem = Problem::warning(format!("`{id}` never changes a decision: {why}"));
+        Ok(vec![self.policy.problem(problem).with_help(format!(
+            "remove it; or if it stands against policies that are to come, say so: @allow(\"{}\")",
+            lint::SHADOWED
+        ))])
+    }
+
+    /// Why no decision depends on it.
+    fn reason(&self, asker: &mut Asker<'_>) -> Result<String, String> {
+        let own = &self.policy.policy;
+        if self.is_in_vain(asker)? {
+            return Ok(match own.effect() {
+                Effect::Permit => "all that it permits is forbidden".to_owned(),
+                Effect::Forbid => "nothing permits what it forbids".to_owned(),
+            });
+        }
+        let others = self.snapshot.store.policies.iter().map(|policy| &policy.policy);
+        for other in others.filter(|other| other.id() != own.id() && other.effect() == own.effect()) {
+            if self.is_within(asker, other)? {
+                return Ok(format!("it says nothing that `{}` does not say", other.id()));
+            }
+        }
+        Ok("the other policies together decide as it does".to_owned())
+    }
+
+    /// Whether of what the policy is about nothing would be allowed without it, as far as policies of the other effect go.
+    fn is_in_vain(&self, asker: &mut Asker<'_>) -> Result<bool, String> {
+        let own = &self.policy.policy;
+        for place in self.places() {
+            let others = place.policies.iter().copied().filter(|other| other.effect() != own.effect());
+            let others = match own.effect() {
+                Effect::Permit => others.chain([own]).collect(),
+                Effect::Forbid => others.collect(),
+            };
+            let others = self.decided_by(asker, place, others)?;
+            let own = self.decided_by(asker, place, vec![&as_permit(own)?])?;
+            if !asker.ask(async |compiler| compiler.check_disjoint_opt(&own, &others).await)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether another policy matches wherever this one does.
+    fn is_within(&self, asker: &mut Asker<'_>, other: &Policy) -> Result<bool, String> {
+        for place in self.places() {
+            if !place.has(other) {
+                return Ok(false);
+            }
+            let (own, other) = (self.compiled(place, &self.policy.policy)?, self.compiled(place, other)?);
+            if !asker.ask(async |compiler| compiler.check_matches_implies_opt(&own, &other).await)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A warning for each condition that is always true or always false where those before it hold, and can be evaluated there.
+    fn constant(&self, asker: &mut Asker<'_>) -> Result<Vec<Problem>, String> {
+        let mut problems = Vec::new();
+        if self.policy.allows_lint(lint::CONSTANT) {
+            return Ok(problems);
+        }
+        let mut before: Vec<String> = Vec::new();
+        for part in parts(&self.policy.policy) {
+            let holds = part.as_cedar();
+            let true_somewhere = self.can_match(asker, &before, &holds)?;
+            let false_somewhere = self.can_match(asker, &before, &format!("!({holds})"))?;
+            let always = match (true_somewhere, false_somewhere) {
+                (true, true) => None,
+                (true, false) => Some(!part.negated),
+                (false, true) => Some(part.negated),
+                // What comes before can never hold: that has been said, or Cedar's own check says so.
+                (false, false) => break,
+            };
+            before.push(holds);
+            if let Some(always) = always.filter(|_| part.in_conditions())
+                && self.never_fails(asker, &before)?
+            {
+                problems.push(self.always(&part, always));
+            }
+        }
+        Ok(problems)
+    }
+
+    fn always(&self, part: &Part, value: bool) -> Problem {
+        let (span, text) = part.written(&self.policy.file);
+        let problem = Problem::warning(format!("a condition of `{}` is always {value}", self.policy.id));
+        let applies = if value == part.negated { "so the policy never applies" } else { "so it decides nothing" };
+        let problem = problem.in_file(&self.policy.file).at(span.unwrap_or(self.policy.span), applies);
+        problem.with_help(format!("where all conditions before it hold, `{text}` is {value} for every request"))
+    }
+
+    fn can_match(&self, asker: &mut Asker<'_>, before: &[String], last: &str) -> Result<bool, String> {
+        let policy = conjunction(before.iter().map(String::as_str).chain([last]))?;
+        for place in self.places() {
+            let compiled = self.compiled(place, &policy)?;
+            if !asker.ask(async |compiler| compiler.check_never_matches_opt(&compiled).await)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn never_fails(&self, asker: &mut Asker<'_>, conditions: &[String]) -> Result<bool, String> {
+        let policy = conjunction(conditions.iter().map(String::as_str))?;
+        for place in self.places() {
+            let compiled = self.compiled(place, &policy)?;
+            if !asker.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// All policies of a place, as the engine decides by them.
+    fn decided<'p>(&self, asker: &mut Asker<'_>, place: &'p Place<'a>) -> Result<&'p CompiledPolicySet, String> {
+        let compile = || self.decided_by(asker, place, place.policies.clone());
+        place.decided.get_or_init(compile).as_ref().map_err(Clone::clone)
+    }
+
+    fn decided_by(
+        &self,
+        asker: &mut Asker<'_>,
+        place: &Place<'_>,
+        policies: Vec<&Policy>,
+    ) -> Result<CompiledPolicySet, String> {
+        let schema = &self.snapshot.store.schema;
+        let find = || can_fail(asker, &place.policies, &place.request, schema);
+        let fail = place.can_fail.get_or_init(find).as_ref().map_err(Clone::clone)?;
+        let fail = fail.iter().copied().filter(|policy| policies.iter().any(|own| own.id() == policy.id()));
+        as_decided(&policies, &fail.collect::<Vec<_>>(), &[], &place.request, schema)
+    }
+
+    fn compiled(&self, place: &Place<'_>, policy: &Policy) -> Result<CompiledPolicy, String> {
+        CompiledPolicy::compile(policy, &place.request, &self.snapshot.store.schema).map_err(unsupported)
+    }
+}
+
+fn conjunction<'c>(conditions: impl Iterator<Item = &'c str>) -> Result<Policy, String> {
+    let conditions: Vec<String> = conditions.map(|condition| format!("({condition})")).collect();
+    permit_when(&conditions.join(" && "))
+}
