@@ -157,6 +157,27 @@ forbid (principal is User, action == Action::"read", resource is Doc) when { pri
     assert_eq!(statuses(&snapshot, &proofs), expected);
 }
 
+/// "At 500 policies the encoder overflows an 8 MB stack: run it on a thread with a large one."
+#[test]
+#[ignore = "needs cvc5"]
+fn a_thousand_policies_are_proven_about() {
+    let policies: String = (0..1000)
+        .map(|number| {
+            format!("@id(\"{number}\") permit (principal, action == Action::\"write\", resource) when {{ resource.limit == {number} && resource.owner == principal }};\n")
+        })
+        .collect();
+    let rows = "permit (principal is User, action == Action::\"write\", resource is Doc) when { resource.limit == 999 && resource.owner == principal };\n\
+                forbid (principal is User, action == Action::\"write\", resource is Doc) when { resource.limit > 998 };";
+    let store = folder([
+        ("schema/docs.cedarschema", SCHEMA),
+        ("policies/docs.cedar", policies.as_str()),
+        ("matrix/docs.cedar", rows),
+    ]);
+    let snapshot = common::snapshot_of(store.path());
+    let proofs = proofs_of(&snapshot);
+    assert_eq!(statuses(&snapshot, &proofs), [RowStatus::Proven, RowStatus::Refuted]);
+}
+
 /// "`--invariant FILE` proves further rows that stand outside the store"
 #[test]
 #[ignore = "needs cvc5"]

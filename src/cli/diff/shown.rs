@@ -212,7 +212,13 @@ impl Diff<'_> {
             Found::None => json!({ "verdict": "none" }),
             Found::Undecided(why) => json!({ "verdict": "undecided", "why": why }),
             Found::Request(difference) => {
-                json!({ "verdict": "found", "request": self.request(comparison, difference) })
+                let decided = |decision: &Option<Decision>| decision.as_ref().map(|decision| word(decision.allowed));
+                json!({
+                    "verdict": "found",
+                    "request": self.request(comparison, difference),
+                    "old": decided(&difference.old),
+                    "new": decided(&difference.new),
+                })
             }
         }
     }
