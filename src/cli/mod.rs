@@ -4,9 +4,11 @@
 
 mod check;
 mod config;
+mod coverage;
 mod decide;
 mod fmt;
 mod init;
+mod lcov;
 mod output;
 mod prove;
 mod serve;
