@@ -97,22 +97,25 @@ impl Report<'_> {
     fn summary(&self) -> String {
         let points = self.coverage.points();
         let fired = self.policies().filter(|(_, seen)| seen.fired.requests > 0).count();
-        let policies = self.coverage.policies.len();
         let idle = self.policies().filter(|(_, seen)| seen.fired.requests > 0 && seen.fired.decided == 0);
         let idle: Vec<String> = idle.map(|(policy, _)| format!("`{}`", policy.id)).collect();
         let idle = match idle.as_slice() {
             [] => String::new(),
-            idle => format!("without {} every request of a row would be decided the same\n", idle.join(" or ")),
+            idle => {
+                format!("every request of a row would be decided the same without {}\n", idle.join(", or without "))
+            }
         };
         let enough = match self.minimum {
             Some(minimum) if !self.is_enough() => format!("; that is less than the {minimum}% that must be"),
             _ => String::new(),
         };
+        let conditions = || self.policies().flat_map(|(_, seen)| &seen.conditions);
+        let when_true = conditions().filter(|condition| condition.when_true.decided > 0).count();
+        let when_false = conditions().filter(|condition| condition.when_false.decided > 0).count();
         format!(
-            "{idle}{fired} of {} fired; {} of {} decided, each to be true and false: {} covered{enough}\n",
-            counted(policies, "policy"),
-            points.covered - fired,
-            counted((points.total - policies) / 2, "condition"),
+            "{idle}{fired} of {} fired; of {}, {when_true} decided when true and {when_false} when false: {} covered{enough}\n",
+            counted(self.coverage.policies.len(), "policy"),
+            counted(conditions().count(), "condition"),
             percent(points.per_mille()),
         )
     }
@@ -174,20 +177,32 @@ fn gap(policy: &Statement, seen: &PolicyCoverage) -> Option<Problem> {
     }
     for condition in &seen.conditions {
         let lacks = lacks(condition);
-        if !lacks.is_empty() {
-            problem = problem.at(condition.span.unwrap_or(policy.span), &lacks.join("; "));
+        if let Some(lacks) = lacks {
+            problem = problem.at(condition.span.unwrap_or(policy.span), &lacks);
         }
     }
     Some(problem)
 }
 
-fn lacks(condition: &ConditionCoverage) -> Vec<String> {
-    let ways = [("true", &condition.when_true), ("false", &condition.when_false)];
-    let lacking = ways.into_iter().filter_map(|(value, seen)| match seen {
+/// What rows do not show of a condition, in words.
+fn lacks(condition: &ConditionCoverage) -> Option<String> {
+    let only = |seen: &Sightings| match seen {
         seen if seen.decided > 0 => None,
-        seen if seen.depended > 0 => Some(format!("{value} where the policy depends on it, but never the decision")),
-        seen if seen.requests > 0 => Some(format!("{value}, but never where the policy depends on it")),
-        _ => Some(format!("never {value}")),
-    });
-    lacking.collect()
+        seen if seen.depended > 0 => Some("only where other policies decide the same"),
+        seen if seen.requests > 0 => Some("only where other conditions decide"),
+        _ => Some(""),
+    };
+    let lack = |value: &str, only: &str| match only {
+        "" => format!("never {value}"),
+        only => format!("{value} {only}"),
+    };
+    match (only(&condition.when_true), only(&condition.when_false)) {
+        (Some(""), Some("")) => Some("never evaluated".to_owned()),
+        (Some(only), Some(same)) if only == same => Some(lack("true and false", only)),
+        (when_true, when_false) => {
+            let both = [when_true.map(|only| lack("true", only)), when_false.map(|only| lack("false", only))];
+            let lacking: Vec<String> = both.into_iter().flatten().collect();
+            (!lacking.is_empty()).then(|| lacking.join("; "))
+        }
+    }
 }

@@ -49,17 +49,10 @@ impl Formula {
         Self { atoms, tree }
     }
 
-    /// Whether it holds, if each atom has that value; `None` where the values that are missing could make a difference.
+    /// Whether it holds, if each atom has that value; `None` where the values that are missing could make a difference (in
+    /// Kleene's logic of three values).
     pub fn holds(&self, values: &[Option<bool>]) -> Option<bool> {
         self.tree.holds(values)
-    }
-
-    /// The atoms on which it depends: of each, were its value the other, the formula's would be. What an atom without a value
-    /// would say is taken not to stand in the way: it is what another guards.
-    pub fn depends_on(&self, values: &[Option<bool>]) -> Vec<usize> {
-        let mut found = Vec::new();
-        self.tree.depends_on(values, &mut found);
-        found
     }
 
     /// What each atom is for a request; `None` where it cannot be evaluated.
@@ -73,30 +66,15 @@ impl Formula {
 }
 
 impl Tree {
-    /// In Kleene's logic of three values.
     fn holds(&self, values: &[Option<bool>]) -> Option<bool> {
         match self {
             Self::Atom { index, negated } => values.get(*index).copied().flatten().map(|value| value != *negated),
             Self::Joined { all, children } => {
                 let found = || children.iter().map(|child| child.holds(values));
-                if found().any(|value| value == Some(!all)) {
-                    Some(!all)
-                } else {
-                    found().all(|value| value.is_some()).then_some(*all)
+                match found().any(|value| value == Some(!all)) {
+                    true => Some(!all),
+                    false => found().all(|value| value.is_some()).then_some(*all),
                 }
-            }
-        }
-    }
-
-    fn depends_on(&self, values: &[Option<bool>], found: &mut Vec<usize>) {
-        match self {
-            Self::Atom { index, .. } => found.extend(values.get(*index).copied().flatten().map(|_| *index)),
-            Self::Joined { all, children } => {
-                let settled: Vec<bool> = children.iter().map(|child| child.holds(values) == Some(!all)).collect();
-                let others =
-                    |index: usize| settled.iter().enumerate().any(|(other, settled)| *settled && other != index);
-                let open = children.iter().enumerate().filter(|(index, _)| !others(*index));
-                open.for_each(|(_, child)| child.depends_on(values, found));
             }
         }
     }

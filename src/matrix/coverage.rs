@@ -6,15 +6,16 @@
 //! all else the same, the decision on that request would be the other too.
 //!
 //! That is modified condition/decision coverage (Hayhurst et al., "A Practical Tutorial on Modified Condition/Decision
-//! Coverage", NASA/TM-2001-210876), with the decision on the request as the decision that is meant, and not the outcome of the
-//! policy alone. It asks for more: where a policy applies, but another decides the same, nothing was shown about the one. And it is
+//! Coverage", NASA/TM-2001-210876), with the decision on the request as the decision that is meant, and not only the outcome of
+//! the policy. It asks for more: where a policy applies, but another decides the same, nothing was shown about the one. And it is
 //! what a matrix is for: since a row says how its requests are decided, a condition that is covered both ways cannot become
-//! always true or always false, or its opposite, without a row that fails. On a store whose policies do not repeat each other all
-//! of it can be reached; what cannot be is a condition that never matters, which its author wants to know.
+//! always true or always false without a row that fails. All of it can be reached, but for a condition that never matters, because
+//! other policies decide the same: which its author wants to know.
 //!
-//! A condition that cannot be evaluated, because one before it guards it (`resource has x && resource.x > 3`), is not seen; and
-//! where it is not, it does not stand in the way of its guard. Where a policy errs the engine denies, whatever conditions
-//! there are, so on such a request none decides.
+//! A condition that cannot be evaluated, because one before it guards it (`resource has x && resource.x > 3`), is not seen. Where a
+//! guard is false, what the policy would say otherwise cannot be known; so it decides where it alone kept the policy from
+//! applying. (What becomes of a guard that is always true is a store that `check` refuses.) Where a policy errs the engine denies,
+//! whatever conditions there are, so on such a request none decides.
 
 use std::collections::BTreeSet;
 
@@ -209,16 +210,24 @@ impl<'a> Observer<'a> {
             fired.count()
         };
         let (permits, forbids) = (count(true), count(false));
-        let observed = self.policies.iter().zip(values).zip(&fired).map(|(((policy, formula), values), fired)| {
-            let own = usize::from(*fired);
+        let observed = self.policies.iter().zip(values).zip(fired).map(|(((policy, formula), mut values), fired)| {
+            let own = usize::from(fired);
             // Whether the decision depends on the policy, the others being as they are.
             let decides = decision.errors().is_empty()
                 && if policy.permits() { forbids == 0 && permits == own } else { forbids == own && permits > 0 };
             let depended = if decides { Sight::Decided } else { Sight::Depended };
-            let on = if errs(policy) { Vec::new() } else { formula.depends_on(&values) };
-            let sight = |index| if on.contains(&index) { depended } else { Sight::Seen };
-            let conditions = values.iter().enumerate().map(|(index, value)| Some(((*value)?, sight(index))));
-            Observed { fired: fired.then_some(depended), conditions: conditions.collect() }
+            let outcome = formula.holds(&values).filter(|_| !errs(policy));
+            let conditions = (0..values.len()).map(|index| {
+                let value = *values.get(index)?.as_ref()?;
+                let sight = match outcome.zip(otherwise(formula, &mut values, index, value)) {
+                    Some((outcome, otherwise)) if outcome == otherwise => Sight::Seen,
+                    Some(_) => depended,
+                    None if outcome.is_some() => Sight::Decided,
+                    None => Sight::Seen,
+                };
+                Some((value, sight))
+            });
+            Observed { conditions: conditions.collect(), fired: fired.then_some(depended) }
         });
         observed.collect()
     }
@@ -236,4 +245,12 @@ impl<'a> Observer<'a> {
             }
         }
     }
+}
+
+/// What the policy would say if that condition had the other value; `None` where that cannot be known.
+fn otherwise(formula: &Formula, values: &mut [Option<bool>], index: usize, value: bool) -> Option<bool> {
+    values.get_mut(index).into_iter().for_each(|slot| *slot = Some(!value));
+    let otherwise = formula.holds(values);
+    values.get_mut(index).into_iter().for_each(|slot| *slot = Some(value));
+    otherwise
 }
