@@ -11,7 +11,7 @@
 //! | [`store`] | a policy store on disk or compiled in: read, checked, digested |
 //! | [`request`] | from plain JSON values and a schema to a typed request |
 //! | [`engine`] | the only place where a decision is made |
-//! | [`matrix`] | the rows, and the representative requests that exercise them |
+//! | [`matrix`] | the rows, the representative requests that exercise them, and how well these exercise the policies |
 //! | [`prove`] | the rows and policies as questions to a solver |
 //! | [`report`] | the matrix as a table |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |

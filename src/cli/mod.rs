@@ -4,10 +4,12 @@
 
 mod check;
 mod config;
+mod coverage;
 mod decide;
 mod diff;
 mod fmt;
 mod init;
+mod lcov;
 mod output;
 mod prove;
 mod serve;

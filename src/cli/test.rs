@@ -1,5 +1,6 @@
 //! `gatepost test`: evaluates every row of the matrix on its representative requests, and prints the matrix as its reviewer
-//! reads it. Exit 0 if every row holds, 1 if one does not or if no request matches it, 2 if there is no matrix.
+//! reads it. Exit 0 if every row holds, 1 if one does not, if no request matches it or if coverage is too low, 2 if there is no
+//! matrix.
 
 use std::process::ExitCode;
 
@@ -7,17 +8,20 @@ use clap::Args;
 use serde_json::json;
 
 use super::config::Settings;
+use super::coverage::{CoverageArguments, Report};
 use super::decide;
 use super::output::{self, Failure, counted};
 use super::{Format, holds};
 use crate::engine::Snapshot;
 use crate::http::body;
-use crate::matrix::{self, Example, RowResult};
+use crate::matrix::{self, Coverage, Example, RowResult};
 use crate::report::{self, Finding, Mark};
 use crate::store::Statement;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
+    #[command(flatten)]
+    coverage: CoverageArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -29,20 +33,30 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
             .with_help("write what must hold into matrix/*.cedar, row by row"));
     }
-    let results = exercise(&snapshot);
+    let (results, coverage) = exercise(&snapshot, arguments.coverage.wanted());
+    let coverage = coverage.map(|coverage| arguments.coverage.report(&snapshot.store, coverage)).transpose()?;
     match arguments.format {
-        Format::Json => output::print_json(&as_json(&snapshot, &results))?,
-        Format::Text => output::print(&as_text(&snapshot, &results))?,
+        Format::Json => output::print_json(&as_json(&snapshot, &results, coverage.as_ref()))?,
+        Format::Text => {
+            let coverage = coverage.as_ref().map(Report::as_text).unwrap_or_default();
+            output::print(&format!("{}{coverage}", as_text(&snapshot, &results)))?;
+        }
     }
-    Ok(holds(results.iter().all(RowResult::holds)))
+    Ok(holds(results.iter().all(RowResult::holds) && coverage.is_none_or(|coverage| coverage.is_enough())))
 }
 
 /// Exercises the rows; shows how far it is where a terminal watches.
-fn exercise(snapshot: &Snapshot) -> Vec<RowResult> {
+fn exercise(snapshot: &Snapshot, covering: bool) -> (Vec<RowResult>, Option<Coverage>) {
     let bar = output::progress("testing the rows {wide_bar} {pos}/{len}");
-    let results = matrix::exercise(snapshot, &|done, total| output::advance(&bar, done, total));
+    let progress = |done, total| output::advance(&bar, done, total);
+    let found = if covering {
+        let (results, coverage) = matrix::exercise_with_coverage(snapshot, &progress);
+        (results, Some(coverage))
+    } else {
+        (matrix::exercise(snapshot, &progress), None)
+    };
     bar.finish_and_clear();
-    results
+    found
 }
 
 fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
@@ -95,7 +109,7 @@ fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
     body::of_case(&example.case, &snapshot.store.types)
 }
 
-fn as_json(snapshot: &Snapshot, results: &[RowResult]) -> serde_json::Value {
+fn as_json(snapshot: &Snapshot, results: &[RowResult], coverage: Option<&Report<'_>>) -> serde_json::Value {
     let rows = snapshot.store.rows.iter().zip(results).map(|(row, result)| {
         json!({
             "id": row.id,
@@ -118,5 +132,6 @@ fn as_json(snapshot: &Snapshot, results: &[RowResult]) -> serde_json::Value {
         "revision": snapshot.revision().as_str(),
         "holds": results.iter().all(RowResult::holds),
         "rows": rows.collect::<Vec<_>>(),
+        "coverage": coverage.map(Report::as_json),
     })
 }

@@ -3,11 +3,11 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{EvalResult, Expression, Policy, eval_expression};
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, Var};
-use cedar_policy_core::parser::Loc;
+use cedar_policy::{EvalResult, Expression, eval_expression};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Var};
 use miette::SourceSpan;
 
+use super::formula::{Part, parts};
 use super::{CedarRequest, PolicyNote};
 use crate::store::{SourceFile, Statement};
 
@@ -88,69 +88,7 @@ impl Explained {
     }
 }
 
-/// A part of a policy that must hold.
-pub struct Part {
-    expression: Expr,
-    /// Whether it must not hold, because it stands in an `unless` or behind a `!`.
-    pub negated: bool,
-    in_scope: bool,
-}
-
-/// The parts of a policy, in the order in which they are evaluated: what the scope asks for beyond the action and types, then
-/// every part of the conditions that `&&` joins.
-pub fn parts(policy: &Policy) -> Vec<Part> {
-    let template = policy.as_ref().template();
-    let mut parts = Vec::new();
-    // The action and the types of principal and resource are those of the policy, or it would not have been asked.
-    for expression in [template.principal_constraint().as_expr(), template.resource_constraint().as_expr()] {
-        let mut own = Vec::new();
-        split(&expression, false, &mut own);
-        own.retain(|(expression, _)| !matches!(expression.expr_kind(), ExprKind::Lit(_) | ExprKind::Is { .. }));
-        parts.extend(own.into_iter().map(|(expression, negated)| Part { expression, negated, in_scope: true }));
-    }
-    if let Some(conditions) = template.non_scope_constraints() {
-        let mut own = Vec::new();
-        split(conditions, false, &mut own);
-        parts.extend(own.into_iter().map(|(expression, negated)| Part { expression, negated, in_scope: false }));
-    }
-    parts
-}
-
-/// The parts of an expression that must all hold (or, negated, must none of them hold).
-fn split(expression: &Expr, negated: bool, parts: &mut Vec<(Expr, bool)>) {
-    match expression.expr_kind() {
-        ExprKind::And { left, right } if !negated => {
-            [left, right].into_iter().for_each(|side| split(side, false, parts))
-        }
-        ExprKind::Or { left, right } if negated => [left, right].into_iter().for_each(|side| split(side, true, parts)),
-        // Cedar reads `a >= b` as `!(a < b)`, which then stands in the same place.
-        ExprKind::UnaryApp { op: UnaryOp::Not, arg } if arg.source_loc() != expression.source_loc() => {
-            split(arg, !negated, parts)
-        }
-        _ => parts.push((expression.clone(), negated)),
-    }
-}
-
 impl Part {
-    /// What must hold, as a Cedar expression.
-    pub fn as_cedar(&self) -> String {
-        if self.negated { format!("!({})", self.expression) } else { self.expression.to_string() }
-    }
-
-    /// Whether it stands in the conditions of the policy, and not in its scope.
-    pub fn in_conditions(&self) -> bool {
-        !self.in_scope
-    }
-
-    /// Where it stands in the file, and how it is written there, in one line.
-    pub fn written(&self, file: &SourceFile) -> (Option<SourceSpan>, String) {
-        let location = if self.in_scope { named_at(&self.expression) } else { self.expression.source_loc() };
-        let span = location.map(|location| location.span);
-        let written = span.filter(|_| !self.in_scope);
-        let written = written.and_then(|span| file.text.get(span.offset()..span.offset() + span.len()));
-        (span, written.map_or_else(|| self.expression.to_string(), one_line))
-    }
-
     fn examined(self, file: &SourceFile, cedar: &CedarRequest) -> Condition {
         let (span, text) = self.written(file);
         let outcome = match value_of(&self.expression, cedar) {
@@ -174,15 +112,6 @@ impl Part {
     }
 }
 
-/// What a scope asks for stands nowhere of its own, but the entity that it names does.
-fn named_at(expression: &Expr) -> Option<&Loc> {
-    let ExprKind::BinaryApp { arg2, .. } = expression.expr_kind() else { return None };
-    match arg2.expr_kind() {
-        ExprKind::Lit(Literal::EntityUID(uid)) => uid.loc(),
-        _ => None,
-    }
-}
-
 /// So many values are shown for a condition, and so many characters of each.
 const MOST_VALUES: usize = 6;
 const MOST_CHARACTERS: usize = 120;
@@ -192,10 +121,6 @@ fn shortened(text: &str) -> String {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),
     }
-}
-
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 fn value_of(expression: &Expr, cedar: &CedarRequest) -> Result<EvalResult, String> {

@@ -5,6 +5,7 @@
 
 mod decision;
 mod explain;
+mod formula;
 mod index;
 
 use std::collections::{HashMap, HashSet};
@@ -17,7 +18,8 @@ use cedar_policy::{
 };
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
-pub use explain::{Condition, ConditionOutcome, Explained, Part, parts};
+pub use explain::{Condition, ConditionOutcome, Explained};
+pub use formula::{Atom, Formula, Part, parts};
 use index::Index;
 
 use crate::request::case::Case;
@@ -168,6 +170,13 @@ impl Snapshot {
     /// Decides a request over the entities that come with it, and no others.
     pub fn decide_case(&self, case: &Case) -> Decision {
         self.decide_typed(&case.request, &case.entities)
+    }
+
+    /// What each atom of each formula is for a request, `None` where it cannot be evaluated; nothing where the request cannot.
+    pub fn values<'f>(&self, formulas: impl Iterator<Item = &'f Formula>, case: &Case) -> Vec<Vec<Option<bool>>> {
+        let bucket = self.index.bucket(case.request.environment);
+        let cedar = bucket.and_then(|bucket| self.to_cedar(&case.request, bucket, &bucket.named, &case.entities).ok());
+        cedar.map(|cedar| formulas.map(|formula| formula.values(&cedar)).collect()).unwrap_or_default()
     }
 
     /// Whether a policy that stands outside the store's policies, a row of the matrix say, matches a request.

@@ -7,6 +7,7 @@
 //! [`MOST_REQUESTS`], that many are taken, evenly spread, and the result says so.
 
 mod boundaries;
+mod coverage;
 mod domain;
 mod moves;
 mod outside;
@@ -18,6 +19,8 @@ mod world;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+pub use coverage::{ConditionCoverage, Coverage, Points, PolicyCoverage, Sightings};
+use coverage::{Observed, Observer};
 pub use moves::{Outcomes, moves};
 pub use outside::outside;
 use space::{Assignment, Space};
@@ -81,30 +84,38 @@ impl RowResult {
 /// `progress` is called with how many environments are done, and of how many.
 pub fn exercise(snapshot: &Snapshot, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<RowResult> {
     let environments: Vec<usize> = (0..snapshot.store.types.environments.len()).collect();
+    let found = on_all_processors(&environments, progress, |environment| {
+        Field::of(snapshot, *environment).map(|(mut field, rows)| field.exercise_all(&rows)).unwrap_or_default()
+    });
+    together(snapshot, found.into_iter().flatten())
+}
+
+/// Exercises every row, as [`exercise`] does, and watches how well the rows exercise the policies.
+pub fn exercise_with_coverage(
+    snapshot: &Snapshot,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> (Vec<RowResult>, Coverage) {
+    let environments: Vec<usize> = (0..snapshot.store.types.environments.len()).collect();
+    let found = on_all_processors(&environments, progress, |environment| {
+        let (mut field, rows) = Field::of(snapshot, *environment)?;
+        let store = &snapshot.store;
+        field.observer =
+            store.types.environments.get(*environment).map(|environment| Observer::new(store, environment));
+        let results = field.exercise_all(&rows);
+        Some((results, field.observer.map(|observer| observer.seen).unwrap_or_default()))
+    });
+    let mut coverage = Coverage::none(&snapshot.store);
+    found.iter().flatten().for_each(|(_, seen)| coverage.add(seen));
+    (together(snapshot, found.into_iter().flatten().flat_map(|(results, _)| results)), coverage)
+}
+
+/// What was found in all environments: one result for each row.
+fn together(snapshot: &Snapshot, found: impl Iterator<Item = (usize, RowResult)>) -> Vec<RowResult> {
     let mut results = vec![RowResult::default(); snapshot.store.rows.len()];
-    let found = on_all_processors(&environments, progress, |environment| exercise_environment(snapshot, *environment));
-    for (row, result) in found.into_iter().flatten() {
+    for (row, result) in found {
         results.get_mut(row).into_iter().for_each(|row| row.add(result.clone()));
     }
     results
-}
-
-fn exercise_environment(snapshot: &Snapshot, index: usize) -> Vec<(usize, RowResult)> {
-    let store = &snapshot.store;
-    let Some(environment) = store.types.environments.get(index) else { return Vec::new() };
-    let applies = |statement: &&Statement| scope::can_match(&statement.policy, environment, &store.schema);
-    let rows: Vec<(usize, &Statement)> = store.rows.iter().enumerate().filter(|(_, row)| applies(row)).collect();
-    if rows.is_empty() {
-        return Vec::new();
-    }
-    let policies = store.policies.iter().filter(applies);
-    let statements = policies.chain(rows.iter().map(|(_, row)| *row)).map(|statement| &statement.policy);
-    let Some((space, positions)) = Space::of(&store.types, index, statements) else { return Vec::new() };
-    let (by_policies, by_rows) = positions.split_at(positions.len() - rows.len());
-    let by_policies: BTreeSet<usize> = by_policies.iter().flatten().copied().collect();
-    let by_policies = by_policies.into_iter().collect();
-    let mut field = Field { snapshot, space, by_policies, known: HashMap::new() };
-    rows.iter().zip(by_rows).map(|((row, statement), positions)| (*row, field.exercise(statement, positions))).collect()
 }
 
 /// What is kept of a decision.
@@ -113,6 +124,17 @@ struct Decided {
     /// The ids of the determining policies.
     policies: Vec<String>,
     unpermitted: bool,
+    /// What the request shows of each policy, where that is watched.
+    observed: Vec<Observed>,
+}
+
+/// A row that applies in an environment.
+struct Applying<'a> {
+    /// Its place in the matrix.
+    row: usize,
+    statement: &'a Statement,
+    /// The dimensions that it reads.
+    reads: Vec<usize>,
 }
 
 /// The requests of one environment.
@@ -122,10 +144,35 @@ struct Field<'a> {
     /// The dimensions that the policies read: equal choices there are decided equally.
     by_policies: Vec<usize>,
     known: HashMap<Assignment, Arc<Decided>>,
+    /// What watches the requests, if anything does.
+    observer: Option<Observer<'a>>,
 }
 
-impl Field<'_> {
-    fn exercise(&mut self, row: &Statement, by_row: &[usize]) -> RowResult {
+impl<'a> Field<'a> {
+    /// The requests of an environment, and the rows that apply there; `None` where none do.
+    fn of(snapshot: &'a Snapshot, index: usize) -> Option<(Self, Vec<Applying<'a>>)> {
+        let store = &snapshot.store;
+        let environment = store.types.environments.get(index)?;
+        let applies = |statement: &&Statement| scope::can_match(&statement.policy, environment, &store.schema);
+        let rows: Vec<(usize, &Statement)> = store.rows.iter().enumerate().filter(|(_, row)| applies(row)).collect();
+        if rows.is_empty() {
+            return None;
+        }
+        let statements = store.policies.iter().filter(applies).chain(rows.iter().map(|(_, row)| *row));
+        let (space, positions) = Space::of(&store.types, index, statements.map(|statement| &statement.policy))?;
+        let (by_policies, by_rows) = positions.split_at(positions.len() - rows.len());
+        let by_policies: BTreeSet<usize> = by_policies.iter().flatten().copied().collect();
+        let by_policies = by_policies.into_iter().collect();
+        let rows = rows.into_iter().zip(by_rows);
+        let rows = rows.map(|((row, statement), reads)| Applying { row, statement, reads: reads.clone() }).collect();
+        Some((Self { snapshot, space, by_policies, known: HashMap::new(), observer: None }, rows))
+    }
+
+    fn exercise_all(&mut self, rows: &[Applying<'_>]) -> Vec<(usize, RowResult)> {
+        rows.iter().map(|applying| (applying.row, self.exercise(applying))).collect()
+    }
+
+    fn exercise(&mut self, Applying { row: place, statement: row, reads: by_row }: &Applying<'_>) -> RowResult {
         let matcher = Matcher::new(&row.policy, &self.snapshot.store.types);
         let nothing = self.space.nothing();
         let (indices, mut sampled) = spread(self.space.size(by_row));
@@ -152,6 +199,7 @@ impl Field<'_> {
             result.requests += 1;
             decided.policies.iter().for_each(|policy| *result.policies.entry(policy.clone()).or_default() += 1);
             result.unpermitted += usize::from(decided.unpermitted);
+            self.observer.iter_mut().for_each(|observer| observer.count(*place, &decided.observed));
             if decided.allowed != row.permits() {
                 result.failures += 1;
                 let weight = assignment.iter().flatten().sum();
@@ -172,6 +220,7 @@ impl Field<'_> {
     fn decide(&mut self, assignment: &Assignment) -> Option<Arc<Decided>> {
         let case = self.space.build(assignment)?;
         let read = self.by_policies.iter().map(|position| assignment.get(*position).copied().flatten()).collect();
+        let observer = self.observer.as_ref();
         let decide = || {
             let decision = self.snapshot.decide_case(&case);
             let determining = decision.determining().iter();
@@ -179,6 +228,9 @@ impl Field<'_> {
                 allowed: decision.allowed,
                 policies: determining.map(|note| note.id.clone()).collect(),
                 unpermitted: !decision.allowed && decision.determining().is_empty() && decision.errors().is_empty(),
+                observed: observer
+                    .map(|observer| observer.observe(self.snapshot, &case, &decision))
+                    .unwrap_or_default(),
             })
         };
         Some(Arc::clone(self.known.entry(read).or_insert_with(decide)))

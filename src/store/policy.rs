@@ -52,7 +52,12 @@ impl Statement {
 
     /// The line in the file at which it starts, from 1.
     pub fn line(&self) -> usize {
-        let before = self.file.text.get(..self.span.offset()).unwrap_or_default();
+        self.line_at(self.span)
+    }
+
+    /// The line in its file at which something starts, from 1.
+    pub fn line_at(&self, span: SourceSpan) -> usize {
+        let before = self.file.text.get(..span.offset()).unwrap_or_default();
         before.matches('\n').count() + 1
     }
 
