@@ -275,6 +275,23 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
     assert_eq!(of, ["new", "both", "old"]);
 }
 
+/// How a string is read, and what is stored, no proof is about: that is named.
+#[test]
+fn what_only_facts_show_is_named() {
+    let old = copy_of_built_in();
+    let new = copy_of_built_in();
+    edit(&new, "schema/support-contact.cedarschema", "@market(\"resource.billingMarket\")\n", "");
+    common::write(new.path(), "entities/portal.json", b"[]");
+    let found = diff(&old, &new, &["--solver", "/nowhere", "--format", "json"]).with(2).json();
+    let named: Vec<&str> =
+        found["notCompared"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
+    assert_eq!(
+        named,
+        ["action editSupportContact: context.phone", "action enterSupportContact: context.phone", "entities"]
+    );
+    assert_eq!(found["schema"][0]["old"], "a string that `phone` reads, @market(resource.billingMarket)");
+}
+
 /// Access is what the engine gives: a policy that fails denies what another permits.
 #[test]
 #[ignore = "needs cvc5"]

@@ -63,8 +63,8 @@ impl Report<'_> {
     pub(super) fn as_text(&self) -> String {
         let mut text = format!("\nWhat decided on the requests of the rows\n{}\n\n", self.table());
         let gaps = self.policies().filter_map(|(policy, seen)| gap(policy, seen));
-        gaps.for_each(|problem| text.push_str(&output::rendered(&problem)));
-        text.push_str("\n✓ on the requests of these rows, it decided   ✗ on none\n");
+        gaps.for_each(|problem| text.push_str(&format!("{}\n", output::rendered(&problem))));
+        text.push_str("✓ on the requests of these rows, it decided   ✗ on none\n");
         text.push_str(&self.summary());
         text
     }

@@ -155,14 +155,21 @@ impl<'a> Diff<'a> {
 
     /// What cannot be compared, and why.
     fn incomparable(&self) -> Vec<(String, String)> {
-        let mut found: Vec<(String, String)> = Vec::new();
-        for environment in &self.new.store.types.environments {
-            if let Some(path) = changes::no_longer_there(environment, &self.old.store, &self.new.store) {
-                let why = format!("the older schema requires `{path}`, which the newer does not declare");
-                found.push((environment.to_string(), why));
-            }
-        }
-        found
+        let (old, new) = (&self.old.store, &self.new.store);
+        let environments = new.types.environments.iter().filter_map(|environment| {
+            let path = changes::no_longer_there(environment, old, new)?;
+            let why = format!("the older schema requires `{path}`, which the newer does not declare");
+            Some((environment.to_string(), why))
+        });
+        let readings = self.declarations.iter().filter(|found| found.is_read_otherwise()).map(|found| {
+            (
+                found.name.clone(),
+                "what a plugin reads from the same string may be another: only facts are compared".to_owned(),
+            )
+        });
+        let entities = (old.files.entities != new.files.entities)
+            .then(|| ("entities".to_owned(), "any entities are compared, and not those that are stored".to_owned()));
+        environments.chain(readings).chain(entities).collect()
     }
 }
 

@@ -72,7 +72,7 @@ impl<'a> Domains<'a> {
         text.strip_prefix(FRESH)?.parse().ok().filter(|_| !named)
     }
 
-    /// Some of the choices of a dimension, as a person reads them: `direct or partner`, `1 or more`.
+    /// Some of the choices of a dimension, as a person reads them: `red or blue`, `1 or more`.
     pub(super) fn described(&self, choices: &[Choice], chosen: &[usize]) -> String {
         let longs = || {
             choices.iter().map(|choice| if let Choice::Value(Value::Long(long)) = choice { Some(*long) } else { None })

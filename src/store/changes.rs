@@ -8,7 +8,7 @@ use smol_str::SmolStr;
 
 use super::policy::Statement;
 use super::schema::{Environment, RecordShape, Shape};
-use super::{Store, policy};
+use super::{Store, policy, schema};
 
 /// A declaration of the schema that one store has otherwise than another.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +37,12 @@ pub enum SeenBy {
 }
 
 impl Declaration {
+    /// Whether it is a string in both, and another plugin reads it, or the same with other parameters.
+    pub fn is_read_otherwise(&self) -> bool {
+        let read = |text: &Option<String>| text.as_ref().is_some_and(|text| text.starts_with(schema::READ));
+        read(&self.old) && read(&self.new)
+    }
+
     /// Whether a policy asks for it without having to know it.
     pub fn is_asked_for_by(&self, statement: &Statement) -> bool {
         statement.policy.as_ref().condition().subexpressions().any(|part| match (part.expr_kind(), &self.seen_by) {

@@ -430,6 +430,9 @@ impl Reader {
     }
 }
 
+/// How the description of a [`Parsed`] shape starts.
+pub(super) const READ: &str = "a string that";
+
 impl std::fmt::Display for Shape {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -441,7 +444,7 @@ impl std::fmt::Display for Shape {
             Self::Record(_) => formatter.write_str("a record"),
             Self::Extension(extension) => formatter.write_str(extension.cedar_name()),
             Self::Parsed(parsed) => {
-                write!(formatter, "a string that `{}` reads", parsed.plugin.name())?;
+                write!(formatter, "{READ} `{}` reads", parsed.plugin.name())?;
                 let arguments = parsed.plugin.parameters().iter().zip(&parsed.arguments);
                 arguments
                     .filter_map(|(name, path)| Some((name, path.as_ref()?)))

@@ -64,21 +64,19 @@ impl Diff<'_> {
     }
 
     fn schema(&self) -> Vec<Block> {
-        if self.declarations.is_empty() {
-            return Vec::new();
-        }
-        let mut blocks = vec![
-            Block::Heading(Line::text("Schema")),
-            Block::List(self.declarations.iter().map(declaration).collect()),
-            Block::Paragraph(Line::text(
+        let mut blocks = Vec::new();
+        if !self.declarations.is_empty() {
+            blocks.push(Block::Heading(Line::text("Schema")));
+            blocks.push(Block::List(self.declarations.iter().map(declaration).collect()));
+            blocks.push(Block::Paragraph(Line::text(
                 "Each revision decides by its own schema: a request that one does not have is none that it allows. The solver asks about the requests of the newer schema.",
-            )),
-        ];
+            )));
+        }
         let incomparable = self.incomparable();
         if !incomparable.is_empty() {
-            let lines =
-                incomparable.into_iter().map(|(environment, why)| Line::code(environment).and_text(format!(": {why}")));
-            blocks.push(Block::Heading(Line::text("Not compared, because of the schema")));
+            let lines = incomparable.into_iter();
+            let lines = lines.map(|(what, why)| Line::marked(&format!("`{what}`: {why}")));
+            blocks.push(Block::Heading(Line::text("Not compared")));
             blocks.push(Block::List(lines.collect()));
         }
         blocks
@@ -191,7 +189,7 @@ impl Diff<'_> {
             "old": store(self.old),
             "new": store(self.new),
             "schema": self.declarations.iter().map(|found| json!({ "name": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
-            "notCompared": incomparable.iter().map(|(environment, why)| json!({ "environment": environment, "why": why })).collect::<Vec<_>>(),
+            "notCompared": incomparable.iter().map(|(what, why)| json!({ "what": what, "why": why })).collect::<Vec<_>>(),
             "policies": self.policies.iter().map(policy_as_json).collect::<Vec<_>>(),
             "rows": self.rows.iter().map(row_as_json).collect::<Vec<_>>(),
             "moved": self.moves.iter().map(|moves| self.moves_as_json(moves)).collect::<Vec<_>>(),
