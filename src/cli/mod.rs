@@ -9,6 +9,7 @@ mod fmt;
 mod init;
 mod output;
 mod prove;
+mod report;
 mod serve;
 mod test;
 
@@ -48,6 +49,8 @@ enum Command {
     Test(test::Arguments),
     /// Prove every row for all requests, with the solver cvc5
     Prove(prove::Arguments),
+    /// Write the matrix as the document that a reviewer signs
+    Report(report::Arguments),
     /// Decide one request
     Decide(decide::Arguments),
     /// Make a new, small, working store
@@ -88,6 +91,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
         Some(Command::Prove(arguments)) => prove::run(&settings, &arguments),
+        Some(Command::Report(arguments)) => report::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
     }

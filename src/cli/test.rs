@@ -9,7 +9,7 @@ use serde_json::json;
 use super::config::Settings;
 use super::output::{self, Failure, counted};
 use super::{Format, holds};
-use crate::engine::{Decision, Snapshot};
+use crate::engine::Snapshot;
 use crate::http::body;
 use crate::matrix::{self, Example, RowResult};
 use crate::report::{self, Finding, Mark};
@@ -83,19 +83,10 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
             let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
             format!(
                 "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was}; the smallest is {was} {}, for `gatepost decide --facts`:\n{:#}\n\n",
-                by(&example.decision),
+                report::decided_by(&example.decision),
                 request(snapshot, example)
             )
         }
-    }
-}
-
-fn by(decision: &Decision) -> String {
-    let determining: Vec<_> = decision.determining().iter().map(|note| format!("`{}`", note.id)).collect();
-    match (determining.is_empty(), decision.errors().is_empty()) {
-        (_, false) => "because a policy could not be evaluated".to_owned(),
-        (true, true) => "because nothing permits it".to_owned(),
-        (false, true) => format!("by {}", determining.join(", ")),
     }
 }
 

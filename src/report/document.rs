@@ -1,0 +1,640 @@
+//! What the reviewer's document says: made once, whatever form it is written in.
+
+use std::collections::{BTreeSet, HashSet};
+
+use chrono::{DateTime, Utc};
+use serde_json::Value as Json;
+
+use super::claims::{Example, Proofs, Proven, Words};
+use super::shown::{block, counted, grouped, line};
+use super::{Cell, Finding, Mark, Table, tables};
+use crate::engine::Snapshot;
+use crate::matrix::{Lines, RowResult};
+use crate::plugin::PLUGINS;
+use crate::prove::{self, ASSUMPTION, Claim, Proof};
+use crate::request::case::Case;
+use crate::store::{Statement, Store, scope};
+
+/// What a document is made of.
+pub struct Findings<'a> {
+    /// The revision that it is about.
+    pub snapshot: &'a Snapshot,
+    /// What exercising the rows showed ([`matrix::exercise`](crate::matrix::exercise)).
+    pub results: &'a [RowResult],
+    /// What no row decides ([`matrix::outside`](crate::matrix::outside())).
+    pub outside: &'a [Lines<bool>],
+    /// What was proven.
+    pub proofs: &'a Proofs,
+    /// Writes a request as callers send it.
+    pub request: &'a dyn Fn(&Case) -> Json,
+    /// When all this was found.
+    pub date: DateTime<Utc>,
+}
+
+/// The reviewer's document. Its texts have no hidden characters; what stands in one line in all forms has no line breaks.
+#[derive(Clone, Debug)]
+pub struct Document {
+    /// The title of the source document.
+    pub title: String,
+    /// Whether everything holds.
+    pub verdict: Verdict,
+    /// The verdict in a few words.
+    pub headline: String,
+    /// What it rests on, and what is missing, each a sentence.
+    pub summary: Vec<String>,
+    /// What it is about, and what it was made with.
+    pub provenance: Provenance,
+    /// The tables, as in the source document; their findings are what was decided.
+    pub tables: Vec<Table>,
+    /// The rows of the matrix, in its order.
+    pub rows: Vec<Row>,
+    /// The clauses of the source document, in its order.
+    pub clauses: Vec<Clause>,
+    /// The policies, in their order.
+    pub policies: Vec<Policy>,
+    /// Every kind of request, and what of it no row decides.
+    pub kinds: Vec<Kind>,
+}
+
+/// Whether everything holds that the matrix says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Every row holds.
+    Holds,
+    /// Some row does not, or a policy cannot be evaluated for some request.
+    Fails,
+    /// The solver did not decide all that it was asked.
+    Undecided,
+    /// There is no matrix, so nothing was checked.
+    Unchecked,
+}
+
+/// What a document is about, and what it was made with.
+#[derive(Clone, Debug)]
+pub struct Provenance {
+    /// The digest of all that can change a decision.
+    pub revision: String,
+    /// When it was made.
+    pub date: DateTime<Utc>,
+    /// The versions of Gatepost and Cedar.
+    pub versions: String,
+    /// The plugins and their versions.
+    pub plugins: String,
+    /// The solver and its version, or why there is none.
+    pub solver: String,
+}
+
+/// A row of the matrix.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// What this document calls it: `R1`.
+    pub name: String,
+    /// Where a link to it leads.
+    pub anchor: String,
+    /// Its id in the store.
+    pub id: String,
+    /// `@table`, `@row`, `@column`: where it stands.
+    pub position: [Option<String>; 3],
+    /// The text of its cell.
+    pub cell: String,
+    /// Whether what matches it must be allowed.
+    pub permits: bool,
+    /// The file in which it stands.
+    pub file: String,
+    /// The line at which it starts.
+    pub line: usize,
+    /// What stands there.
+    pub source: String,
+    /// The clauses that it cites, by their place in the document.
+    pub clauses: Vec<usize>,
+    /// What was decided.
+    pub decided: Decided,
+    /// What was proven.
+    pub proven: Proven,
+}
+
+/// What was decided on the representative requests of a row.
+#[derive(Clone, Debug)]
+pub struct Decided {
+    /// Whether all of them were decided as the row says.
+    pub finding: Finding,
+    /// How many were decided otherwise.
+    pub failures: usize,
+    /// All that, as a sentence.
+    pub said: String,
+    /// The policies that determined these decisions, by their place in the document, and on how many requests.
+    pub policies: Vec<(usize, usize)>,
+    /// On how many requests nothing permits.
+    pub unpermitted: usize,
+    /// The permits for the actions of the row that then do not apply.
+    pub permits: Vec<usize>,
+    /// The smallest request that was decided otherwise.
+    pub example: Option<Example>,
+}
+
+/// A statement of the source document.
+#[derive(Clone, Debug)]
+pub struct Clause {
+    /// Where a link to it leads.
+    pub anchor: String,
+    /// What it is cited by.
+    pub id: String,
+    /// What it says; `None` where the store does not say.
+    pub text: Option<String>,
+    /// The policies that cite it.
+    pub policies: Vec<usize>,
+    /// The rows that cite it.
+    pub rows: Vec<usize>,
+}
+
+/// A policy.
+#[derive(Clone, Debug)]
+pub struct Policy {
+    /// Where a link to it leads.
+    pub anchor: String,
+    /// Its id.
+    pub id: String,
+    /// Whether it permits.
+    pub permits: bool,
+    /// `@reason`.
+    pub reason: Option<String>,
+    /// `@reading`: how it reads what the source document leaves open.
+    pub reading: Option<String>,
+    /// The file and the line at which it starts.
+    pub place: String,
+    /// What stands there.
+    pub source: String,
+    /// The clauses that it cites.
+    pub clauses: Vec<usize>,
+    /// The rows that it decides.
+    pub rows: Vec<usize>,
+    /// Whether it can be evaluated for every request.
+    pub proven: Proven,
+}
+
+/// A kind of request: the types of principal and resource, and the action.
+#[derive(Clone, Debug)]
+pub struct Kind {
+    /// Its name.
+    pub name: String,
+    /// How many representative requests there are of those of which some are decided by no row; else none.
+    pub requests: usize,
+    /// How many of them no row decides.
+    pub found: usize,
+    /// Whether there are more representative requests than were taken.
+    pub sampled: bool,
+    /// What they have in common, at most [`MOST_LINES`] lines.
+    pub lines: Vec<OutsideLine>,
+    /// How many lines there are beyond these.
+    pub more: usize,
+    /// Whether it is proven that rows decide every request.
+    pub proven: Proven,
+}
+
+/// Requests that no row decides.
+#[derive(Clone, Debug)]
+pub struct OutsideLine {
+    /// What they have in common.
+    pub conditions: Vec<String>,
+    /// Whether they are allowed.
+    pub allowed: bool,
+    /// How many they are.
+    pub requests: usize,
+}
+
+/// The most lines that are shown of the requests of a kind that no row decides.
+const MOST_LINES: usize = 24;
+
+impl Document {
+    /// The document on what was found.
+    pub fn new(findings: &Findings<'_>) -> Self {
+        let store = &findings.snapshot.store;
+        let words = Words { store, proofs: findings.proofs, request: findings.request };
+        let mut anchors = Anchors::default();
+        let clauses = clauses(store, &mut anchors);
+        let decided: Vec<Finding> = findings.results.iter().map(Finding::from).collect();
+        let mut document = Self {
+            title: store.clauses.as_ref().map(|clauses| line(&clauses.title)).unwrap_or_default(),
+            verdict: Verdict::Unchecked,
+            headline: String::new(),
+            summary: Vec::new(),
+            provenance: Provenance::new(findings),
+            tables: tables(&store.rows, &decided),
+            rows: Vec::new(),
+            policies: policies(store, &clauses, &words, &mut anchors),
+            kinds: kinds(findings, &words),
+            clauses,
+        };
+        if document.title.is_empty() {
+            document.title = "The permission matrix".to_owned();
+        }
+        document.rows = rows(findings, &document.clauses, &words, &mut anchors);
+        document.link();
+        document.judge(findings);
+        document
+    }
+
+    /// Follows citations and decisions back.
+    fn link(&mut self) {
+        for (index, row) in self.rows.iter().enumerate() {
+            for clause in &row.clauses {
+                self.clauses.get_mut(*clause).into_iter().for_each(|clause| clause.rows.push(index));
+            }
+            for (policy, _) in &row.decided.policies {
+                self.policies.get_mut(*policy).into_iter().for_each(|policy| policy.rows.push(index));
+            }
+        }
+        for (index, policy) in self.policies.iter().enumerate() {
+            for clause in &policy.clauses {
+                self.clauses.get_mut(*clause).into_iter().for_each(|clause| clause.policies.push(index));
+            }
+        }
+    }
+
+    fn judge(&mut self, findings: &Findings<'_>) {
+        let failing = self.failing().count();
+        let undecided = self.rows.iter().filter(|row| row.proven.mark == Some(Mark::Undecided)).count();
+        let erring = self.policies.iter().filter(|policy| policy.proven.mark == Some(Mark::Fails)).count();
+        let open = match findings.proofs {
+            Proofs::Asked { proofs, .. } => proofs.iter().any(Proof::is_undecided),
+            Proofs::NotHere(_) => false,
+        };
+        let total = counted(self.rows.len(), "row");
+        (self.verdict, self.headline) = match () {
+            () if self.rows.is_empty() => (Verdict::Unchecked, "Nothing was checked: there is no matrix".to_owned()),
+            () if failing > 0 => (Verdict::Fails, format!("{} of {total} do not hold", grouped(failing))),
+            () if erring > 0 => {
+                (Verdict::Fails, format!("{} cannot be evaluated for every request", counted(erring, "policy")))
+            }
+            () if undecided > 0 => {
+                (Verdict::Undecided, format!("{} of {total} are not decided by the solver", grouped(undecided)))
+            }
+            () if open => (Verdict::Undecided, "Not all was decided by the solver".to_owned()),
+            () => (Verdict::Holds, "Every row holds".to_owned()),
+        };
+        self.summary = [self.decided_in_words(), self.proven_in_words(findings.proofs), self.cited_in_words(findings)]
+            .into_iter()
+            .flatten()
+            .chain([self.outside_in_words()])
+            .collect();
+    }
+
+    /// The rows that do not hold.
+    pub fn failing(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter().filter(|row| row.fails())
+    }
+
+    /// What is proven of the rows of a cell, taken together.
+    pub fn proven(&self, cell: &Cell) -> Option<Mark> {
+        cell.rows.iter().filter_map(|row| self.rows.get(*row)?.proven.mark).max()
+    }
+
+    /// The policies that decide a row, and on how many requests.
+    pub fn deciding<'d>(&'d self, row: &'d Row) -> impl Iterator<Item = (&'d Policy, usize)> {
+        row.decided.policies.iter().filter_map(|(policy, requests)| Some((self.policies.get(*policy)?, *requests)))
+    }
+
+    /// The policies at these places.
+    pub fn named<'d>(&'d self, policies: &'d [usize]) -> impl Iterator<Item = &'d Policy> {
+        policies.iter().filter_map(|policy| self.policies.get(*policy))
+    }
+
+    /// The clauses at these places.
+    pub fn cited<'d>(&'d self, clauses: &'d [usize]) -> impl Iterator<Item = &'d Clause> {
+        clauses.iter().filter_map(|clause| self.clauses.get(*clause))
+    }
+
+    /// The names of the rows at these places.
+    pub fn row_names<'d>(&'d self, rows: &'d [usize]) -> impl Iterator<Item = &'d str> {
+        rows.iter().filter_map(|row| Some(self.rows.get(*row)?.name.as_str()))
+    }
+
+    /// That nothing permits requests of a row, as a sentence: which permits do not apply to them.
+    pub fn unpermitted(&self, row: &Row) -> String {
+        let permits: Vec<String> = self.named(&row.decided.permits).map(|policy| format!("`{}`", policy.id)).collect();
+        let requests = grouped(row.decided.unpermitted);
+        match permits.is_empty() {
+            true => format!("nothing permits it on {requests}: no policy permits this action"),
+            false => format!("nothing permits it on {requests}: not {}", permits.join(", not ")),
+        }
+    }
+
+    fn decided_in_words(&self) -> Option<String> {
+        let requests: usize = self.rows.iter().filter_map(|row| row.decided.finding.requests).sum();
+        let wrong = self.rows.iter().filter(|row| row.decided.finding.mark != Mark::Holds).count();
+        let tried =
+            format!("{} tried on {}", counted(self.rows.len(), "row"), counted(requests, "representative request"));
+        match (self.rows.len(), wrong) {
+            (0, _) => None,
+            (_, 0) => Some(format!("{tried}: all are decided as the document says.")),
+            (_, wrong) => Some(format!("{tried}: {} of them do not hold there.", grouped(wrong))),
+        }
+    }
+
+    fn proven_in_words(&self, proofs: &Proofs) -> Option<String> {
+        let proven = self.rows.iter().filter(|row| row.proven.mark == Some(Mark::Holds)).count();
+        match proofs {
+            _ if self.rows.is_empty() => None,
+            Proofs::NotHere(why) => Some(format!("Not proven here: {}.", line(why))),
+            Proofs::Asked { solver, proofs } => {
+                let mut said = format!(
+                    "{} of {} proven for every request by {solver}",
+                    grouped(proven),
+                    counted(self.rows.len(), "row")
+                );
+                if proven == self.rows.len() {
+                    said.push_str("; no two rows contradict each other");
+                }
+                let of_policies = |proof: &&Proof| matches!(proof.claim, Claim::PolicyNeverErrs(_));
+                if proofs.iter().filter(of_policies).all(|proof| matches!(proof.verdict, prove::Verdict::Proven)) {
+                    said.push_str("; no request makes a policy fail to evaluate");
+                }
+                Some(format!("{said}."))
+            }
+        }
+    }
+
+    fn cited_in_words(&self, findings: &Findings<'_>) -> Option<String> {
+        if findings.snapshot.store.clauses.is_none() {
+            return Some(
+                "The store has no `matrix/clauses.toml`: what the source document says cannot be shown.".to_owned(),
+            );
+        }
+        let cited = self.clauses.iter().filter(|clause| clause.is_cited()).count();
+        let readings = self.policies.iter().filter(|policy| policy.reading.is_some()).count();
+        Some(format!(
+            "{} of {} cited; {} of what the document leaves open.",
+            grouped(cited),
+            counted(self.clauses.len(), "clause"),
+            counted(readings, "reading")
+        ))
+    }
+
+    fn outside_in_words(&self) -> String {
+        let open = self.kinds.iter().filter(|kind| kind.found > 0 || kind.proven.mark == Some(Mark::Unmatched)).count();
+        let total = counted(self.kinds.len(), "kind");
+        match open {
+            0 => format!("Of {total} of request, none lies outside the document: rows decide them all."),
+            open => {
+                format!("{} of {total} of request lie partly outside the document: no row decides them.", grouped(open))
+            }
+        }
+    }
+}
+
+impl Row {
+    /// Whether it does not hold: decided otherwise, refuted, or no request matches it.
+    pub fn fails(&self) -> bool {
+        let fails = |mark: Mark| matches!(mark, Mark::Fails | Mark::Unmatched);
+        fails(self.decided.finding.mark) || self.proven.mark.is_some_and(fails)
+    }
+
+    /// What a reviewer calls it: `Who may read · Owners · Read`; its id where it says nothing of that.
+    pub fn title(&self) -> String {
+        let parts: Vec<&str> = self.position.iter().flatten().map(String::as_str).collect();
+        if parts.is_empty() { self.id.clone() } else { parts.join(" · ") }
+    }
+
+    /// `allow` or `deny`.
+    pub fn must(&self) -> &'static str {
+        if self.permits { "allow" } else { "deny" }
+    }
+}
+
+impl Clause {
+    /// Whether something cites it.
+    pub fn is_cited(&self) -> bool {
+        !self.policies.is_empty() || !self.rows.is_empty()
+    }
+
+    /// What it says, or that this is not known.
+    pub fn said(&self) -> &str {
+        self.text.as_deref().unwrap_or("(the store does not hold the text of this clause)")
+    }
+}
+
+impl Kind {
+    /// How many of its requests no row decides, as a sentence.
+    pub fn said(&self) -> String {
+        let tried = counted(self.requests, "representative request");
+        match (self.found, self.sampled) {
+            (0, false) => "No representative request was found that no row decides.".to_owned(),
+            (found, false) => format!("No row decides {} of {tried}.", grouped(found)),
+            (found, true) => format!("No row decides {} of {tried} that were tried; there are more.", grouped(found)),
+        }
+    }
+}
+
+impl OutsideLine {
+    /// What the requests have in common.
+    pub fn in_words(&self) -> String {
+        match self.conditions.is_empty() {
+            true => "every request".to_owned(),
+            false => self.conditions.join(", "),
+        }
+    }
+}
+
+impl Policy {
+    /// `permit` or `forbid`.
+    pub fn effect(&self) -> &'static str {
+        if self.permits { "permit" } else { "forbid" }
+    }
+}
+
+impl Provenance {
+    fn new(findings: &Findings<'_>) -> Self {
+        let plugins = PLUGINS.iter().map(|plugin| format!("{} {}", plugin.name(), plugin.version()));
+        Self {
+            revision: findings.snapshot.revision().to_string(),
+            date: findings.date,
+            versions: format!(
+                "gatepost {}, Cedar {} (cedar-policy {})",
+                env!("CARGO_PKG_VERSION"),
+                cedar_policy::get_lang_version(),
+                cedar_policy::get_sdk_version()
+            ),
+            plugins: plugins.collect::<Vec<_>>().join(", "),
+            solver: match findings.proofs {
+                Proofs::Asked { solver, .. } => solver.clone(),
+                Proofs::NotHere(why) => format!("none: {}", line(why)),
+            },
+        }
+    }
+
+    /// All of it: what it is called, and what it is.
+    pub fn entries(&self) -> [(&'static str, String); 6] {
+        [
+            ("Revision", self.revision.clone()),
+            ("Date", self.shown_date()),
+            ("Made with", self.versions.clone()),
+            ("Plugins", self.plugins.clone()),
+            ("Solver", self.solver.clone()),
+            ("Assumed", ASSUMPTION.to_owned()),
+        ]
+    }
+
+    /// The date for a person.
+    pub fn shown_date(&self) -> String {
+        self.date.format("%Y-%m-%d %H:%M:%S UTC").to_string()
+    }
+}
+
+fn clauses(store: &Store, anchors: &mut Anchors) -> Vec<Clause> {
+    let mut known: Vec<(&str, Option<&str>)> = Vec::new();
+    let listed = store.clauses.iter().flat_map(|clauses| &clauses.clauses);
+    known.extend(listed.map(|clause| (clause.id.as_str(), Some(clause.text.as_str()))));
+    for id in store.policies.iter().chain(&store.rows).flat_map(|statement| &statement.sources) {
+        if !known.iter().any(|(known, _)| known == id) {
+            known.push((id, None));
+        }
+    }
+    let clause = |(id, text): (&str, Option<&str>)| Clause {
+        anchor: anchors.anchor("clause", id),
+        id: line(id),
+        text: text.map(line),
+        policies: Vec::new(),
+        rows: Vec::new(),
+    };
+    known.into_iter().map(clause).collect()
+}
+
+fn cited(statement: &Statement, clauses: &[Clause]) -> Vec<usize> {
+    let place = |id: &String| clauses.iter().position(|clause| clause.id == line(id));
+    let mut seen = BTreeSet::new();
+    statement.sources.iter().filter_map(place).filter(|place| seen.insert(*place)).collect()
+}
+
+fn source(statement: &Statement) -> String {
+    let (start, length) = (statement.span.offset(), statement.span.len());
+    block(statement.file.text.get(start..start + length).unwrap_or_default())
+}
+
+fn policies(store: &Store, clauses: &[Clause], words: &Words<'_>, anchors: &mut Anchors) -> Vec<Policy> {
+    let numbered = store.policies.iter().enumerate();
+    let policies = numbered.map(|(index, policy)| Policy {
+        anchor: anchors.anchor("policy", &policy.id),
+        id: line(&policy.id),
+        permits: policy.permits(),
+        reason: policy.reason().map(line),
+        reading: policy.annotation("reading").map(line),
+        place: format!("{}:{}", line(&policy.file.path), policy.line()),
+        source: source(policy),
+        clauses: cited(policy, clauses),
+        rows: Vec::new(),
+        proven: words.of_policy(index),
+    });
+    policies.collect()
+}
+
+fn rows(findings: &Findings<'_>, clauses: &[Clause], words: &Words<'_>, anchors: &mut Anchors) -> Vec<Row> {
+    let store = &findings.snapshot.store;
+    let tried = store.rows.iter().zip(findings.results).enumerate();
+    let rows = tried.map(|(index, (row, result))| Row {
+        name: format!("R{}", index + 1),
+        anchor: anchors.anchor("row", &row.id),
+        id: line(&row.id),
+        position: ["table", "row", "column"].map(|name| row.annotation(name).map(line)),
+        cell: line(row.annotation("cell").unwrap_or(if row.permits() { "Allow" } else { "Deny" })),
+        permits: row.permits(),
+        file: line(&row.file.path),
+        line: row.line(),
+        source: source(row),
+        clauses: cited(row, clauses),
+        decided: decided(findings, row, result),
+        proven: words.of_row(index, row),
+    });
+    rows.collect()
+}
+
+fn decided(findings: &Findings<'_>, row: &Statement, result: &RowResult) -> Decided {
+    let store = &findings.snapshot.store;
+    let finding = Finding::from(result);
+    let place = |id: &str| store.policies.iter().position(|policy| policy.id == id);
+    let policies = result.policies.iter().filter_map(|(id, requests)| Some((place(id)?, *requests)));
+    let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
+    let requests = counted(result.requests, "representative request");
+    let said = match finding.mark {
+        Mark::Fails => format!("{} of {requests} are {was}, not {must}.", grouped(result.failures)),
+        Mark::Unmatched => "No representative request matches this row, so it says nothing.".to_owned(),
+        Mark::Holds | Mark::Undecided if result.sampled => {
+            format!("All of {requests} that were tried are {must}; there are more.")
+        }
+        Mark::Holds | Mark::Undecided if result.requests == 1 => format!("The one representative request is {must}."),
+        Mark::Holds | Mark::Undecided => format!("All of {requests} are {must}."),
+    };
+    let example = result.counterexample.as_ref().map(|example| {
+        let shows = format!("The smallest request that is {was}");
+        Example::new(shows, &(findings.request)(&example.case), &example.decision)
+    });
+    let permits = if result.unpermitted > 0 { permits_beside(store, row) } else { Vec::new() };
+    Decided {
+        finding,
+        failures: result.failures,
+        said,
+        policies: policies.collect(),
+        unpermitted: result.unpermitted,
+        permits,
+        example,
+    }
+}
+
+/// The permits that could apply to requests of a row, by their types and action.
+fn permits_beside(store: &Store, row: &Statement) -> Vec<usize> {
+    let applies = |statement: &Statement, environment| scope::can_match(&statement.policy, environment, &store.schema);
+    let numbered = store.policies.iter().enumerate().filter(|(_, policy)| policy.permits());
+    let beside = numbered.filter(|(_, policy)| {
+        store.types.environments.iter().any(|environment| applies(row, environment) && applies(policy, environment))
+    });
+    beside.map(|(index, _)| index).collect()
+}
+
+fn kinds(findings: &Findings<'_>, words: &Words<'_>) -> Vec<Kind> {
+    let environments = findings.snapshot.store.types.environments.iter().enumerate();
+    let kinds = environments.map(|(index, environment)| {
+        let is_own = |lines: &&Lines<bool>| {
+            let example = lines.lines.first().map(|line| line.example.request.environment);
+            example.map_or(lines.environment == environment.to_string(), |environment| environment == index)
+        };
+        let own = findings.outside.iter().find(is_own);
+        let lines = own.map(|own| own.lines.as_slice()).unwrap_or_default();
+        let shown = lines.iter().take(MOST_LINES).map(|found| OutsideLine {
+            conditions: found.conditions.iter().map(|condition| line(condition)).collect(),
+            allowed: found.outcome,
+            requests: found.requests,
+        });
+        Kind {
+            name: line(&environment.to_string()),
+            requests: own.map_or(0, |own| own.requests),
+            found: own.map_or(0, |own| own.found),
+            sampled: own.is_some_and(|own| own.sampled),
+            lines: shown.collect(),
+            more: lines.len().saturating_sub(MOST_LINES),
+            proven: words.of_environment(index),
+        }
+    });
+    kinds.collect()
+}
+
+/// Names that links lead to: each made of a text, and none twice.
+#[derive(Default)]
+struct Anchors(HashSet<String>);
+
+impl Anchors {
+    fn anchor(&mut self, kind: &str, text: &str) -> String {
+        let plain =
+            |character: char| if character.is_ascii_alphanumeric() { character.to_ascii_lowercase() } else { '-' };
+        let text: String = text.chars().take(MOST_CHARACTERS).map(plain).collect();
+        let first = format!("{kind}-{}", text.trim_matches('-'));
+        let mut anchor = first.clone();
+        let mut number = 2;
+        while !self.0.insert(anchor.clone()) {
+            anchor = format!("{first}-{number}");
+            number += 1;
+        }
+        anchor
+    }
+}
+
+/// An anchor takes so many characters of a text.
+const MOST_CHARACTERS: usize = 60;
