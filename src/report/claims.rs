@@ -112,8 +112,8 @@ impl Words<'_> {
         };
         let (effect, matching, others) = (if row.permits() { "allowed" } else { "denied" }, kinds(true), kinds(false));
         let mut said = vec![format!(
-            "Every request of {matching} that conforms to the schema and matches this row is {effect}; there are such requests, \
-             and the row can be evaluated for every request. Proven by {solver}."
+            "By {solver}, for {matching}: every request that conforms to the schema and matches this row is {effect}; some match \
+             it; none makes the row fail to evaluate."
         )];
         if !others.is_empty() {
             said.push(format!("No request of {others} matches it."));

@@ -103,8 +103,10 @@ pub struct Row {
     pub file: String,
     /// The line at which it starts.
     pub line: usize,
-    /// What stands there.
-    pub source: String,
+    /// What stands there, without the annotations.
+    pub rule: String,
+    /// The annotations that nothing else here says: their names and values.
+    pub annotations: Vec<(String, String)>,
     /// The clauses that it cites, by their place in the document.
     pub clauses: Vec<usize>,
     /// What was decided.
@@ -162,8 +164,10 @@ pub struct Policy {
     pub reading: Option<String>,
     /// The file and the line at which it starts.
     pub place: String,
-    /// What stands there.
-    pub source: String,
+    /// What stands there, without the annotations.
+    pub rule: String,
+    /// The annotations that nothing else here says: their names and values.
+    pub annotations: Vec<(String, String)>,
     /// The clauses that it cites.
     pub clauses: Vec<usize>,
     /// The rows that it decides.
@@ -304,9 +308,26 @@ impl Document {
         clauses.iter().filter_map(|clause| self.clauses.get(*clause))
     }
 
+    /// The rows at these places.
+    pub fn rows_at<'d>(&'d self, rows: &'d [usize]) -> impl Iterator<Item = &'d Row> {
+        rows.iter().filter_map(|row| self.rows.get(*row))
+    }
+
+    /// The rows of a table, in the order of the matrix.
+    pub fn rows_of(&self, table: &Table) -> impl Iterator<Item = &Row> {
+        let cells = table.lines.iter().flat_map(|line| line.cells.iter().flatten());
+        let places: BTreeSet<usize> = cells.flat_map(|cell| cell.rows.iter().copied()).collect();
+        places.into_iter().filter_map(|place| self.rows.get(place))
+    }
+
+    /// The policies that read what the source document leaves open, and how.
+    pub fn readings(&self) -> impl Iterator<Item = (&Policy, &str)> {
+        self.policies.iter().filter_map(|policy| Some((policy, policy.reading.as_deref()?)))
+    }
+
     /// The names of the rows at these places.
     pub fn row_names<'d>(&'d self, rows: &'d [usize]) -> impl Iterator<Item = &'d str> {
-        rows.iter().filter_map(|row| Some(self.rows.get(*row)?.name.as_str()))
+        self.rows_at(rows).map(|row| row.name.as_str())
     }
 
     /// That nothing permits requests of a row, as a sentence: which permits do not apply to them.
@@ -361,7 +382,7 @@ impl Document {
             );
         }
         let cited = self.clauses.iter().filter(|clause| clause.is_cited()).count();
-        let readings = self.policies.iter().filter(|policy| policy.reading.is_some()).count();
+        let readings = self.readings().count();
         Some(format!(
             "{} of {} cited; {} of what the document leaves open.",
             grouped(cited),
@@ -395,6 +416,12 @@ impl Row {
         if parts.is_empty() { self.id.clone() } else { parts.join(" · ") }
     }
 
+    /// The same, to one who reads it under the title of its table.
+    pub fn title_in_table(&self) -> String {
+        let parts: Vec<&str> = self.position.iter().skip(1).flatten().map(String::as_str).collect();
+        if parts.is_empty() { self.id.clone() } else { parts.join(" · ") }
+    }
+
     /// `allow` or `deny`.
     pub fn must(&self) -> &'static str {
         if self.permits { "allow" } else { "deny" }
@@ -414,13 +441,15 @@ impl Clause {
 }
 
 impl Kind {
-    /// How many of its requests no row decides, as a sentence.
+    /// How many of its requests no row decides.
     pub fn said(&self) -> String {
         let tried = counted(self.requests, "representative request");
+        let (found, proven) = (grouped(self.found), self.proven.said.join(" "));
         match (self.found, self.sampled) {
-            (0, false) => "No representative request was found that no row decides.".to_owned(),
-            (found, false) => format!("No row decides {} of {tried}.", grouped(found)),
-            (found, true) => format!("No row decides {} of {tried} that were tried; there are more.", grouped(found)),
+            (0, _) if self.proven.mark.is_some() => proven,
+            (0, _) => format!("No representative request was found that no row decides. {proven}"),
+            (_, false) => format!("No row decides {found} of {tried}."),
+            (_, true) => format!("No row decides {found} of {tried} that were tried; there are more."),
         }
     }
 }
@@ -505,9 +534,23 @@ fn cited(statement: &Statement, clauses: &[Clause]) -> Vec<usize> {
     statement.sources.iter().filter_map(place).filter(|place| seen.insert(*place)).collect()
 }
 
-fn source(statement: &Statement) -> String {
+/// The statement without its annotations: from where it first can begin, so that nothing of it is left out.
+fn rule(statement: &Statement) -> String {
     let (start, length) = (statement.span.offset(), statement.span.len());
-    block(statement.file.text.get(start..start + length).unwrap_or_default())
+    let text = statement.file.text.get(start..start + length).unwrap_or_default();
+    let effect = if statement.permits() { "permit" } else { "forbid" };
+    let begins =
+        |place: &usize| text.get(place + effect.len()..).is_some_and(|rest| rest.trim_start().starts_with('('));
+    let start = text.match_indices(effect).map(|(place, _)| place).find(begins).unwrap_or_default();
+    block(text.get(start..).unwrap_or_default())
+}
+
+fn annotations(statement: &Statement) -> Vec<(String, String)> {
+    const KNOWN: [&str; 8] = ["id", "source", "reason", "reading", "table", "row", "column", "cell"];
+    let others = statement.policy.annotations().filter(|(name, _)| !KNOWN.contains(name));
+    let mut others: Vec<_> = others.map(|(name, value)| (line(name), line(value))).collect();
+    others.sort();
+    others
 }
 
 fn policies(store: &Store, clauses: &[Clause], words: &Words<'_>, anchors: &mut Anchors) -> Vec<Policy> {
@@ -519,7 +562,8 @@ fn policies(store: &Store, clauses: &[Clause], words: &Words<'_>, anchors: &mut 
         reason: policy.reason().map(line),
         reading: policy.annotation("reading").map(line),
         place: format!("{}:{}", line(&policy.file.path), policy.line()),
-        source: source(policy),
+        rule: rule(policy),
+        annotations: annotations(policy),
         clauses: cited(policy, clauses),
         rows: Vec::new(),
         proven: words.of_policy(index),
@@ -539,7 +583,8 @@ fn rows(findings: &Findings<'_>, clauses: &[Clause], words: &Words<'_>, anchors:
         permits: row.permits(),
         file: line(&row.file.path),
         line: row.line(),
-        source: source(row),
+        rule: rule(row),
+        annotations: annotations(row),
         clauses: cited(row, clauses),
         decided: decided(findings, row, result),
         proven: words.of_row(index, row),
@@ -558,10 +603,10 @@ fn decided(findings: &Findings<'_>, row: &Statement, result: &RowResult) -> Deci
         Mark::Fails => format!("{} of {requests} are {was}, not {must}.", grouped(result.failures)),
         Mark::Unmatched => "No representative request matches this row, so it says nothing.".to_owned(),
         Mark::Holds | Mark::Undecided if result.sampled => {
-            format!("All of {requests} that were tried are {must}; there are more.")
+            format!("All {requests} that were tried are {must}; there are more.")
         }
         Mark::Holds | Mark::Undecided if result.requests == 1 => format!("The one representative request is {must}."),
-        Mark::Holds | Mark::Undecided => format!("All of {requests} are {must}."),
+        Mark::Holds | Mark::Undecided => format!("All {requests} are {must}."),
     };
     let example = result.counterexample.as_ref().map(|example| {
         let shows = format!("The smallest request that is {was}");

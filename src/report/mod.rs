@@ -13,6 +13,7 @@ mod text;
 
 pub use claims::{Example, PROVEN_MEANS, Proofs, Proven, refuted};
 pub use document::{Clause, Decided, Document, Findings, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
+pub use html::CONTENT_SECURITY_POLICY;
 pub use shown::{counted, decided_by, grouped};
 pub use text::text;
 

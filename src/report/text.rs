@@ -38,108 +38,179 @@ fn cell_text(cell: &Cell) -> String {
 }
 
 impl Document {
-    /// The document as text, its tables at most `width` characters wide.
+    /// The document as text, its lines at most `width` characters wide; code and requests as wide as they are.
     pub fn as_text(&self, width: u16) -> String {
-        Text(self).document(width)
+        Text { document: self, width }.written()
     }
 }
 
 /// Writes a document.
-struct Text<'d>(&'d Document);
+struct Text<'d> {
+    document: &'d Document,
+    width: u16,
+}
 
 impl Text<'_> {
-    fn document(&self, width: u16) -> String {
-        let mut text = format!("{}\n{}\n\n", self.0.title, "=".repeat(self.0.title.chars().count()));
-        text.push_str(&format!("{} {}\n", self.0.verdict.sign(), self.0.headline));
-        self.0.summary.iter().for_each(|sentence| text.push_str(&format!("  {sentence}\n")));
+    fn written(&self) -> String {
+        let document = self.document;
+        let mut text = format!("{}\n\n", underlined(&document.title, "="));
+        text.push_str(&format!("{} {}\n", document.verdict.sign(), document.headline));
+        text.extend(document.summary.iter().map(|sentence| wrapped("  ", "  ", sentence, self.width)));
         text.push('\n');
-        for (name, value) in self.0.provenance.entries() {
-            text.push_str(&format!("{name:10}{value}\n"));
-        }
-        text.push_str(&heading("The matrix"));
+        text.extend(document.provenance.entries().iter().map(|(name, value)| self.entry(name, "", value)));
+        text.push_str(&format!("\n\n{}\n\n", underlined("The matrix", "-")));
         text.push_str(
-            "The first mark says what is decided, the second what is proven; the number names the row below.\n",
+            "The first mark says what is decided, the second what is proven; the name is that of the row below.\n",
         );
         text.push_str("✓ holds   ✗ does not   ∅ no request matches   ? undecided   – not proven here\n\n");
-        text.push_str(&with_cells(&self.0.tables, width, &|cell| self.cell(cell)));
-        text.push('\n');
-        text.push_str(&heading("Rows"));
-        self.0.rows.iter().for_each(|row| text.push_str(&self.row(row)));
-        text.push_str(&heading("Clauses"));
-        self.0.clauses.iter().for_each(|clause| text.push_str(&self.clause(clause)));
-        text.push_str(&heading("Policies"));
-        self.0.policies.iter().for_each(|policy| text.push_str(&self.policy(policy)));
-        text.push_str(&heading("Readings"));
-        self.0.policies.iter().for_each(|policy| text.push_str(&self.reading(policy)));
-        text.push_str(&heading("Outside the document"));
-        self.0.kinds.iter().for_each(|kind| text.push_str(&outside(kind)));
+        text.push_str(&with_cells(&document.tables, self.width, &|cell| self.cell(cell)));
+        let parts: [(&str, Vec<String>); 5] = [
+            ("Rows", document.rows.iter().map(|row| self.row(row)).collect()),
+            ("Clauses", document.clauses.iter().map(|clause| self.clause(clause)).collect()),
+            ("Policies", document.policies.iter().map(|policy| self.policy(policy)).collect()),
+            ("Readings", document.policies.iter().filter_map(|policy| self.reading(policy)).collect()),
+            ("Outside the document", document.kinds.iter().map(|kind| self.kind(kind)).collect()),
+        ];
+        for (title, entries) in parts {
+            let entries = if entries.is_empty() { "none\n".to_owned() } else { entries.join("\n") };
+            text.push_str(&format!("\n\n{}\n\n{entries}", underlined(title, "-")));
+        }
         text
     }
 
     fn cell(&self, cell: &Cell) -> String {
-        let names: Vec<&str> = cell.rows.iter().filter_map(|row| Some(self.0.rows.get(*row)?.name.as_str())).collect();
-        format!("{}{} {} {}", cell.finding.mark.sign(), Mark::sign_of(self.0.proven(cell)), cell.text, names.join(" "))
+        let names = self.document.row_names(&cell.rows).collect::<Vec<_>>().join(" ");
+        let (decided, proven) = (cell.finding.mark.sign(), Mark::sign_of(self.document.proven(cell)));
+        format!("{decided}{proven} {} {names}", cell.text)
     }
 
     fn row(&self, row: &Row) -> String {
-        let mut text = format!("{}  {}\n", row.name, row.title());
-        text.push_str(&format!("    {}:{}\n", row.file, row.line));
-        text.push_str(&format!("    expected  {}: {}\n", row.cell, row.must()));
-        text.push_str(&format!("    decided   {} {}\n", row.decided.finding.mark.sign(), row.decided.said));
-        for (policy, requests) in self.0.deciding(row) {
-            let effect = policy.effect();
-            text.push_str(&format!("              {effect} `{}` on {}\n", policy.id, grouped(requests)));
+        let document = self.document;
+        let mut text = self.title(&format!("{}  {}", row.name, row.title()));
+        text.push_str(&self.entry("place", "", &format!("{}:{}", row.file, row.line)));
+        text.extend(row.annotations.iter().map(|(name, value)| self.entry(&format!("@{name}"), "", value)));
+        text.push_str(&self.entry("expected", "", &format!("{}: {}", row.cell, row.must())));
+        text.push_str(&self.entry("decided", row.decided.finding.mark.sign(), &row.decided.said));
+        for (policy, requests) in document.deciding(row) {
+            let sentence = format!("{} `{}` on {}", policy.effect(), policy.id, grouped(requests));
+            text.push_str(&self.entry("", "", &sentence));
         }
         if row.decided.unpermitted > 0 {
-            text.push_str(&format!("              {}\n", self.0.unpermitted(row)));
+            text.push_str(&self.entry("", "", &document.unpermitted(row)));
         }
-        text.push_str(&proven(&row.proven));
-        for clause in self.0.cited(&row.clauses) {
-            text.push_str(&format!("    clause    [{}] {}\n", clause.id, clause.said()));
-        }
+        text.push_str(&self.proven(&row.proven));
+        let clauses = document.cited(&row.clauses).map(|clause| format!("[{}] {}", clause.id, clause.said()));
+        text.extend(clauses.map(|clause| self.entry("clause", "", &clause)));
         if row.clauses.is_empty() {
-            text.push_str("    clause    none is cited\n");
+            text.push_str(&self.entry("clause", "", "it cites none"));
         }
-        row.decided.example.iter().chain(&row.proven.examples).for_each(|found| text.push_str(&example(found)));
-        text.push('\n');
+        text.extend(row.decided.example.iter().chain(&row.proven.examples).map(|found| self.example(found)));
         text
     }
 
     fn clause(&self, clause: &Clause) -> String {
-        let policies: Vec<&str> = self.0.named(&clause.policies).map(|policy| policy.id.as_str()).collect();
-        let by = |label, names: Vec<&str>| match names.is_empty() {
-            true => String::new(),
-            false => format!("    {label:10}{}\n", names.join(", ")),
-        };
-        let nobody = if clause.is_cited() { "" } else { "    nothing cites it\n" };
-        format!(
-            "[{}]\n    {}\n{}{}{nobody}\n",
-            clause.id,
-            clause.said(),
-            by("policies", policies),
-            by("rows", self.0.row_names(&clause.rows).collect())
-        )
-    }
-
-    fn policy(&self, policy: &Policy) -> String {
-        let mut text = format!("{} `{}`\n    {}\n", policy.effect(), policy.id, policy.place);
-        policy.reason.iter().for_each(|reason| text.push_str(&format!("    reason    {reason}\n")));
-        let clauses: Vec<&str> = self.0.cited(&policy.clauses).map(|clause| clause.id.as_str()).collect();
-        let rows: Vec<&str> = self.0.row_names(&policy.rows).collect();
-        let none = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(", ") };
-        text.push_str(&format!("    clauses   {}\n    decides   {}\n", none(clauses), none(rows)));
-        text.push_str(&proven(&policy.proven));
-        policy.proven.examples.iter().for_each(|found| text.push_str(&example(found)));
-        policy.source.lines().for_each(|line| text.push_str(&format!("      {line}\n")));
-        text.push('\n');
+        let document = self.document;
+        let mut text = self.title(&format!("[{}] {}", clause.id, clause.said()));
+        let policies = document.named(&clause.policies).map(|policy| policy.id.as_str());
+        text.push_str(&self.entry("policies", "", &listed(policies)));
+        text.push_str(&self.entry("rows", "", &listed(document.row_names(&clause.rows))));
+        if !clause.is_cited() {
+            text.push_str(&self.entry("", "", "Nothing cites it."));
+        }
         text
     }
 
-    fn reading(&self, policy: &Policy) -> String {
-        let Some(reading) = &policy.reading else { return String::new() };
-        let clauses: Vec<&str> = self.0.cited(&policy.clauses).map(|clause| clause.id.as_str()).collect();
-        format!("`{}` [{}]\n    {reading}\n\n", policy.id, clauses.join(", "))
+    fn policy(&self, policy: &Policy) -> String {
+        let document = self.document;
+        let mut text = self.title(&format!("{} `{}`", policy.effect(), policy.id));
+        text.push_str(&self.entry("place", "", &policy.place));
+        text.extend(policy.reason.iter().map(|reason| self.entry("reason", "", reason)));
+        text.extend(policy.annotations.iter().map(|(name, value)| self.entry(&format!("@{name}"), "", value)));
+        let clauses = document.cited(&policy.clauses).map(|clause| clause.id.as_str());
+        text.push_str(&self.entry("clauses", "", &listed(clauses)));
+        text.push_str(&self.entry("decides", "", &listed(document.row_names(&policy.rows))));
+        text.push_str(&self.proven(&policy.proven));
+        text.extend(policy.proven.examples.iter().map(|found| self.example(found)));
+        text.extend(policy.rule.lines().map(|line| format!("      {line}\n")));
+        text
     }
+
+    fn reading(&self, policy: &Policy) -> Option<String> {
+        let reading = policy.reading.as_ref()?;
+        let clauses = self.document.cited(&policy.clauses).map(|clause| clause.id.as_str());
+        let mut text = self.title(reading);
+        text.push_str(&self.entry("policy", "", &policy.id));
+        text.push_str(&self.entry("clauses", "", &listed(clauses)));
+        Some(text)
+    }
+
+    fn kind(&self, kind: &Kind) -> String {
+        let mut text = self.title(&kind.name);
+        text.push_str(&wrapped("    ", "    ", &kind.said(), self.width));
+        for line in &kind.lines {
+            let effect = if line.allowed { "allowed" } else { "denied" };
+            let sentence = format!("{}: {}", counted(line.requests, "request"), line.in_words());
+            text.push_str(&self.entry(effect, "", &sentence));
+        }
+        if kind.more > 0 {
+            text.push_str(&self.entry("…", "", &format!("and {} more", counted(kind.more, "line"))));
+        }
+        text
+    }
+
+    fn proven(&self, proven: &Proven) -> String {
+        let shown = proven.examples.iter().map(|example| format!("{}.", example.shows));
+        let said: Vec<String> = proven.said.iter().cloned().chain(shown).collect();
+        self.entry("proven", Mark::sign_of(proven.mark), &said.join(" "))
+    }
+
+    fn example(&self, example: &Example) -> String {
+        let mut text = format!("    {}, for `gatepost decide --facts`:\n", example.shows);
+        text.extend(example.request.lines().map(|line| format!("      {line}\n")));
+        text.push_str(&format!("    {}\n", example.decision));
+        text
+    }
+
+    fn title(&self, text: &str) -> String {
+        wrapped("", "    ", text, self.width)
+    }
+
+    /// A line with a name before it; further lines stand under the text.
+    fn entry(&self, name: &str, sign: &str, text: &str) -> String {
+        let first = if sign.is_empty() { format!("    {name:10}") } else { format!("    {name:10}{sign} ") };
+        let rest = " ".repeat(first.chars().count());
+        wrapped(&first, &rest, text, self.width)
+    }
+}
+
+/// A text in lines of at most `width` characters, but for words that are longer; `first` stands before the first line, `rest`
+/// before each other.
+fn wrapped(first: &str, rest: &str, text: &str, width: u16) -> String {
+    let mut wrapped = String::new();
+    let mut line = first.to_owned();
+    let mut is_empty = true;
+    for word in text.split(' ') {
+        if !is_empty && line.chars().count() + 1 + word.chars().count() > usize::from(width) {
+            wrapped.push_str(&format!("{}\n", line.trim_end()));
+            line = rest.to_owned();
+            is_empty = true;
+        }
+        if !is_empty {
+            line.push(' ');
+        }
+        line.push_str(word);
+        is_empty = false;
+    }
+    format!("{wrapped}{}\n", line.trim_end())
+}
+
+fn underlined(title: &str, with: &str) -> String {
+    format!("{title}\n{}", with.repeat(title.chars().count()))
+}
+
+fn listed<'t>(names: impl Iterator<Item = &'t str>) -> String {
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
 impl Verdict {
@@ -152,36 +223,4 @@ impl Verdict {
             Self::Unchecked => Mark::Unmatched.sign(),
         }
     }
-}
-
-fn heading(title: &str) -> String {
-    format!("\n\n{title}\n{}\n\n", "-".repeat(title.chars().count()))
-}
-
-fn proven(proven: &Proven) -> String {
-    let sign = Mark::sign_of(proven.mark);
-    let mut said: Vec<&str> = proven.said.iter().map(String::as_str).collect();
-    said.extend(proven.examples.iter().map(|example| example.shows.as_str()));
-    format!("    proven    {sign} {}\n", said.join(" "))
-}
-
-fn example(example: &Example) -> String {
-    let request: String = example.request.lines().map(|line| format!("      {line}\n")).collect();
-    format!("    {}, for `gatepost decide --facts`:\n{request}    {}\n", example.shows, example.decision)
-}
-
-fn outside(kind: &Kind) -> String {
-    let mut text = format!("{}\n", kind.name);
-    kind.proven.said.iter().for_each(|sentence| text.push_str(&format!("    {sentence}\n")));
-    text.push_str(&format!("    {}\n", kind.said()));
-    for line in &kind.lines {
-        let effect = if line.allowed { "allowed" } else { "denied" };
-        let requests = counted(line.requests, "request");
-        text.push_str(&format!("    {effect}, {requests}: {}\n", line.in_words()));
-    }
-    if kind.more > 0 {
-        text.push_str(&format!("    … and {} more\n", counted(kind.more, "line")));
-    }
-    text.push('\n');
-    text
 }
