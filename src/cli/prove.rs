@@ -32,15 +32,27 @@ pub(super) struct Arguments {
     format: Format,
 }
 
+/// The program, and how many seconds it may take for a question, where nothing else is said.
+const SOLVER: &str = "cvc5";
+const TIME_LIMIT: u64 = 10;
+
 /// Which solver, and how patiently.
 #[derive(Debug, Args)]
 pub(super) struct SolverArguments {
     /// The program cvc5, at least 1.0.3
-    #[arg(long, value_name = "PATH", env = "CVC5", default_value = "cvc5")]
+    #[arg(long, value_name = "PATH", env = "CVC5", default_value = SOLVER)]
     solver: PathBuf,
     /// How long the solver may take for one question, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIME_LIMIT, value_parser = clap::value_parser!(u64).range(1..=3600))]
     time_limit: u64,
+}
+
+impl Default for SolverArguments {
+    /// What the command line says where it says nothing.
+    fn default() -> Self {
+        let solver = std::env::var_os("CVC5").map_or_else(|| SOLVER.into(), PathBuf::from);
+        Self { solver, time_limit: TIME_LIMIT }
+    }
 }
 
 impl SolverArguments {

@@ -9,7 +9,8 @@ use super::{
 };
 
 /// What the page may load: nothing but the style that it brings along.
-pub const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+const CONTENT_SECURITY_POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 const STYLE: &str = include_str!("style.css");
 
@@ -65,7 +66,9 @@ impl Page<'_> {
                 p.kind { "Permission matrix" }
                 h1 { (document.title) }
                 section.verdict.(verdict_class(document.verdict)) aria-labelledby="verdict" {
-                    p.headline id="verdict" { span.sign aria-hidden="true" { (document.verdict.sign()) } " " (document.headline) }
+                    p.headline id="verdict" {
+                        span.sign aria-hidden="true" { (document.verdict.sign()) } " " (document.headline)
+                    }
                     ul { @for sentence in &document.summary { li { (sentence) } } }
                     (self.failing())
                 }
@@ -107,7 +110,11 @@ impl Page<'_> {
                 ol {
                     li {
                         a href="#matrix" { "The matrix" }
-                        ol { @for (index, table) in document.tables.iter().enumerate() { li { a href=(format!("#table-{}", index + 1)) { (table.name()) } } } }
+                        ol {
+                            @for (index, table) in document.tables.iter().enumerate() {
+                                li { a href=(format!("#table-{}", index + 1)) { (table.name()) } }
+                            }
+                        }
                     }
                     li { a href="#rows" { "Row by row" } " " (count(document.rows.len())) }
                     li { a href="#clauses" { "Clauses" } " " (count(document.clauses.len())) }
@@ -124,10 +131,15 @@ impl Page<'_> {
             section id="matrix" aria-labelledby="matrix-title" {
                 h2 id="matrix-title" { "The matrix" }
                 p.lead {
-                    "Each cell says what the document says, and below it whether it is " strong { "decided" } " so, on how many requests that was tried, and whether it is "
-                    strong { "proven" } " for every possible request. The name beside it is that of its row, to which it leads: the clause, the policies and the proof."
+                    "Each cell says what the document says, and below it whether it is " strong { "decided" }
+                    " so, on how many requests that was tried, and whether it is " strong { "proven" }
+                    " for every possible request. It leads to its row, which is named beside it: the clause, the policies and the proof."
                 }
-                @if self.0.tables.is_empty() { p.none { "The store has no matrix: write what must hold into " code { "matrix/*.cedar" } ", row by row." } }
+                @if self.0.tables.is_empty() {
+                    p.none {
+                        "The store has no matrix: write what must hold into " code { "matrix/*.cedar" } ", row by row."
+                    }
+                }
                 @for (index, table) in self.0.tables.iter().enumerate() { (self.table(index, table)) }
             }
         }
@@ -180,20 +192,24 @@ impl Page<'_> {
 
     fn cell(&self, cell: Option<&Cell>) -> Markup {
         let Some(cell) = cell else {
-            return html! { td.empty { span aria-hidden="true" { "–" } span.unseen { "the document says nothing here" } } };
+            return html! {
+                td.empty { span aria-hidden="true" { "–" } span.unseen { "the document says nothing here" } }
+            };
         };
         let rows: Vec<&Row> = cell.rows.iter().filter_map(|row| self.0.rows.get(*row)).collect();
-        let proven = self.0.proven(cell);
+        let (proven, musts) = (self.0.proven(cell), musts(&rows));
         let class = row_class(rows.iter().any(|row| row.fails()), proven == Some(Mark::Undecided));
         html! {
             td.(class) id=[rows.first().map(|row| cell_anchor(row))] {
                 @for (index, row) in rows.iter().enumerate() {
                     @if index == 0 {
                         a.cell href=(format!("#{}", row.anchor)) {
-                            span.says { (cell.text) } @if !cell.text.eq_ignore_ascii_case(&musts(&rows)) { " " span.must { (musts(&rows)) } } " " span.name { (row.name) }
+                            span.says { (cell.text) }
+                            @if !cell.text.eq_ignore_ascii_case(&musts) { " " span.must { (musts) } }
+                            " " span.name { (row.name) }
                             span.marks { (decided_mark(cell)) (proven_mark(proven)) }
                         }
-                    } @else { " " (link_to_row(row)) }
+                    } @else { a.name id=(cell_anchor(row)) href=(format!("#{}", row.anchor)) { (row.name) } }
                 }
             }
         }
@@ -215,19 +231,25 @@ impl Page<'_> {
     fn row(&self, row: &Row) -> Markup {
         let title = format!("{}-title", row.anchor);
         let class = row_class(row.fails(), row.proven.mark == Some(Mark::Undecided));
+        let effect = if row.permits { "allowed" } else { "denied" };
         html! {
             article.row.(class) id=(row.anchor) aria-labelledby=(title) {
                 h4 id=(title) { span.name { (row.name) } " " (row.title_in_table()) }
-                p.place { code { (row.file) ":" (row.line) } " " a href=(format!("#{}", cell_anchor(row))) { "Back to the table" } }
-                div.said {
-                (self.quoted(&row.clauses))
-                dl.findings {
-                    div { dt { "Expected" } dd { strong { (row.cell) } ": what matches is " (if row.permits { "allowed" } else { "denied" }) "." } }
-                    div { dt { "Decided" } dd { (sign(Some(row.decided.finding.mark))) " " (row.decided.said) (self.decided(row)) } }
-                    div { dt { "Proven" } dd { (sign(row.proven.mark)) " " (said(&row.proven)) } }
-                    (annotations(&row.annotations))
+                p.place {
+                    code { (row.file) ":" (row.line) } " " a href=(format!("#{}", cell_anchor(row))) { "Back to the table" }
                 }
-                @for found in row.decided.example.iter().chain(&row.proven.examples) { (example(found)) }
+                div.said {
+                    (self.quoted(&row.clauses))
+                    dl.findings {
+                        div { dt { "Expected" } dd { strong { (row.cell) } ": what matches is " (effect) "." } }
+                        div {
+                            dt { "Decided" }
+                            dd { (sign(Some(row.decided.finding.mark))) " " (row.decided.said) (self.decided(row)) }
+                        }
+                        div { dt { "Proven" } dd { (sign(row.proven.mark)) " " (said(&row.proven)) } }
+                        (annotations(&row.annotations))
+                    }
+                    @for found in row.decided.example.iter().chain(&row.proven.examples) { (example(found)) }
                 }
                 pre { code { (row.rule) } }
             }
@@ -241,13 +263,20 @@ impl Page<'_> {
             @if !decided.policies.is_empty() || decided.unpermitted > 0 {
                 ul {
                     @for (policy, requests) in self.0.deciding(row) {
-                        li { (policy.effect()) " " (link_to_policy(policy)) " on " (grouped(requests)) @if let Some(reason) = &policy.reason { ": " q { (reason) } } }
+                        li {
+                            (policy.effect()) " " (link_to_policy(policy)) " on " (grouped(requests))
+                            @if let Some(reason) = &policy.reason { ": " q { (reason) } }
+                        }
                     }
                     @if decided.unpermitted > 0 {
                         li {
-                            "nothing permits it on " (grouped(decided.unpermitted))
-                            @if decided.permits.is_empty() { ": no policy permits this action" }
-                            @else { ": not " @for (index, policy) in self.0.named(&decided.permits).enumerate() { @if index > 0 { ", not " } (link_to_policy(policy)) } }
+                            "nothing permits " (grouped(decided.unpermitted)) " of them: "
+                            @if decided.permits.is_empty() { "no policy permits this action" }
+                            @for (index, policy) in self.0.named(&decided.permits).enumerate() {
+                                @if index > 0 { ", " } (link_to_policy(policy))
+                            }
+                            @if decided.permits.len() == 1 { " does not apply" }
+                            @else if !decided.permits.is_empty() { " do not apply" }
                         }
                     }
                 }
@@ -269,8 +298,12 @@ impl Page<'_> {
         html! {
             section id="clauses" aria-labelledby="clauses-title" {
                 h2 id="clauses-title" { "Clauses" }
-                p.lead { "The statements of the source document, each with the policies that carry it out and the rows that hold it true." }
-                @if document.clauses.is_empty() { p.none { "There are none: write them into " code { "matrix/clauses.toml" } "." } }
+                p.lead {
+                    "The statements of the source document, each with the policies that carry it out and the rows that hold it true."
+                }
+                @if document.clauses.is_empty() {
+                    p.none { "There are none: write them into " code { "matrix/clauses.toml" } "." }
+                }
                 @for clause in &document.clauses { (self.clause(clause)) }
                 (self.uncited())
             }
@@ -311,27 +344,31 @@ impl Page<'_> {
         html! {
             section id="policies" aria-labelledby="policies-title" {
                 h2 id="policies-title" { "Policies" }
-                p.lead { "What decides: a request is allowed if some " code { "permit" } " applies and no " code { "forbid" } " does." }
+                p.lead {
+                    "What decides: a request is allowed if some " code { "permit" } " applies and no " code { "forbid" } " does."
+                }
                 @for policy in &self.0.policies { (self.policy(policy)) }
             }
         }
     }
 
     fn policy(&self, policy: &Policy) -> Markup {
+        let mark = policy.proven.mark;
+        let class = row_class(mark == Some(Mark::Fails), mark == Some(Mark::Undecided));
         html! {
-            article.row.(row_class(policy.proven.mark == Some(Mark::Fails), policy.proven.mark == Some(Mark::Undecided))) id=(policy.anchor) {
+            article.row.(class) id=(policy.anchor) {
                 h3 { span.must { (policy.effect()) } " " code { (policy.id) } }
                 p.place { code { (policy.place) } }
                 div.said {
-                @if let Some(reason) = &policy.reason { p { q { (reason) } } }
-                dl.findings {
-                    @if let Some(reading) = &policy.reading { div { dt { "Reading" } dd { (reading) } } }
-                    div { dt { "Clauses" } dd { (links(self.0.cited(&policy.clauses).map(link_to_clause))) } }
-                    div { dt { "Decides" } dd { (links(self.0.rows_at(&policy.rows).map(link_to_row))) } }
-                    div { dt { "Proven" } dd { (sign(policy.proven.mark)) " " (said(&policy.proven)) } }
-                    (annotations(&policy.annotations))
-                }
-                @for found in &policy.proven.examples { (example(found)) }
+                    @if let Some(reason) = &policy.reason { p { q { (reason) } } }
+                    dl.findings {
+                        @if let Some(reading) = &policy.reading { div { dt { "Reading" } dd { (reading) } } }
+                        div { dt { "Clauses" } dd { (links(self.0.cited(&policy.clauses).map(link_to_clause))) } }
+                        div { dt { "Decides" } dd { (links(self.0.rows_at(&policy.rows).map(link_to_row))) } }
+                        div { dt { "Proven" } dd { (sign(policy.proven.mark)) " " (said(&policy.proven)) } }
+                        (annotations(&policy.annotations))
+                    }
+                    @for found in &policy.proven.examples { (example(found)) }
                 }
                 pre { code { (policy.rule) } }
             }
@@ -348,7 +385,9 @@ impl Page<'_> {
                     @for (policy, reading) in self.0.readings() {
                         li {
                             p { (reading) }
-                            p.place { (link_to_policy(policy)) " · " (links(self.0.cited(&policy.clauses).map(link_to_clause))) }
+                            p.place {
+                                (link_to_policy(policy)) " · " (links(self.0.cited(&policy.clauses).map(link_to_clause)))
+                            }
                         }
                     }
                 }
@@ -360,7 +399,10 @@ impl Page<'_> {
         html! {
             section id="outside" aria-labelledby="outside-title" {
                 h2 id="outside-title" { "Outside the document" }
-                p.lead { "Requests that no row decides: the document does not say, and the policies decide all the same. By principal, action and resource." }
+                p.lead {
+                    "Requests that no row decides: the document does not say, and the policies decide all the same. "
+                    "By principal, action and resource."
+                }
                 @for kind in &self.0.kinds { (outside(kind)) }
             }
         }
@@ -383,12 +425,17 @@ fn outside(kind: &Kind) -> Markup {
     html! {
         article.entry {
             h3 { (kind.name) }
-            p { @if matches!(kind.proven.mark, Some(Mark::Holds | Mark::Undecided)) { (sign(kind.proven.mark)) " " } (kind.said()) }
+            p {
+                @if matches!(kind.proven.mark, Some(Mark::Holds | Mark::Undecided)) { (sign(kind.proven.mark)) " " }
+                (kind.said())
+            }
             @if !kind.lines.is_empty() {
                 div.scroll {
                     table.lines {
                         caption { span { "Requests of " (kind.name) " that no row decides" } }
-                        thead { tr { th scope="col" { "What they have in common" } th scope="col" { "Decided" } th scope="col" { "Requests" } } }
+                        thead {
+                            tr { @for title in ["What they have in common", "Decided", "Requests"] { th scope="col" { (title) } } }
+                        }
                         tbody { @for line in &kind.lines { (outside_line(line)) } }
                     }
                 }
@@ -443,7 +490,8 @@ fn decided_mark(cell: &Cell) -> Markup {
     };
     html! {
         span.mark.(mark_class(Some(mark))) {
-            span aria-hidden="true" { (mark.sign()) } " " (word) span.unseen { ", tried on requests:" } " " span.number { (grouped(requests)) (more) }
+            span aria-hidden="true" { (mark.sign()) } " " (word) span.unseen { ", tried on requests:" } " "
+            span.number { (grouped(requests)) (more) }
         }
     }
 }

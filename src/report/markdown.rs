@@ -24,7 +24,10 @@ impl Markdown<'_> {
         let entries = document.provenance.entries().into_iter().map(|(name, value)| [name.to_owned(), inline(&value)]);
         text.push_str(&grid(["", ""], entries));
         text.push_str("\n## The matrix\n\n");
-        text.push_str("The first mark says what is decided, the second what is proven: ✓ holds, ✗ does not, ∅ no request matches, ? undecided, – not proven here.\n\n");
+        text.push_str(
+            "The first mark says what is decided, the second what is proven: ✓ holds, ✗ does not, ∅ no request matches, \
+             ? undecided, – not proven here.\n\n",
+        );
         text.extend(document.tables.iter().map(|table| self.table(table)));
         text.extend(document.rows.iter().map(trouble));
         text.push_str("## Rows\n\n");

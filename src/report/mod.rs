@@ -7,13 +7,14 @@ mod claims;
 mod csv;
 mod document;
 mod html;
+mod making;
 mod markdown;
 mod shown;
 mod text;
 
 pub use claims::{Example, PROVEN_MEANS, Proofs, Proven, refuted};
-pub use document::{Clause, Decided, Document, Findings, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
-pub use html::CONTENT_SECURITY_POLICY;
+pub use document::{Clause, Decided, Document, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
+pub use making::Findings;
 pub use shown::{counted, decided_by, grouped};
 pub use text::text;
 
