@@ -13,7 +13,7 @@
 //! | [`engine`] | the only place where a decision is made |
 //! | [`matrix`] | the rows, the representative requests that exercise them, and how well these exercise the policies |
 //! | [`prove`] | the rows and policies as questions to a solver |
-//! | [`report`] | the matrix as a table |
+//! | [`report`] | the matrix as tables, and as the document that a reviewer signs |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |
 //!

@@ -11,6 +11,7 @@ use super::output::{self, Failure};
 use super::{Format, holds};
 use crate::engine::{Condition, ConditionOutcome, Decision, Explained, Outcome, PolicyNote, Snapshot};
 use crate::http::authzen::{self, Reasons};
+use crate::report;
 use crate::request::Facts;
 use crate::request::json::{DEEPEST, Json};
 use crate::request::stored::StoredEntities;
@@ -85,20 +86,7 @@ pub(super) fn as_text(decision: &Decision) -> String {
 
 /// A decision in one line: `deny, because nothing permits it`.
 pub(super) fn in_short(decision: &Decision) -> String {
-    format!("{} {}", if decision.allowed { "allow" } else { "deny" }, by_what(decision))
-}
-
-/// What made a decision: `by `owners``, or why nothing did.
-pub(super) fn by_what(decision: &Decision) -> String {
-    let determining: Vec<_> = decision.determining().iter().map(|note| format!("`{}`", note.id)).collect();
-    match &decision.outcome {
-        Outcome::Evaluated { errors, .. } if !errors.is_empty() => "because a policy could not be evaluated".to_owned(),
-        Outcome::Evaluated { .. } if determining.is_empty() => "because nothing permits it".to_owned(),
-        Outcome::Evaluated { .. } => format!("by {}", determining.join(", ")),
-        Outcome::Missing(_) => "because something is missing that the schema requires".to_owned(),
-        Outcome::Unknown(_) => "because the schema does not know it".to_owned(),
-        Outcome::Failed(_) => "because it could not be evaluated".to_owned(),
-    }
+    format!("{} {}", if decision.allowed { "allow" } else { "deny" }, report::decided_by(decision))
 }
 
 /// The same, and of each policy which of its conditions held, and what the others saw; of those that are nearest to making

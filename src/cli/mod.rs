@@ -12,6 +12,7 @@ mod init;
 mod lcov;
 mod output;
 mod prove;
+mod report;
 mod serve;
 mod test;
 
@@ -53,6 +54,8 @@ enum Command {
     Prove(prove::Arguments),
     /// Compare two revisions: policies, rows and decisions that change, and who gains or loses access
     Diff(diff::Arguments),
+    /// Write the matrix as the document that a reviewer signs
+    Report(report::Arguments),
     /// Decide one request
     Decide(decide::Arguments),
     /// Make a new, small, working store
@@ -94,6 +97,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
         Some(Command::Prove(arguments)) => prove::run(&settings, &arguments),
         Some(Command::Diff(arguments)) => diff::run(&settings, &arguments),
+        Some(Command::Report(arguments)) => report::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
     }

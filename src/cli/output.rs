@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
+pub(super) use crate::report::counted;
 use crate::store::{Problem, Severity, StoreError};
 
 /// Why a command could not do what it is for: exit status 2.
@@ -128,13 +129,4 @@ pub(super) fn quoted(word: &str) -> String {
 pub(super) fn count(problems: &[Problem], severity: Severity) -> String {
     let count = problems.iter().filter(|problem| problem.severity == severity).count();
     counted(count, severity.word())
-}
-
-/// `1 row`, `2 rows`.
-pub(super) fn counted(count: usize, what: &str) -> String {
-    let plural = match what.strip_suffix('y') {
-        Some(stem) => format!("{stem}ies"),
-        None => format!("{what}s"),
-    };
-    format!("{count} {}", if count == 1 { what } else { &plural })
 }

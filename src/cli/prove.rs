@@ -17,7 +17,7 @@ use crate::engine::Snapshot;
 use crate::http::body;
 use crate::prove::solver::{NoSolver, Solver};
 use crate::prove::{self, ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
-use crate::report::{self, Finding, Mark};
+use crate::report::{self, Finding, Mark, PROVEN_MEANS};
 use crate::store::{SourceFile, Statement};
 
 #[derive(Debug, Args)]
@@ -32,21 +32,38 @@ pub(super) struct Arguments {
     format: Format,
 }
 
+/// The program, and how many seconds it may take for a question, where nothing else is said.
+const SOLVER: &str = "cvc5";
+const TIME_LIMIT: u64 = 10;
+
 /// Which solver, and how patiently.
 #[derive(Debug, Args)]
 pub(super) struct SolverArguments {
     /// The program cvc5, at least 1.0.3
-    #[arg(long, value_name = "PATH", env = "CVC5", default_value = "cvc5")]
+    #[arg(long, value_name = "PATH", env = "CVC5", default_value = SOLVER)]
     solver: PathBuf,
     /// How long the solver may take for one question, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIME_LIMIT, value_parser = clap::value_parser!(u64).range(1..=3600))]
     time_limit: u64,
+}
+
+impl Default for SolverArguments {
+    /// What the command line says where it says nothing.
+    fn default() -> Self {
+        let solver = std::env::var_os("CVC5").map_or_else(|| SOLVER.into(), PathBuf::from);
+        Self { solver, time_limit: TIME_LIMIT }
+    }
 }
 
 impl SolverArguments {
     /// The solver, tried.
+    pub(super) fn try_find(&self) -> Result<Solver, NoSolver> {
+        Solver::find(&self.solver, Duration::from_secs(self.time_limit))
+    }
+
+    /// The solver, without which nothing can be done.
     pub(super) fn find(&self) -> Result<Solver, Failure> {
-        Solver::find(&self.solver, Duration::from_secs(self.time_limit)).map_err(|error| {
+        self.try_find().map_err(|error| {
             let help = match &error {
                 NoSolver::NotFound(_) => {
                     "install it with `apt-get install cvc5`, or say where it is with `--solver PATH`"
@@ -174,16 +191,8 @@ impl Outcome<'_> {
     }
 
     fn refuted(&self, claim: Claim) -> &'static str {
-        match claim {
-            Claim::RowHolds(row) if self.rows().nth(row).is_some_and(|(row, _)| row.permits()) => {
-                "must be allowed, but this request is denied"
-            }
-            Claim::RowHolds(_) => "must be denied, but this request is allowed",
-            Claim::RowNeverErrs(_) => "cannot be evaluated for this request, and so says nothing about it",
-            Claim::PolicyNeverErrs(_) => "cannot be evaluated for this request, which is denied for that reason",
-            Claim::RowsAgree(..) => "contradict each other: both match this request",
-            Claim::RowMatches(_) | Claim::RowsDecideAll => "does not hold for this request",
-        }
+        let permits = |row| self.rows().nth(row).is_some_and(|(row, _)| row.permits());
+        report::refuted(claim, matches!(claim, Claim::RowHolds(row) if permits(row)))
     }
 
     fn shown(&self, example: &Counterexample) -> String {
@@ -211,7 +220,7 @@ impl Outcome<'_> {
                 text.push_str(&format!(", {count} {word}"));
             }
         }
-        text.push_str("\nproven means: for every request that conforms to the schema and matches the row, the decision is the one that the row names\n");
+        text.push_str(&format!("\n{PROVEN_MEANS}\n"));
         if self.count(RowStatus::Proven) == total {
             text.push_str("no two rows contradict each other\n");
         }

@@ -1,14 +1,19 @@
 //! `gatepost serve`: the service. Exit 0 after it was told to stop, 2 if it cannot start.
 
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
 use super::config::Settings;
 use super::output::{self, Failure};
+use super::prove::SolverArguments;
+use super::report;
 use crate::engine::{Engine, Snapshot};
-use crate::http::{self, Service, body};
+use crate::http::authzen::Reasons;
+use crate::http::{self, ReportPage, Service, body};
 use crate::store::{Severity, Store};
 
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
@@ -21,12 +26,29 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         let stop = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
         output::print(&banner(&snapshot, address))?;
-        let service = Service { engine: Engine::new(snapshot), limits };
+        let service = Service { engine: Engine::new(snapshot), limits, report: Arc::default() };
+        if limits.max_reasons >= Reasons::Admin {
+            make_report(service.engine.snapshot(), Arc::clone(&service.report))?;
+        }
         http::serve(listener, service, stop)
             .await
             .map_err(|error| Failure::new(format!("the service had to stop: {error}")))
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Makes the page of `/report` beside the service, which does not wait for it.
+fn make_report(snapshot: Arc<Snapshot>, page: Arc<ReportPage>) -> Result<(), Failure> {
+    let date = report::date()?;
+    let make = move || {
+        let made = catch_unwind(AssertUnwindSafe(|| {
+            report::document(&snapshot, &SolverArguments::default(), date, &|_, _| {})
+                .map(|document| document.as_html())
+        }));
+        page.set(snapshot.revision(), made.ok().and_then(Result::ok));
+    };
+    let thread = std::thread::Builder::new().name("report".to_owned()).spawn(make);
+    thread.map(drop).map_err(|error| Failure::new(format!("the report cannot be made: {error}")))
 }
 
 fn taken(address: SocketAddr, error: &std::io::Error) -> Failure {

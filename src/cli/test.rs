@@ -9,7 +9,6 @@ use serde_json::json;
 
 use super::config::Settings;
 use super::coverage::{CoverageArguments, Report};
-use super::decide;
 use super::output::{self, Failure, counted};
 use super::{Format, holds};
 use crate::engine::Snapshot;
@@ -98,7 +97,7 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
             let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
             format!(
                 "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was}; the smallest is {was} {}, for `gatepost decide --facts`:\n{:#}\n\n",
-                decide::by_what(&example.decision),
+                report::decided_by(&example.decision),
                 request(snapshot, example)
             )
         }

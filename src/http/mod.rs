@@ -3,6 +3,7 @@
 pub mod authzen;
 pub mod body;
 mod bounded;
+mod report;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -24,6 +25,7 @@ use tower_http::request_id::MakeRequestUuid;
 use crate::engine::{Engine, Snapshot};
 use authzen::{BadRequest, Limits};
 use bounded::{BodyError, read};
+pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
 pub const REVISION: HeaderName = HeaderName::from_static("gatepost-revision");
@@ -38,6 +40,8 @@ pub struct Service {
     pub engine: Engine,
     /// Bounds what callers may send and get.
     pub limits: Limits,
+    /// The reviewer's document, once it is made.
+    pub report: Arc<ReportPage>,
 }
 
 /// Serves until `shutdown` is done: then no new connection is taken, and running requests finish (for at most 30 seconds).
@@ -77,6 +81,7 @@ pub fn routes(service: Service) -> Router {
         .route("/access/v1/evaluations", post(evaluations))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
+        .route("/report", get(report::report))
         .fallback(async || message(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
         .layer(

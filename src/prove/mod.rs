@@ -53,7 +53,7 @@ pub enum Claim {
 
 impl Claim {
     /// Whether the claim is about that row alone.
-    fn is_about(self, row: usize) -> bool {
+    pub fn is_about(self, row: usize) -> bool {
         matches!(self, Self::RowHolds(own) | Self::RowMatches(own) | Self::RowNeverErrs(own) if own == row)
     }
 }

@@ -1,9 +1,23 @@
-//! The matrix as a reviewer reads it: tables whose cells say what must hold, and whether it does.
+//! The matrix as a reviewer reads it: tables whose cells say what must hold, and whether it does; and the document that a
+//! reviewer signs.
+//!
+//! A [`Document`] says the same in every form: it is made once, and text, Markdown, CSV and HTML only write it.
 
 pub mod blocks;
+mod claims;
+mod csv;
+mod document;
+mod html;
+mod making;
+mod markdown;
+mod shown;
 mod text;
 
-pub use text::{grouped, text};
+pub use claims::{Example, PROVEN_MEANS, Proofs, Proven, refuted};
+pub use document::{Clause, Decided, Document, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
+pub use making::Findings;
+pub use shown::{counted, decided_by, grouped};
+pub use text::text;
 
 use crate::matrix::RowResult;
 use crate::prove::RowStatus;
@@ -32,8 +46,10 @@ pub struct Line {
 /// A cell of a table: what one row says, or several that name the same cell.
 #[derive(Clone, Debug)]
 pub struct Cell {
-    /// `@cell`, or what the effect of the row means.
+    /// `@cell`, or what the effect of the row means; all that its rows say, where they say different things.
     pub text: String,
+    /// The rows that name it, by their place in the matrix.
+    pub rows: Vec<usize>,
     /// What was found out about its rows, taken together.
     pub finding: Finding,
 }
@@ -74,6 +90,13 @@ impl Mark {
     }
 }
 
+impl Mark {
+    /// The sign for one; a dash where nothing was found out here.
+    fn sign_of(mark: Option<Self>) -> &'static str {
+        mark.map_or("–", Self::sign)
+    }
+}
+
 impl From<&RowResult> for Finding {
     fn from(result: &RowResult) -> Self {
         let mark = match result {
@@ -108,17 +131,19 @@ impl Finding {
     }
 }
 
-/// The tables of the matrix, in the order in which its rows name them; `findings` has one for each row.
+/// The tables of the matrix, in the order in which its rows name them; `findings` has one for each row. Their texts can be shown
+/// as they are.
 pub fn tables(rows: &[Statement], findings: &[Finding]) -> Vec<Table> {
     let mut tables: Vec<Table> = Vec::new();
-    for (row, finding) in rows.iter().zip(findings) {
+    for (index, (row, finding)) in rows.iter().zip(findings).enumerate() {
         let title = row.annotation("table").unwrap_or_default();
         let table = entry(&mut tables, |table| table.title == title, || Table::new(title));
-        table.add(row, *finding);
+        table.add(index, row, *finding);
     }
     for table in &mut tables {
         let width = table.columns.len();
         table.lines.iter_mut().for_each(|line| line.cells.resize(width, None));
+        table.texts().for_each(|text| *text = shown::line(text));
     }
     tables
 }
@@ -128,8 +153,22 @@ impl Table {
         Self { title: title.to_owned(), columns: Vec::new(), lines: Vec::new() }
     }
 
-    fn add(&mut self, row: &Statement, finding: Finding) {
+    /// Its title, or what it is called without one.
+    pub fn name(&self) -> &str {
+        if self.title.is_empty() { "Rows without a table" } else { &self.title }
+    }
+
+    fn texts(&mut self) -> impl Iterator<Item = &mut String> {
+        let lines = self.lines.iter_mut().flat_map(|line| {
+            let cells = line.cells.iter_mut().flatten().map(|cell| &mut cell.text);
+            std::iter::once(&mut line.title).chain(cells)
+        });
+        std::iter::once(&mut self.title).chain(&mut self.columns).chain(lines)
+    }
+
+    fn add(&mut self, index: usize, row: &Statement, finding: Finding) {
         let effect = if row.permits() { "Allow" } else { "Deny" };
+        let text = row.annotation("cell").unwrap_or(effect);
         let column = row.annotation("column").unwrap_or("Decision");
         let title = row.annotation("row").unwrap_or(&row.id);
         let place = self.columns.iter().position(|known| known == column).unwrap_or_else(|| {
@@ -140,8 +179,8 @@ impl Table {
         line.cells.resize(line.cells.len().max(place + 1), None);
         let Some(cell) = line.cells.get_mut(place) else { return };
         match cell {
-            Some(cell) => cell.finding = cell.finding.and(finding),
-            None => *cell = Some(Cell { text: row.annotation("cell").unwrap_or(effect).to_owned(), finding }),
+            Some(cell) => cell.and(index, text, finding),
+            None => *cell = Some(Cell { text: text.to_owned(), rows: vec![index], finding }),
         }
     }
 }
@@ -151,6 +190,21 @@ impl Line {
         Self { title: title.to_owned(), cells: Vec::new() }
     }
 }
+
+impl Cell {
+    /// Takes another row that names it.
+    fn and(&mut self, index: usize, text: &str, finding: Finding) {
+        self.finding = self.finding.and(finding);
+        self.rows.push(index);
+        if !self.text.split(OTHERWISE).any(|known| known == text) {
+            self.text.push_str(OTHERWISE);
+            self.text.push_str(text);
+        }
+    }
+}
+
+/// What stands between the texts of a cell of which rows say different things.
+const OTHERWISE: &str = " / ";
 
 /// The element that is looked for, or a new one at the end.
 fn entry<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool, new: impl FnOnce() -> T) -> &mut T {

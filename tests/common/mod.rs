@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod binary;
+pub mod browser;
 pub mod server;
 
 use std::path::{Path, PathBuf};

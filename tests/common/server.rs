@@ -2,12 +2,13 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use gatepost::engine::{Engine, Snapshot};
 use gatepost::http::authzen::Limits;
-use gatepost::http::{Service, serve};
+use gatepost::http::{ReportPage, Service, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -39,6 +40,11 @@ impl Answer {
 
 impl Server {
     pub fn start(snapshot: Snapshot, limits: Limits) -> Self {
+        Self::with_report(snapshot, limits, Arc::default())
+    }
+
+    /// With that page as its report, which the test makes.
+    pub fn with_report(snapshot: Snapshot, limits: Limits, report: Arc<ReportPage>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
@@ -46,7 +52,7 @@ impl Server {
         let thread = std::thread::spawn(move || {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let service = Service { engine: Engine::new(snapshot), limits };
+                let service = Service { engine: Engine::new(snapshot), limits, report };
                 serve(listener, service, async { drop(stopped.await) }).await
             })
         });
