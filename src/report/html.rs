@@ -29,7 +29,7 @@ impl Page<'_> {
         let document = self.0;
         // The revision is a number: nothing in it ends the style.
         let revision = document.provenance.revision.get(..12).unwrap_or_default();
-        let footer = format!("@page {{ @bottom-left {{ content: \"Revision {revision}\" }} }}");
+        let footer = format!("@page {{ @bottom-left {{ content: \"Revision {revision}\"; font: 8pt sans-serif }} }}");
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -207,7 +207,7 @@ impl Page<'_> {
                             span.says { (cell.text) }
                             @if !cell.text.eq_ignore_ascii_case(&musts) { " " span.must { (musts) } }
                             " " span.name { (row.name) }
-                            span.marks { (decided_mark(cell)) (proven_mark(proven)) }
+                            span.marks { (decided_mark(cell, &rows)) (proven_mark(proven)) }
                         }
                     } @else { a.name id=(cell_anchor(row)) href=(format!("#{}", row.anchor)) { (row.name) } }
                 }
@@ -401,7 +401,7 @@ impl Page<'_> {
                 h2 id="outside-title" { "Outside the document" }
                 p.lead {
                     "Requests that no row decides: the document does not say, and the policies decide all the same. "
-                    "By principal, action and resource."
+                    "By principal, action and resource; a request may stand in more than one line."
                 }
                 @for kind in &self.0.kinds { (outside(kind)) }
             }
@@ -480,8 +480,9 @@ fn sign(mark: Option<Mark>) -> Markup {
     html! { span.sign.(mark_class(mark)) aria-hidden="true" { (Mark::sign_of(mark)) } }
 }
 
-fn decided_mark(cell: &Cell) -> Markup {
+fn decided_mark(cell: &Cell, rows: &[&Row]) -> Markup {
     let (mark, requests) = (cell.finding.mark, cell.finding.requests.unwrap_or_default());
+    let failures: usize = rows.iter().map(|row| row.decided.failures).sum();
     let more = if cell.finding.sampled { "+" } else { "" };
     let word = match mark {
         Mark::Holds => "decided",
@@ -491,7 +492,7 @@ fn decided_mark(cell: &Cell) -> Markup {
     html! {
         span.mark.(mark_class(Some(mark))) {
             span aria-hidden="true" { (mark.sign()) } " " (word) span.unseen { ", tried on requests:" } " "
-            span.number { (grouped(requests)) (more) }
+            span.number { @if failures > 0 { (grouped(failures)) " of " } (grouped(requests)) (more) }
         }
     }
 }

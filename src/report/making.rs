@@ -161,10 +161,14 @@ impl Document {
     fn outside_in_words(&self) -> String {
         let open = self.kinds.iter().filter(|kind| kind.found > 0 || kind.proven.mark == Some(Mark::Unmatched)).count();
         let total = counted(self.kinds.len(), "kind");
+        let proven = self.kinds.iter().all(|kind| kind.proven.mark == Some(Mark::Holds));
         match open {
-            0 => format!("Of {total} of request, none lies outside the document: rows decide them all."),
+            0 if proven => format!("Nothing lies outside the document: rows decide every request of {total}."),
+            0 => format!("Of {total} of request, none was found to lie outside the document."),
+            1 => format!("1 of {total} of request lies partly outside the document: no row decides all of it."),
             open => {
-                format!("{} of {total} of request lie partly outside the document: no row decides them.", grouped(open))
+                let open = grouped(open);
+                format!("{open} of {total} of request lie partly outside the document: no row decides all of them.")
             }
         }
     }
