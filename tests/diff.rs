@@ -131,7 +131,7 @@ const SCHEMA: &str = r#"
 entity Level enum ["low", "high"];
 entity Team;
 entity User in [Team] = { age: Long, level: Level, nick?: String };
-entity Doc = { owner: User, title: String };
+entity Doc = { owner: User, title: String, readers: Set<String> };
 action read, write appliesTo { principal: User, resource: Doc, context: { extra: Long } };
 "#;
 const POLICIES: &str = r#"
@@ -316,6 +316,8 @@ fn the_solver_and_the_decision_table_agree() {
         "permit (principal, action, resource) when { resource.owner == principal && principal.level != Level::\"low\" };",
         "permit (principal in Team::\"all\", action, resource); forbid (principal, action, resource) unless { principal has nick };",
         "permit (principal, action, resource) when { principal has nick && principal.nick == resource.title };",
+        "permit (principal, action, resource) when { principal has nick && resource.readers.contains(principal.nick) };",
+        "permit (principal, action, resource) when { principal has nick && !resource.readers.contains(principal.nick) };",
         "permit (principal, action, resource) when { principal.age + context.extra > 3 };",
         "permit (principal, action, resource) when { context.extra > 3 };",
         "permit (principal, action, resource) when { resource.title like \"x*\" && !(resource.title == \"xy\") };",
@@ -341,6 +343,20 @@ fn the_solver_and_the_decision_table_agree() {
         }
     }
     assert_eq!(relations.len(), 4, "every relation occurs");
+}
+
+/// Strings that no policy names can change their names, but not where sets hold some of them.
+#[test]
+fn a_line_says_all_that_makes_its_requests_what_they_are() {
+    let old = docs(SCHEMA, "forbid (principal, action, resource);", "");
+    let new = "permit (principal, action == Action::\"read\", resource) when { principal has nick && resource.readers.contains(principal.nick) };";
+    let new = docs(SCHEMA, new, "");
+    let moved = moves(&common::snapshot_of(old.path()), &common::snapshot_of(new.path()), &|_, _| {});
+    let lines: Vec<String> = moved[0].lines.iter().map(|line| line.conditions.join(", ")).collect();
+    let readers = |name: &str| {
+        format!("principal.nick is {name:?}, resource.readers is [{name:?}] or [\"other-1\", \"other-2\"]")
+    };
+    assert_eq!(lines, [readers("other-1"), readers("other-2")]);
 }
 
 fn git(folder: &Path, arguments: &[&str]) {

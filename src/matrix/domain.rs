@@ -52,16 +52,17 @@ impl<'a> Domains<'a> {
         }
     }
 
-    /// The group of fields with which a dimension of strings is compared; `None` for any other dimension.
-    pub(super) fn group(&self, dimension: &Dimension) -> Option<usize> {
+    /// The group of fields with which a dimension is compared, and whether it is one of strings.
+    pub(super) fn group(&self, dimension: &Dimension) -> Option<(usize, bool)> {
         let Dimension::Value(slot) = dimension else { return None };
-        let declared = self.reads.declared.get(slot).filter(|declared| matches!(declared.shape, Shape::String))?;
-        self.reads.comparisons.iter().position(|comparison| comparison.fields.contains(&declared.field))
+        let declared = self.reads.declared.get(slot)?;
+        let group = self.reads.comparisons.iter().position(|comparison| comparison.fields.contains(&declared.field))?;
+        Some((group, matches!(declared.shape, Shape::String)))
     }
 
     /// Whether the strings of a dimension are compared with literals.
     pub(super) fn has_literals(&self, dimension: &Dimension) -> bool {
-        let comparison = self.group(dimension).and_then(|group| self.reads.comparisons.get(group));
+        let comparison = self.group(dimension).and_then(|(group, _)| self.reads.comparisons.get(group));
         comparison.is_some_and(|comparison| !comparison.literals.strings.is_empty())
     }
 

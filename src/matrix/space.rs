@@ -19,7 +19,7 @@ pub(super) struct Space<'a> {
     environment: usize,
     domains: Domains<'a>,
     dimensions: Vec<(Dimension, Vec<Choice>)>,
-    /// For each dimension, the group of those with which it shares strings that no policy names.
+    /// For each dimension of strings, the group of those that it is compared with; `None` where others are compared with them.
     groups: Vec<Option<usize>>,
 }
 
@@ -42,7 +42,12 @@ impl<'a> Space<'a> {
             numbered.filter(|(_, (found, _))| wanted.contains(found)).map(|(position, _)| position).collect()
         };
         let positions = read.iter().map(positions).collect();
-        let groups = dimensions.iter().map(|(dimension, _)| domains.group(dimension)).collect();
+        let groups: Vec<Option<(usize, bool)>> =
+            dimensions.iter().map(|(dimension, _)| domains.group(dimension)).collect();
+        // Where sets are compared with strings, the names of the strings in the sets count too.
+        let is_of_strings = |group: usize| groups.iter().flatten().all(|(other, strings)| *other != group || *strings);
+        let groups = groups.iter().map(|found| found.map(|(group, _)| group).filter(|group| is_of_strings(*group)));
+        let groups = groups.collect();
         Some((Self { types, environment, domains, dimensions, groups }, positions))
     }
 
