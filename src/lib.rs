@@ -11,8 +11,8 @@
 //! | [`store`] | a policy store on disk or compiled in: read, checked, digested |
 //! | [`request`] | from plain JSON values and a schema to a typed request |
 //! | [`engine`] | the only place where a decision is made |
-//! | [`matrix`] | the rows, the representative requests that exercise them, and how well these exercise the policies |
-//! | [`prove`] | the rows and policies as questions to a solver |
+//! | [`matrix`] | the rows and the representative requests: whether rows hold on them, how well they exercise the policies, which a change moves |
+//! | [`prove`] | rows, policies and revisions as questions to a solver |
 //! | [`report`] | the matrix as tables, and as the document that a reviewer signs |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |

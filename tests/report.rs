@@ -160,6 +160,7 @@ fn the_date_is_the_only_thing_that_changes_between_two_runs() {
     let place = tempfile::TempDir::new().unwrap();
     gatepost(place.path(), &["init", "notes"]).with(0);
     let store = place.path().join("notes");
+    let date = Regex::new(r"20\d\d-\d\d-\d\d([T ])\d\d:\d\d:\d\d").unwrap();
     for format in FORMATS {
         let arguments = ["report", "--store", ".", "--format", format, NO_SOLVER[0], NO_SOLVER[1]];
         let on = |epoch: &str| ran(command(&store, &arguments).env("SOURCE_DATE_EPOCH", epoch)).with(0).out;
@@ -169,7 +170,6 @@ fn the_date_is_the_only_thing_that_changes_between_two_runs() {
         assert_eq!(first, second.replace("1970-01-01T23:59:59", "1970-01-01T00:00:00"), "{format}");
         // Without it, the date is that of today.
         let today = ran(command(&store, &arguments).env_remove("SOURCE_DATE_EPOCH")).with(0).out;
-        let date = Regex::new(r"20\d\d-\d\d-\d\d([T ])\d\d:\d\d:\d\d").unwrap();
         assert_eq!(date.replace_all(&today, "1970-01-01${1}00:00:00"), first, "{format}");
     }
     let wrong = ran(command(&store, &["report"]).env("SOURCE_DATE_EPOCH", "yesterday")).with(2);

@@ -3,6 +3,9 @@
 use comfy_table::ContentArrangement;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 
+use super::markdown::{code, fenced, grid, inline};
+use super::shown;
+
 /// A part of a document.
 #[derive(Clone, Debug)]
 pub enum Block {
@@ -68,19 +71,24 @@ impl Line {
 
     fn plain(&self) -> String {
         let spans = self.0.iter().map(|span| match span {
-            Span::Text(text) => text.clone(),
-            Span::Code(code) => format!("`{code}`"),
+            Span::Text(text) => visible(text),
+            Span::Code(code) => format!("`{}`", visible(code)),
         });
         spans.collect()
     }
 
     fn markdown(&self) -> String {
         let spans = self.0.iter().map(|span| match span {
-            Span::Text(text) => escaped(text),
-            Span::Code(code) => inline_code(code),
+            Span::Text(text) => inline(&visible(text)),
+            Span::Code(text) => code(&visible(text)),
         });
-        spans.collect::<String>().replace('\n', " ")
+        spans.collect()
     }
+}
+
+/// A text whose every character can be seen, in one line; the spaces at its ends join it to what stands beside it.
+fn visible(text: &str) -> String {
+    shown::block(text).replace('\n', " ")
 }
 
 /// The document for a terminal, lines of tables at most `width` characters wide.
@@ -93,18 +101,20 @@ pub fn as_text(blocks: &[Block], width: u16) -> String {
         }
         Block::List(lines) => lines.iter().map(|line| format!("  {}\n", line.plain())).collect(),
         Block::Table(header, rows) => {
-            let mut shown = comfy_table::Table::new();
-            shown
+            let mut table = comfy_table::Table::new();
+            table
                 .load_preset(UTF8_FULL_CONDENSED)
                 .set_content_arrangement(ContentArrangement::Dynamic)
                 .set_width(width);
-            shown.set_header(header.iter().map(Line::plain));
+            table.set_header(header.iter().map(Line::plain));
             for row in rows {
-                shown.add_row(row.iter().map(Line::plain));
+                table.add_row(row.iter().map(Line::plain));
             }
-            format!("{}\n", shown.trim_fmt())
+            format!("{}\n", table.trim_fmt())
         }
-        Block::Code(_, code) | Block::Folded(_, _, code) => code.lines().map(|line| format!("    {line}\n")).collect(),
+        Block::Code(_, code) | Block::Folded(_, _, code) => {
+            shown::block(code).lines().map(|line| format!("    {line}\n")).collect()
+        }
     });
     blocks.collect::<Vec<String>>().join("\n")
 }
@@ -117,48 +127,17 @@ pub fn as_markdown(blocks: &[Block]) -> String {
         Block::Paragraph(line) => format!("{}\n", line.markdown()),
         Block::List(lines) => lines.iter().map(|line| format!("- {}\n", line.markdown())).collect(),
         Block::Table(header, rows) => {
-            let row = |cells: &[Line]| {
-                // Within a table even code ends at a bar.
-                let cells: Vec<String> = cells.iter().map(|cell| cell.markdown().replace('|', "\\|")).collect();
-                format!("| {} |\n", cells.join(" | "))
-            };
-            let rule = format!("|{}\n", " --- |".repeat(header.len()));
-            row(header) + &rule + &rows.iter().map(|cells| row(cells)).collect::<String>()
+            let titles: Vec<String> = header.iter().map(Line::markdown).collect();
+            let cells = |row: &Vec<Line>| row.iter().map(Line::markdown).collect::<Vec<_>>();
+            grid(titles.iter().map(String::as_str), rows.iter().map(cells))
         }
-        Block::Code(language, code) => fenced(language, code),
+        Block::Code(language, code) => fenced(language, &shown::block(code)),
         Block::Folded(what, language, code) => {
-            format!("<details><summary>{what}</summary>\n\n{}\n</details>\n", fenced(language, code))
+            format!("<details><summary>{what}</summary>\n\n{}</details>\n", fenced(language, &shown::block(code)))
         }
     });
-    blocks.collect::<Vec<String>>().join("\n")
-}
-
-fn fenced(language: &str, code: &str) -> String {
-    let fence = "`".repeat(longest_run(code).max(2) + 1);
-    format!("{fence}{language}\n{}\n{fence}\n", code.trim_end())
-}
-
-/// Text in which nothing means anything to Markdown or HTML. (A bar does only in a table.)
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if "\\`*_{}[]<>#~&".contains(character) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
-fn inline_code(code: &str) -> String {
-    let ticks = "`".repeat(longest_run(code) + 1);
-    let space = if code.starts_with('`') || code.ends_with('`') { " " } else { "" };
-    format!("{ticks}{space}{code}{space}{ticks}")
-}
-
-/// The longest run of backticks.
-fn longest_run(code: &str) -> usize {
-    code.split(|character| character != '`').map(str::len).max().unwrap_or_default()
+    let blocks: Vec<String> = blocks.map(|block| format!("{}\n", block.trim_end())).collect();
+    blocks.join("\n")
 }
 
 #[cfg(test)]
@@ -175,7 +154,7 @@ mod tests {
             Block::Table(vec![Line::text("x|y")], vec![vec![Line::code("a|b")]]),
             Block::Code("cedar", "```\nx".to_owned()),
         ];
-        let expected = "### \\<b\\>\\*a\\*\\</b\\> | \\`b\\` \\[c\\](d)\n\n- ```a`b``c``` \\#1\n\n| x\\|y |\n| --- |\n| `a\\|b` |\n\n````cedar\n```\nx\n````\n";
+        let expected = "### &lt;b&gt;\\*a\\*&lt;/b&gt; \\| \\`b\\` \\[c\\](d)\n\n- ```a`b``c``` #<!-- -->1\n\n| x\\|y |\n| --- |\n| `a\\|b` |\n\n````cedar\n```\nx\n````\n";
         assert_eq!(as_markdown(&blocks), expected);
     }
 }

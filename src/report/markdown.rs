@@ -155,7 +155,7 @@ fn outside(kind: &Kind) -> String {
 }
 
 /// A table; its texts are Markdown already.
-fn grid<'t, L: IntoIterator<Item = String>>(
+pub(super) fn grid<'t, L: IntoIterator<Item = String>>(
     titles: impl IntoIterator<Item = &'t str>,
     lines: impl Iterator<Item = L>,
 ) -> String {
@@ -168,7 +168,7 @@ fn grid<'t, L: IntoIterator<Item = String>>(
 }
 
 /// A text of which nothing is taken for Markdown, for HTML, or for somebody's name or the number of an issue.
-fn inline(text: &str) -> String {
+pub(super) fn inline(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
@@ -184,7 +184,7 @@ fn inline(text: &str) -> String {
 }
 
 /// A text as code, inside a line or a table.
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     // A table ends its cell at every `|`, in code too, unless it is escaped; code knows no other escape.
     let text = text.replace('|', "\\|");
     let fence = "`".repeat(longest_run(&text) + 1);
@@ -193,7 +193,7 @@ fn code(text: &str) -> String {
 }
 
 /// A block of code.
-fn fenced(language: &str, text: &str) -> String {
+pub(super) fn fenced(language: &str, text: &str) -> String {
     let fence = "`".repeat((longest_run(text) + 1).max(3));
     format!("{fence}{language}\n{}\n{fence}\n\n", text.trim_end())
 }
