@@ -210,7 +210,7 @@ fn invariants_stand_outside_of_the_store_and_are_proven_like_rows() {
 fn without_a_solver_it_says_how_to_get_one() {
     let err = gatepost(Path::new("."), &["prove", "--solver", "/nowhere/cvc5"]).with(2).err;
     assert!(err.contains("the program `/nowhere/cvc5` was not found") && err.contains("apt-get install cvc5"), "{err}");
-    // A counterexample is wanted, not another solver: the time limit is a number of seconds.
+    // No time at all is no time limit.
     gatepost(Path::new("."), &["prove", "--time-limit", "0"]).with(2);
 }
 

@@ -18,7 +18,7 @@ use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
 use crate::report::blocks;
 use crate::store::changes::{self, Declaration, Rewritten};
-use crate::store::{Commit, Origin, Statement};
+use crate::store::{Commit, Origin, Statement, known};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -64,7 +64,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     }
     Ok(ExitCode::from(if arguments.deny_wider && diff.gains() {
         1
-    } else if diff.is_undecided() {
+    } else if diff.is_undecided() || (arguments.deny_wider && !diff.incomparable().is_empty()) {
         2
     } else {
         0
@@ -145,7 +145,7 @@ impl<'a> Diff<'a> {
 
     /// Whether some request gains access.
     fn gains(&self) -> bool {
-        self.moves.iter().flat_map(|moves| &moves.lines).any(|line| line.outcome.gains())
+        self.moves.iter().flat_map(|moves| &moves.tally).any(|(outcome, _)| outcome.gains())
             || self.comparisons().iter().any(|comparison| matches!(comparison.gains, Found::Request(_)))
     }
 
@@ -157,8 +157,7 @@ impl<'a> Diff<'a> {
     fn incomparable(&self) -> Vec<(String, String)> {
         let (old, new) = (&self.old.store, &self.new.store);
         let environments = new.types.environments.iter().filter_map(|environment| {
-            let path = changes::no_longer_there(environment, old, new)?;
-            let why = format!("the older schema requires `{path}`, which the newer does not declare");
+            let why = known::requests(environment, &old.types, &new.types).err()?;
             Some((environment.to_string(), why))
         });
         let readings = self.declarations.iter().filter(|found| found.is_read_otherwise()).map(|found| {

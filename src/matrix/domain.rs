@@ -6,7 +6,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::boundaries;
-use super::reads::{Comparison, Dimension, Reads, Root, Slot};
+use super::reads::{Comparison, Declared, Dimension, Reads, Root, Slot};
 use crate::request::value::{self, Value};
 use crate::store::schema::{EntityType, Shape};
 
@@ -29,9 +29,6 @@ pub(super) struct Domains<'a> {
     pools: BTreeMap<EntityTypeName, Vec<EntityUid>>,
 }
 
-/// How the strings start that no policy names.
-const FRESH: &str = "other-";
-
 /// The most values that are none of the literals: three can be pairwise different.
 const MOST_FRESH: usize = 3;
 
@@ -52,35 +49,61 @@ impl<'a> Domains<'a> {
         }
     }
 
-    /// The group of fields with which a dimension is compared, and whether it is one of strings.
-    pub(super) fn group(&self, dimension: &Dimension) -> Option<(usize, bool)> {
+    /// The group of fields with which a dimension of strings is compared, if their names say nothing: where sets are compared with
+    /// them, or they are the keys of tags, it matters which strings they are.
+    pub(super) fn group(&self, dimension: &Dimension) -> Option<usize> {
         let Dimension::Value(slot) = dimension else { return None };
         let declared = self.reads.declared.get(slot)?;
         let group = self.reads.comparisons.iter().position(|comparison| comparison.fields.contains(&declared.field))?;
-        Some((group, matches!(declared.shape, Shape::String)))
+        let comparison = self.reads.comparisons.get(group)?;
+        let strings = self.compared_with(comparison).all(|declared| matches!(declared.shape, Shape::String));
+        (strings && comparison.fields.is_disjoint(&self.reads.keys)).then_some(group)
     }
 
-    /// Whether the strings of a dimension are compared with literals.
-    pub(super) fn has_literals(&self, dimension: &Dimension) -> bool {
-        let comparison = self.group(dimension).and_then(|(group, _)| self.reads.comparisons.get(group));
-        comparison.is_some_and(|comparison| !comparison.literals.strings.is_empty())
+    /// The numbers of the choices that are strings which no policy names; and whether the policies name others.
+    pub(super) fn numbers(&self, group: usize, choices: &[Choice]) -> (Vec<Option<usize>>, bool) {
+        let Some(comparison) = self.reads.comparisons.get(group) else { return (vec![None; choices.len()], false) };
+        let fresh = self.fresh(comparison);
+        let number = |choice: &Choice| match choice {
+            Choice::Value(Value::String(text)) => fresh.iter().position(|other| other == text),
+            _ => None,
+        };
+        (choices.iter().map(number).collect(), !comparison.literals.strings.is_empty())
     }
 
-    /// The number of a string that no policy names.
-    pub(super) fn fresh(&self, choice: &Choice) -> Option<usize> {
-        let Choice::Value(Value::String(text)) = choice else { return None };
-        let named = self.reads.comparisons.iter().any(|comparison| comparison.literals.strings.contains(text));
-        text.strip_prefix(FRESH)?.parse().ok().filter(|_| !named)
+    /// Strings that no policy names or describes by a pattern: as many as there are places whose values are compared.
+    fn fresh(&self, comparison: &Comparison) -> Vec<SmolStr> {
+        const STARTS: [&str; 4] = ["other-", "none-", "~", "0"];
+        let literals = &comparison.literals.strings;
+        let described = |text: &SmolStr| comparison.patterns.iter().any(|pattern| pattern.wildcard_match(text));
+        let numbered = |start: &'static str| {
+            (1..=MOST_FRESH + literals.len()).map(move |number| format_smolstr!("{start}{number}"))
+        };
+        let all = || STARTS.into_iter().flat_map(numbered).filter(|text| !literals.contains(text));
+        let count = self.places(comparison).clamp(1, MOST_FRESH);
+        let found: Vec<SmolStr> = all().filter(|text| !described(text)).take(count).collect();
+        // Where a pattern describes all of them, it tells none of them apart.
+        if found.is_empty() { all().take(count).collect() } else { found }
+    }
+
+    /// How many places hold the values that are compared.
+    fn places(&self, comparison: &Comparison) -> usize {
+        self.compared_with(comparison).count()
+    }
+
+    fn compared_with<'c>(&'c self, comparison: &'c Comparison) -> impl Iterator<Item = &'c Declared> {
+        self.reads.declared.values().filter(|declared| comparison.fields.contains(&declared.field))
     }
 
     /// Some of the choices of a dimension, as a person reads them: `red or blue`, `1 or more`.
-    pub(super) fn described(&self, choices: &[Choice], chosen: &[usize]) -> String {
+    pub(super) fn described(&self, dimension: &Dimension, choices: &[Choice], chosen: &[usize]) -> String {
         let longs = || {
             choices.iter().map(|choice| if let Choice::Value(Value::Long(long)) = choice { Some(*long) } else { None })
         };
+        let reckoned = matches!(dimension, Dimension::Value(slot) if self.reads.reckoned.contains(slot));
         let words = match longs().collect::<Option<Vec<i64>>>() {
-            Some(longs) => ranges(&longs, chosen),
-            None => chosen.iter().filter_map(|index| Some(self.described_one(choices.get(*index)?))).collect(),
+            Some(longs) if !reckoned => ranges(&longs, chosen),
+            _ => chosen.iter().filter_map(|index| Some(self.described_one(choices.get(*index)?))).collect(),
         };
         match words.split_last() {
             Some((last, before)) if !before.is_empty() => format!("{} or {last}", before.join(", ")),
@@ -197,13 +220,16 @@ impl<'a> Domains<'a> {
         match shape {
             Shape::Bool => vec![Value::Bool(false), Value::Bool(true)],
             Shape::Long => boundaries::of_longs(&compared.literals.longs).into_iter().map(Value::Long).collect(),
-            Shape::String => strings(compared).into_iter().map(Value::String).collect(),
+            Shape::String => {
+                let literals = compared.literals.strings.iter().cloned();
+                literals.chain(self.fresh(compared)).map(Value::String).collect()
+            }
             Shape::Entity(name) => self.pools.get(name).into_iter().flatten().cloned().map(Value::Entity).collect(),
             Shape::Extension(extension) => {
                 let literals = compared.literals.extensions.iter().filter(|(of, _)| of == extension);
                 let around = literals.flat_map(|(_, literal)| boundaries::of_extension(*extension, literal));
                 // Where values are compared with each other, they must be able to differ.
-                let plain = match compared.fields.len() {
+                let plain = match self.places(compared) {
                     0 | 1 => vec![extension.plain().into()],
                     _ => boundaries::of_extension(*extension, extension.plain()),
                 };
@@ -213,8 +239,13 @@ impl<'a> Domains<'a> {
             Shape::Set(element) => {
                 let elements = self.of_shape(element, Some(compared));
                 let several = (elements.len() > 1).then(|| elements.clone());
-                let single = elements.into_iter().map(|element| vec![element]);
-                std::iter::once(Vec::new()).chain(single).chain(several).map(Value::Set).collect()
+                // All but one, where that is neither one nor all.
+                let without = |missing| elements.iter().enumerate().filter(move |(index, _)| *index != missing);
+                let count = if elements.len() > 2 { elements.len() } else { 0 };
+                let most = (0..count).map(|missing| without(missing).map(|(_, element)| element.clone()).collect());
+                let single = elements.iter().map(|element| vec![element.clone()]);
+                let sets = std::iter::once(Vec::new()).chain(single).chain(several).chain(most);
+                sets.map(Value::Set).collect()
             }
             Shape::Record(_) | Shape::Parsed(_) => vec![self.plain(shape)],
         }
@@ -249,7 +280,7 @@ impl<'a> Domains<'a> {
         };
         let places = self.reads.declared.iter().filter(|(slot, _)| !slot.steps.is_empty());
         let places = places.filter(|(_, declared)| refers(&declared.shape)).count();
-        let others = if own > 0 { 1 } else { places.clamp(1, MOST_FRESH) };
+        let others = places.clamp(1, MOST_FRESH);
         let numbered = (1..=own + others).map(|number| numbered(name, number));
         numbered.chain(self.reads.named.iter().filter(|uid| uid.type_name() == name).cloned()).collect()
     }
@@ -264,20 +295,13 @@ fn ranges(longs: &[i64], chosen: &[usize]) -> Vec<String> {
     let taken = runs.filter(|run| run.first().is_some_and(|first| taken.contains(first)));
     let words = taken.filter_map(|run| {
         Some(match (*run.first()?, *run.last()?) {
+            (first, last) if first == last => first.to_string(),
             (i64::MIN, last) => format!("{last} or less"),
             (first, i64::MAX) => format!("{first} or more"),
-            (first, last) if first == last => first.to_string(),
             (first, last) => format!("{first} to {last}"),
         })
     });
     words.collect()
-}
-
-/// The literals that strings are compared with, and as many others as are compared with each other.
-fn strings(compared: &Comparison) -> Vec<SmolStr> {
-    let literals = &compared.literals.strings;
-    let fresh = (1..).map(|number| format_smolstr!("{FRESH}{number}")).filter(|text| !literals.contains(text));
-    literals.iter().cloned().chain(fresh.take(compared.fields.len().clamp(1, MOST_FRESH))).collect()
 }
 
 fn uid(name: &EntityTypeName, id: &str) -> EntityUid {

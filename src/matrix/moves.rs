@@ -7,7 +7,7 @@ use super::table::{Lines, Table, on_all_processors};
 use crate::engine::Snapshot;
 use crate::request::case::Case;
 use crate::store::schema::Environment;
-use crate::store::{changes, known, scope};
+use crate::store::{known, scope};
 
 /// Whether two revisions allow a request; `None` for the one that has no such request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ impl Outcomes {
 
 /// Compares two revisions on every representative request of either; the environments in which cells moved or could not all
 /// be compared, in the order of the newer schema, then of the older. An example is a request of the newer schema; where it has
-/// none, of the older. Left out are environments in which there is nothing to compare ([`changes::no_longer_there`]).
+/// none, of the older. Left out are environments that cannot be compared ([`known::requests`]).
 ///
 /// `progress` is called with how many environments are done, and of how many.
 pub fn moves(old: &Snapshot, new: &Snapshot, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Lines<Outcomes>> {
@@ -65,16 +65,9 @@ impl Revisions<'_> {
             Side::Old => self.old,
         };
         let environment = own.store.types.environments.get(index)?;
-        if changes::no_longer_there(environment, &self.old.store, &self.new.store).is_some() {
-            return None;
-        }
         let other = if side == Side::New { self.old } else { self.new };
         // Whether the other schema knows a request is a difference too.
-        let known = known::conditions(environment, &other.store.types, &own.store.types);
-        let known = known.iter().filter_map(|condition| {
-            Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};")).ok()
-        });
-        let known: Vec<Policy> = known.collect();
+        let known = known::requests(environment, &other.store.types, &own.store.types).ok()?;
         let policies = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
         let (space, _) = Space::of(&own.store.types, index, policies.chain(&known))?;
         let table = Table::new(&space, &|case| self.outcomes(side, case));

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy};
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, PatternElem, UnaryOp, Var};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Pattern, UnaryOp, Var};
 use smol_str::SmolStr;
 
 use super::boundaries;
@@ -97,6 +97,8 @@ pub(super) struct Literals {
 pub(super) struct Comparison {
     pub(super) fields: BTreeSet<Field>,
     pub(super) literals: Literals,
+    /// What `like` compares them with.
+    pub(super) patterns: Vec<Pattern>,
 }
 
 /// What all statements of an environment read.
@@ -114,6 +116,10 @@ pub(super) struct Reads<'a> {
     pub(super) comparisons: Vec<Comparison>,
     /// Every entity that a statement names.
     pub(super) named: BTreeSet<EntityUid>,
+    /// Fields whose strings are the keys of tags.
+    pub(super) keys: BTreeSet<Field>,
+    /// Places that hold numbers which are added, subtracted or multiplied: their boundaries are not where they are compared.
+    pub(super) reckoned: BTreeSet<Slot>,
 }
 
 /// The key under which a tag with a computed name is tried.
@@ -129,6 +135,8 @@ impl<'a> Reads<'a> {
             ancestors: BTreeMap::new(),
             comparisons: Vec::new(),
             named: BTreeSet::new(),
+            keys: BTreeSet::new(),
+            reckoned: BTreeSet::new(),
         }
     }
 
@@ -187,6 +195,7 @@ impl<'a> Reads<'a> {
             merged.literals.longs.extend(other.literals.longs);
             merged.literals.strings.extend(other.literals.strings);
             merged.literals.extensions.extend(other.literals.extensions);
+            merged.patterns.extend(other.patterns);
         }
         self.comparisons.push(merged);
     }
@@ -213,12 +222,19 @@ impl Walk<'_, '_> {
                         self.note(&slot, false);
                     }
                 }
+                let keys = self.slots(arg2).into_iter().filter_map(|slot| Some(self.reads.declaration(&slot)?.field));
+                let keys: Vec<Field> = keys.collect();
+                self.reads.keys.extend(keys);
                 self.visit(arg1, false);
                 self.visit(arg2, true);
             }
             ExprKind::BinaryApp { op, arg1, arg2 } => {
                 if *op == BinaryOp::In {
                     self.ancestry(arg1, arg2);
+                }
+                if matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul) {
+                    let slots = [arg1, arg2].into_iter().flat_map(|side| self.slots(side));
+                    self.reads.reckoned.extend(slots.collect::<Vec<_>>());
                 }
                 self.compared(&[arg1, arg2], None);
                 self.visit(arg1, true);
@@ -229,7 +245,7 @@ impl Walk<'_, '_> {
                 args.iter().for_each(|argument| self.visit(argument, true));
             }
             ExprKind::Like { expr, pattern } => {
-                self.compared(&[expr], Some(pattern.get_elems()));
+                self.compared(&[expr], Some(pattern));
                 self.visit(expr, true);
             }
             ExprKind::Lit(Literal::EntityUID(uid)) => {
@@ -328,13 +344,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn compared(&mut self, operands: &[&Expr], pattern: Option<&[PatternElem]>) {
+    fn compared(&mut self, operands: &[&Expr], pattern: Option<&Pattern>) {
         let mut comparison = Comparison::default();
         for operand in operands {
             self.operand(operand, &mut comparison);
         }
         if let Some(pattern) = pattern {
-            comparison.literals.strings.extend(boundaries::of_pattern(pattern));
+            comparison.literals.strings.extend(boundaries::of_pattern(pattern.get_elems()));
+            comparison.patterns.push(pattern.clone());
         }
         if !comparison.fields.is_empty() {
             self.reads.compare(comparison);

@@ -21,6 +21,10 @@ pub(super) struct Space<'a> {
     dimensions: Vec<(Dimension, Vec<Choice>)>,
     /// For each dimension of strings, the group of those that it is compared with; `None` where others are compared with them.
     groups: Vec<Option<usize>>,
+    /// For each dimension and choice, the number of the string if no policy names it.
+    numbers: Vec<Vec<Option<usize>>>,
+    /// For each dimension, whether policies name other strings.
+    named: Vec<bool>,
 }
 
 impl<'a> Space<'a> {
@@ -42,13 +46,13 @@ impl<'a> Space<'a> {
             numbered.filter(|(_, (found, _))| wanted.contains(found)).map(|(position, _)| position).collect()
         };
         let positions = read.iter().map(positions).collect();
-        let groups: Vec<Option<(usize, bool)>> =
-            dimensions.iter().map(|(dimension, _)| domains.group(dimension)).collect();
-        // Where sets are compared with strings, the names of the strings in the sets count too.
-        let is_of_strings = |group: usize| groups.iter().flatten().all(|(other, strings)| *other != group || *strings);
-        let groups = groups.iter().map(|found| found.map(|(group, _)| group).filter(|group| is_of_strings(*group)));
-        let groups = groups.collect();
-        Some((Self { types, environment, domains, dimensions, groups }, positions))
+        let groups: Vec<Option<usize>> = dimensions.iter().map(|(dimension, _)| domains.group(dimension)).collect();
+        let numbers = groups.iter().zip(&dimensions).map(|(group, (_, choices))| match group {
+            Some(group) => domains.numbers(*group, choices),
+            None => (vec![None; choices.len()], false),
+        });
+        let (numbers, named) = numbers.unzip();
+        Some((Self { types, environment, domains, dimensions, groups, numbers, named }, positions))
     }
 
     /// What a region is about, as a person reads it: a condition on each dimension of which it does not have all choices.
@@ -68,39 +72,45 @@ impl<'a> Space<'a> {
             Dimension::Parents(_) => "",
         };
         // Which string it is that no policy names says nothing; whether it is the same as another does.
-        let single = |other: &usize| region.get(*other).is_some_and(|chosen| self.fresh(*other, chosen).is_some());
-        let same_group = |other: &usize| self.groups.get(*other) == self.groups.get(position);
         let group = self.groups.get(position).copied().flatten();
-        let anchor = group.and_then(|_| (0..region.len()).find(|other| same_group(other) && single(other)));
-        let words = match anchor {
-            Some(anchor) if anchor == position && !self.domains.has_literals(dimension) => {
+        let beside = |other: &usize| group.is_some() && self.groups.get(*other).copied().flatten() == group;
+        let singles =
+            (0..region.len()).filter(beside).filter_map(|other| Some((other, self.fresh(other, region.get(other)?)?)));
+        let singles: Vec<(usize, usize)> = singles.collect();
+        let words = match singles.first() {
+            Some((first, _)) if *first == position && self.named.get(position) == Some(&false) => {
                 let absent = choices.contains(&Choice::Absent);
                 return absent.then(|| format!("{dimension} is present"));
             }
-            Some(anchor) if anchor != position => {
-                let before: Vec<(usize, &Dimension)> = (0..position)
-                    .filter(|other| same_group(other))
-                    .filter_map(|other| Some((self.fresh(other, region.get(other)?)?, &self.dimensions.get(other)?.0)))
-                    .collect();
+            Some((first, _)) if *first != position => {
+                let mut before: Vec<(usize, usize)> =
+                    singles.iter().copied().filter(|(other, _)| *other < position).collect();
+                if before.is_empty() {
+                    before.extend(singles.first());
+                }
                 let mut words: Vec<String> =
                     chosen.iter().map(|choice| self.compared(position, *choice, &before)).collect();
                 words.dedup();
                 words.join(" or ")
             }
-            _ => self.domains.described(choices, chosen),
+            _ => self.domains.described(dimension, choices, chosen),
         };
         Some(format!("{dimension}{verb} {words}"))
     }
 
-    /// A choice, compared with the strings that no policy names which dimensions before it have.
-    fn compared(&self, position: usize, choice: usize, before: &[(usize, &Dimension)]) -> String {
-        let choices = self.dimensions.get(position).map(|(_, choices)| choices.as_slice()).unwrap_or_default();
-        let Some(number) = self.fresh(position, &[choice]) else { return self.domains.described(choices, &[choice]) };
-        match before.iter().find(|(other, _)| *other == number) {
-            Some((_, dimension)) => format!("the same as {dimension}"),
+    /// A choice, compared with the strings that no policy names which other dimensions have: their positions and numbers.
+    fn compared(&self, position: usize, choice: usize, others: &[(usize, usize)]) -> String {
+        let name =
+            |position: &usize| self.dimensions.get(*position).map(|(name, _)| name.to_string()).unwrap_or_default();
+        let Some(number) = self.fresh(position, &[choice]) else {
+            let found = self.dimensions.get(position);
+            return found.map(|(name, choices)| self.domains.described(name, choices, &[choice])).unwrap_or_default();
+        };
+        match others.iter().find(|(_, other)| *other == number) {
+            Some((other, _)) => format!("the same as {}", name(other)),
             None => {
                 let mut seen = BTreeSet::new();
-                let others = before.iter().filter(|(other, _)| seen.insert(*other)).map(|(_, other)| other.to_string());
+                let others = others.iter().filter(|(_, other)| seen.insert(*other)).map(|(other, _)| name(other));
                 format!("another than {}", others.collect::<Vec<_>>().join(" and "))
             }
         }
@@ -108,29 +118,28 @@ impl<'a> Space<'a> {
 
     /// The number of the only choice, if that is a string that no policy names.
     fn fresh(&self, position: usize, chosen: &[usize]) -> Option<usize> {
-        let ([choice], Some(Some(_))) = (chosen, self.groups.get(position)) else { return None };
-        self.domains.fresh(self.dimensions.get(position)?.1.get(*choice)?)
+        let [choice] = chosen else { return None };
+        *self.numbers.get(position)?.get(*choice)?
     }
 
     /// The choices in which strings that no policy names are taken in the order of their numbers: another order makes the same
-    /// request, but for the names.
-    pub(super) fn in_order(&self, assignment: &Assignment) -> Assignment {
-        let mut numbers: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    /// request, but for their names. `None` where a dimension does not have all of them.
+    pub(super) fn in_order(&self, assignment: &Assignment) -> Option<Assignment> {
+        let mut renamed: BTreeMap<(usize, usize), usize> = BTreeMap::new();
         let mut counts: BTreeMap<usize, usize> = BTreeMap::new();
         let in_order = assignment.iter().enumerate().map(|(position, choice)| {
             let chosen = (*choice)?;
             let (Some(group), Some(number)) =
                 (self.groups.get(position).copied().flatten(), self.fresh(position, &[chosen]))
             else {
-                return Some(chosen);
+                return Some(Some(chosen));
             };
             let count = counts.entry(group).or_default();
-            let other = *numbers.entry((group, number)).or_insert_with(|| {
+            let other = *renamed.entry((group, number)).or_insert_with(|| {
                 *count += 1;
-                *count
+                *count - 1
             });
-            let (_, choices) = self.dimensions.get(position)?;
-            choices.iter().position(|choice| self.domains.fresh(choice) == Some(other))
+            Some(Some(self.numbers.get(position)?.iter().position(|number| *number == Some(other))?))
         });
         in_order.collect()
     }

@@ -24,9 +24,14 @@ pub struct Lines<T> {
     pub tally: Vec<(T, usize)>,
     /// Whether there are more representative requests than were taken.
     pub sampled: bool,
-    /// The lines: together all of these cells.
+    /// The lines: together all of these cells but for [`unlisted`](Self::unlisted).
     pub lines: Vec<Line<T>>,
+    /// How many of these cells are in no line, because there are lines enough.
+    pub unlisted: usize,
 }
+
+/// The most lines: nobody reads more.
+const MOST_LINES: usize = 500;
 
 /// Cells with the same outcome that can be said in one line. A cell may stand in more than one.
 #[derive(Clone, Debug)]
@@ -63,8 +68,12 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
         let mut first = Vec::with_capacity(numbers.len());
         let cells = numbers.iter().enumerate().map(|(cell, number)| {
             let assignment = space.assign(&nothing, &positions, *number);
-            first.push(if sampled { cell } else { space.number(&space.in_order(&assignment)) });
-            (first.last() == Some(&cell)).then(|| outcome(&space.build(&assignment)?))?
+            let case = space.build(&assignment);
+            // Only what is a request is the same as another.
+            let other = space.in_order(&assignment).filter(|other| !sampled && case.is_some() && *other != assignment);
+            let other = other.filter(|other| space.build(other).is_some()).map(|other| space.number(&other));
+            first.push(other.unwrap_or(cell));
+            if other.is_some() { None } else { outcome(&case?) }
         });
         let cells = cells.collect();
         Self { space, positions, cells, first, sample: sampled.then_some(numbers) }
@@ -84,12 +93,13 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
         let found = tally.iter().map(|(_, count)| count).sum();
         let mut lines = Vec::new();
         for cell in 0..open.len() {
-            if open.get(cell) == Some(&true) {
+            if open.get(cell) == Some(&true) && lines.len() < MOST_LINES {
                 lines.extend(self.line(cell, wanted, &mut open));
             }
         }
         let requests = self.cells.iter().flatten().count();
-        Lines { environment, requests, found, tally, sampled: self.sample.is_some(), lines }
+        let unlisted = open.into_iter().filter(|open| *open).count();
+        Lines { environment, requests, found, tally, sampled: self.sample.is_some(), lines, unlisted }
     }
 
     /// The widest line that begins at a cell: as many dimensions as can be are any, of the others as many choices as can be.

@@ -12,7 +12,7 @@ use super::{as_decided, can_fail, confirmed, request_of};
 use crate::engine::{Decision, Snapshot};
 use crate::request::case::Case;
 use crate::store::schema::Environment;
-use crate::store::{Statement, StoreError, changes, known, scope};
+use crate::store::{Statement, changes, known, scope};
 
 /// What the solver says about two revisions in one environment.
 #[derive(Clone, Debug)]
@@ -86,7 +86,7 @@ pub fn compare(
     solver: &Solver,
     progress: &(dyn Fn(usize, usize) + Sync),
 ) -> std::io::Result<Vec<Comparison>> {
-    let both = Both::new(old, new).map_err(std::io::Error::other)?;
+    let both = Both::new(old, new);
     let of_new = new.store.types.environments.iter().map(|environment| {
         let side = if old.store.types.environment_like(environment).is_some() { Side::Both } else { Side::New };
         (side, environment)
@@ -100,25 +100,20 @@ pub fn compare(
 struct Both<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
-    /// The older policies under the newer schema.
-    old_there: Snapshot,
-    /// Those of them that do not type-check there.
+    /// The older policies that type-check under the newer schema.
+    fit: Vec<Statement>,
+    /// Those that do not.
     unfit: Vec<Statement>,
     declarations: Vec<changes::Declaration>,
     kept: Kept,
 }
 
 impl<'a> Both<'a> {
-    fn new(old: &'a Snapshot, new: &'a Snapshot) -> Result<Self, StoreError> {
-        let (store, unfit) = old.store.policies_under(&new.store)?;
-        Ok(Self {
-            old,
-            new,
-            old_there: Snapshot::build(store)?,
-            unfit,
-            declarations: changes::declarations(&old.store, &new.store),
-            kept: Kept::by(old.store.policies.iter().chain(&new.store.policies).map(|policy| &policy.policy)),
-        })
+    fn new(old: &'a Snapshot, new: &'a Snapshot) -> Self {
+        let (fit, unfit) = old.store.policies_under(&new.store);
+        let policies = old.store.policies.iter().chain(&new.store.policies);
+        let declarations = changes::declarations(&old.store, &new.store);
+        Self { old, new, fit, unfit, declarations, kept: Kept::by(policies.map(|policy| &policy.policy)) }
     }
 
     fn compared(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Comparison {
@@ -138,10 +133,11 @@ impl<'a> Both<'a> {
         };
         // A request that the older revision does not know it does not allow.
         let known = match of {
-            Side::Both => known::conditions(environment, &self.old.store.types, &self.new.store.types),
-            Side::New | Side::Old => Vec::new(),
+            Side::Both => known::requests(environment, &self.old.store.types, &self.new.store.types)
+                .map_err(|why| format!("not compared: {why}"))?,
+            Side::New | Side::Old => None,
         };
-        let (old, new) = (at.compiled(asker, old, &known)?, at.compiled(asker, new, &[])?);
+        let (old, new) = (at.compiled(asker, old, known.as_ref())?, at.compiled(asker, new, None)?);
         let answered = |answer: Result<Found, String>| answer.unwrap_or_else(Found::Undecided);
         Ok((answered(at.beyond(asker, &new, &old, true)), answered(at.beyond(asker, &old, &new, false))))
     }
@@ -154,16 +150,13 @@ impl<'a> Both<'a> {
             scope::can_match(&policy.policy, environment, schema)
                 || own.is_some_and(|(_, own)| scope::can_match(&policy.policy, own, &self.old.store.schema))
         };
-        if let Some(path) = changes::no_longer_there(environment, &self.old.store, &self.new.store) {
-            return Err(format!("not compared: the older schema requires `{path}`, which the newer does not declare"));
-        }
         if let Some(policy) = self.unfit.iter().find(applies) {
             return Err(format!(
                 "not compared: the older policy `{}` does not type-check under the newer schema",
                 policy.id
             ));
         }
-        for policy in self.old_there.store.policies.iter().filter(applies) {
+        for policy in self.fit.iter().filter(applies) {
             if let Some(declaration) = self.declarations.iter().find(|declaration| declaration.is_asked_for_by(policy))
             {
                 return Err(format!(
@@ -172,7 +165,7 @@ impl<'a> Both<'a> {
                 ));
             }
         }
-        Ok(&self.old_there.store.policies)
+        Ok(&self.fit)
     }
 
     /// What both revisions decide on a request of the newer schema, or of the older.
@@ -198,18 +191,18 @@ struct At<'b, 'a> {
 }
 
 impl At<'_, '_> {
-    /// The policies that apply, as the engine decides by them; nothing is permitted where one of `conditions` does not hold.
+    /// The policies that apply, as the engine decides by them; nothing is permitted where `known` does not match.
     fn compiled(
         &self,
         asker: &mut Asker<'_>,
         policies: &[Statement],
-        conditions: &[String],
+        known: Option<&Policy>,
     ) -> Result<CompiledPolicySet, String> {
         let schema = &self.own.store.schema;
         let applying = policies.iter().filter(|policy| scope::can_match(&policy.policy, self.environment, schema));
         let applying: Vec<&Policy> = applying.map(|policy| &policy.policy).collect();
         let can_fail = can_fail(asker, &applying, &self.request, schema)?;
-        as_decided(&applying, &can_fail, conditions, &self.request, schema)
+        as_decided(&applying, &can_fail, known, &self.request, schema)
     }
 
     /// A request that `these` allow and `those` do not.

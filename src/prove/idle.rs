@@ -84,6 +84,7 @@ impl<'a> Place<'a> {
 }
 
 /// The questions about one policy.
+#[derive(Clone, Copy)]
 struct About<'s, 'a> {
     snapshot: &'s Snapshot,
     policy: &'s Statement,
@@ -110,30 +111,35 @@ impl<'a> About<'_, 'a> {
             }
         }
         let id = &self.policy.id;
-        let why = self.reason(asker)?;
+        let Some(why) = self.reason(asker)? else { return Ok(Vec::new()) };
         let problem = Problem::warning(format!("`{id}` never changes a decision: {why}"));
         Ok(vec![self.policy.problem(problem).with_help(format!(
-            "remove it; or if it stands against policies that are to come, say so: @allow(\"{}\")",
+            "remove it (and then ask again: what nothing depended on may matter now); or if it stands against policies that are to come, say so: @allow(\"{}\")",
             lint::SHADOWED
         ))])
     }
 
-    /// Why no decision depends on it.
-    fn reason(&self, asker: &mut Asker<'_>) -> Result<String, String> {
+    /// Why no decision depends on it; `None` of the first of two that say the same, because of the other it will be said.
+    fn reason(&self, asker: &mut Asker<'_>) -> Result<Option<String>, String> {
         let own = &self.policy.policy;
         if self.is_in_vain(asker)? {
-            return Ok(match own.effect() {
+            return Ok(Some(match own.effect() {
                 Effect::Permit => "all that it permits is forbidden".to_owned(),
                 Effect::Forbid => "nothing permits what it forbids".to_owned(),
-            });
+            }));
         }
-        let others = self.snapshot.store.policies.iter().map(|policy| &policy.policy);
-        for other in others.filter(|other| other.id() != own.id() && other.effect() == own.effect()) {
-            if self.is_within(asker, other)? {
-                return Ok(format!("it says nothing that `{}` does not say", other.id()));
+        let mut is_later = false;
+        for other in &self.snapshot.store.policies {
+            if other.id == self.policy.id {
+                is_later = true;
+            } else if other.permits() == self.policy.permits() && self.is_within(asker, other)? {
+                let twin = About { policy: other, ..*self };
+                let said_of_the_other = is_later && twin.is_within(asker, self.policy)?;
+                let why = format!("it says nothing that `{}` does not say", other.id);
+                return Ok((!said_of_the_other).then_some(why));
             }
         }
-        Ok("the other policies together decide as it does".to_owned())
+        Ok(Some("the other policies together decide as it does".to_owned()))
     }
 
     /// Whether of what the policy is about nothing would be allowed without it, as far as policies of the other effect go.
@@ -155,7 +161,8 @@ impl<'a> About<'_, 'a> {
     }
 
     /// Whether another policy matches wherever this one does.
-    fn is_within(&self, asker: &mut Asker<'_>, other: &Policy) -> Result<bool, String> {
+    fn is_within(&self, asker: &mut Asker<'_>, other: &Statement) -> Result<bool, String> {
+        let other = &other.policy;
         for place in self.places() {
             if !place.has(other) {
                 return Ok(false);
@@ -242,7 +249,7 @@ impl<'a> About<'_, 'a> {
         let find = || can_fail(asker, &place.policies, &place.request, schema);
         let fail = place.can_fail.get_or_init(find).as_ref().map_err(Clone::clone)?;
         let fail = fail.iter().copied().filter(|policy| policies.iter().any(|own| own.id() == policy.id()));
-        as_decided(&policies, &fail.collect::<Vec<_>>(), &[], &place.request, schema)
+        as_decided(&policies, &fail.collect::<Vec<_>>(), None, &place.request, schema)
     }
 
     fn compiled(&self, place: &Place<'_>, policy: &Policy) -> Result<CompiledPolicy, String> {

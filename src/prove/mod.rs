@@ -220,10 +220,10 @@ impl<'a> Prover<'a> {
         rows.chain((0..matrix).map(|environment| (environment, Claim::RowsDecideAll))).collect()
     }
 
-    /// For every row that does not hold, whether that is because another says the opposite.
+    /// For every row that is refuted, whether that is because another says the opposite.
     fn about_contradictions(&self, proofs: &[Proof]) -> Vec<(usize, Claim)> {
         let mut questions = BTreeSet::new();
-        for proof in proofs.iter().filter(|proof| proof.fails() || proof.is_undecided()) {
+        for proof in proofs.iter().filter(|proof| proof.fails()) {
             let Claim::RowHolds(row) = proof.claim else { continue };
             let permits = |row: usize| self.rows.get(row).is_some_and(|row| row.permits());
             let beside = proofs.iter().filter(|other| other.environment == proof.environment);
@@ -317,7 +317,13 @@ impl At<'_, '_> {
         for policy in self.may_err() {
             let policy = self.prover.policy(*policy)?.as_ref().condition();
             let both = permit_when(&format!("({}) && ({policy})", row.policy.as_ref().condition()))?;
-            match self.never_errs(asker, &both)? {
+            let snapshot = self.prover.snapshot;
+            let matcher = Matcher::new(&row.policy, &snapshot.store.types);
+            let shows = |case: &Case| {
+                let decision = snapshot.decide_case(case);
+                !decision.allowed && !decision.errors().is_empty() && snapshot.matches(&matcher, case) == Ok(true)
+            };
+            match self.errs(asker, &both, &shows)? {
                 Verdict::Proven => {}
                 refuted => return Ok(refuted),
             }
@@ -348,12 +354,19 @@ impl At<'_, '_> {
     }
 
     fn never_errs(&self, asker: &mut Asker<'_>, policy: &Policy) -> Result<Verdict, String> {
-        let compiled = self.compiled(policy)?;
-        let found = asker.ask(async |compiler| compiler.check_never_errors_with_counterexample_opt(&compiled).await)?;
-        let Some(model) = found else { return Ok(Verdict::Proven) };
         let snapshot = self.prover.snapshot;
         let matcher = Matcher::new(policy, &snapshot.store.types);
-        self.refuted(&model, &|case| snapshot.matches(&matcher, case).is_err())
+        self.errs(asker, policy, &|case| snapshot.matches(&matcher, case).is_err())
+    }
+
+    /// Proven if the policy can be evaluated for every request, refuted if not for one that `shows` it.
+    fn errs(&self, asker: &mut Asker<'_>, policy: &Policy, shows: &dyn Fn(&Case) -> bool) -> Result<Verdict, String> {
+        let compiled = self.compiled(policy)?;
+        let found = asker.ask(async |compiler| compiler.check_never_errors_with_counterexample_opt(&compiled).await)?;
+        match found {
+            Some(model) => self.refuted(&model, shows),
+            None => Ok(Verdict::Proven),
+        }
     }
 
     fn rows_decide_all(&self, asker: &mut Asker<'_>) -> Result<Verdict, String> {
@@ -455,17 +468,20 @@ fn can_fail<'p>(
     Ok(found)
 }
 
-/// The policies, as the engine decides by them: where one of them fails, nothing is permitted. Nor is it where one of
-/// `conditions` does not hold.
+/// The policies, as the engine decides by them: where one of them fails, nothing is permitted. Nor is it where `only` does not
+/// match.
 fn as_decided(
     policies: &[&Policy],
     can_fail: &[&Policy],
-    conditions: &[String],
+    only: Option<&Policy>,
     request: &RequestEnv,
     schema: &Schema,
 ) -> Result<CompiledPolicySet, String> {
     let decided = policies.iter().map(|policy| match policy.effect() {
-        Effect::Permit => narrowed(&where_none_fails(policy, can_fail)?, conditions.iter().cloned()),
+        Effect::Permit => narrowed(
+            &where_none_fails(policy, can_fail)?,
+            only.into_iter().map(|only| only.as_ref().condition().to_string()),
+        ),
         Effect::Forbid => Ok((*policy).clone()),
     });
     let set = PolicySet::from_policies(decided.collect::<Result<Vec<_>, String>>()?);

@@ -32,7 +32,7 @@ pub struct Solver {
     program: PathBuf,
     /// Its version, as it says it.
     pub version: String,
-    /// How long it may take for one question.
+    /// How long it may take for one question, once the question is put.
     pub limit: Duration,
 }
 
@@ -106,7 +106,9 @@ impl Solver {
 
     fn start(&self) -> Result<LocalSolver, cedar_policy_symcc::solver::SolverError> {
         let limit = format!("--tlimit-per={}", self.limit.as_millis());
-        LocalSolver::from_command(Command::new(&self.program).args(["--lang", "smt", &limit]).kill_on_drop(true))
+        LocalSolver::from_command(
+            Command::new(&self.program).args(["--lang", "smt", "--strings-exp", &limit]).kill_on_drop(true),
+        )
     }
 }
 

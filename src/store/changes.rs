@@ -2,12 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::EntityTypeName;
 use cedar_policy_core::ast::{BinaryOp, ExprKind};
 use smol_str::SmolStr;
 
 use super::policy::Statement;
-use super::schema::{Environment, RecordShape, Shape};
+use super::schema::{RecordShape, Shape};
 use super::{Store, policy, schema};
 
 /// A declaration of the schema that one store has otherwise than another.
@@ -89,23 +88,6 @@ pub fn declarations(old: &Store, new: &Store) -> Vec<Declaration> {
     all.filter(|declaration| declaration.old != declaration.new).collect()
 }
 
-/// What the older schema requires of the requests of an environment, and the newer does not declare: there can be no request of
-/// the newer schema that the older would take.
-pub fn no_longer_there(environment: &Environment, old: &Store, new: &Store) -> Option<String> {
-    let (_, older) = old.types.environment_like(environment)?;
-    let (_, newer) = new.types.environment_like(environment)?;
-    let gone = |of: &str, older: &RecordShape, newer: &RecordShape| {
-        let mut required = older.0.iter().filter(|(_, field)| field.required);
-        required.find(|(name, _)| !newer.0.contains_key(*name)).map(|(name, _)| format!("{of}.{name}"))
-    };
-    let entities = [("principal", &older.principal), ("resource", &older.resource)];
-    let of_entity = |(of, name): (&str, &EntityTypeName)| {
-        let name = name.to_string();
-        gone(of, &old.types.entity(&name)?.attributes, &new.types.entity(&name)?.attributes)
-    };
-    entities.into_iter().find_map(of_entity).or_else(|| gone("context", &older.context, &newer.context))
-}
-
 /// The policies that differ, by their ids: those of the newer store in its order, then those that are gone.
 pub fn policies<'a>(old: &'a Store, new: &'a Store) -> Vec<Rewritten<'a>> {
     let key = |policy: &Statement| policy.annotation("id").map_or_else(|| policy.file.path.to_string(), str::to_owned);
@@ -164,7 +146,7 @@ impl Declared {
             declared.fields(&name.to_string(), &entity.attributes);
         }
         for environment in &store.types.environments {
-            let action = environment.action.id().escaped();
+            let action = &environment.action;
             declared.note(
                 format!("action {action}: {} · {}", environment.principal, environment.resource),
                 SeenBy::Nothing,
@@ -175,7 +157,7 @@ impl Declared {
         let actions = store.schema.action_entities().unwrap_or_else(|_| cedar_policy::Entities::empty());
         for action in actions.iter().map(cedar_policy::Entity::uid) {
             for group in actions.ancestors(&action).into_iter().flatten() {
-                declared.note(format!("action {} in {}", action.id().escaped(), group.id().escaped()), SeenBy::In);
+                declared.note(format!("action {action} in {group}"), SeenBy::In);
             }
         }
         declared

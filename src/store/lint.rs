@@ -2,12 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use cedar_policy_core::ast::{Expr, ExprKind, Literal, Var};
+use cedar_policy::EntityTypeName;
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 use smol_str::SmolStr;
 
 use super::policy::Statement;
 use super::problem::Problem;
-use super::schema::{Environment, RecordShape, Shape, Types};
+use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
 use super::{Store, scope};
 
 /// In `@allow`: the policy may be one that never changes a decision.
@@ -76,79 +77,89 @@ struct Typing<'a> {
     environment: &'a Environment,
 }
 
-/// What `has` can be asked of.
-enum Holder<'a> {
-    /// An entity, or the context: what is required there is promised by the schema, not by the value.
-    Promised(&'a RecordShape),
-    /// A record inside, which is what it is.
-    Inner(&'a RecordShape),
+/// What an expression is.
+enum Typed {
+    /// The context: what is required there is promised by the schema, not by the value.
+    Context,
+    /// A value of that shape. What is required of an entity is only promised too; a record is what it is.
+    Shape(Shape),
+    /// An action, which has no attributes.
+    Action,
+    /// Something else.
+    Unknown,
 }
 
-impl<'a> Typing<'a> {
+impl Typing<'_> {
     /// Those of the attributes, each asked of the one before, that are always there.
     fn required<'b>(&self, holder: &Expr, attributes: &[&'b SmolStr]) -> Vec<&'b SmolStr> {
         let mut required = Vec::new();
-        let mut holder = self.holder(holder);
+        let mut holder = self.of(holder);
         for attribute in attributes {
-            let (record, promised) = match holder {
-                Some(Holder::Promised(record)) => (record, true),
-                Some(Holder::Inner(record)) => (record, false),
-                None => break,
+            let is_required = match &holder {
+                Typed::Context | Typed::Shape(Shape::Entity(_)) => {
+                    self.fields(&holder).and_then(|record| record.0.get(*attribute)).is_some_and(|field| field.required)
+                }
+                Typed::Shape(_) | Typed::Action => false,
+                // What is not known is refused where it could be an entity.
+                Typed::Unknown => self.is_required_somewhere(attribute),
             };
-            let Some(field) = record.0.get(*attribute) else { break };
-            if promised && field.required {
+            if is_required {
                 required.push(*attribute);
             }
-            holder = self.of_shape(&field.shape);
+            holder = self.attribute(&holder, attribute);
         }
         required
     }
 
-    fn holder(&self, expression: &Expr) -> Option<Holder<'a>> {
+    fn is_required_somewhere(&self, attribute: &str) -> bool {
+        let mut entities = self.types.entities.values();
+        entities.any(|entity| entity.attributes.0.get(attribute).is_some_and(|field| field.required))
+    }
+
+    fn of(&self, expression: &Expr) -> Typed {
         match expression.expr_kind() {
-            ExprKind::Var(Var::Principal) => self.entity(&self.environment.principal.to_string()),
-            ExprKind::Var(Var::Resource) => self.entity(&self.environment.resource.to_string()),
-            ExprKind::Var(Var::Context) => Some(Holder::Promised(&self.environment.context)),
-            ExprKind::Lit(Literal::EntityUID(uid)) => self.entity(&uid.entity_type().to_string()),
-            ExprKind::If { then_expr, else_expr, .. } => self.holder(then_expr).or_else(|| self.holder(else_expr)),
-            ExprKind::GetAttr { expr, attr } => {
-                let (Holder::Promised(record) | Holder::Inner(record)) = self.holder(expr)?;
-                self.of_shape(&record.0.get(attr)?.shape)
+            ExprKind::Var(Var::Principal) => Typed::Shape(Shape::Entity(self.environment.principal.clone())),
+            ExprKind::Var(Var::Resource) => Typed::Shape(Shape::Entity(self.environment.resource.clone())),
+            ExprKind::Var(Var::Context) => Typed::Context,
+            ExprKind::Var(Var::Action) => Typed::Action,
+            ExprKind::Lit(Literal::EntityUID(uid)) if uid.is_action() => Typed::Action,
+            ExprKind::Lit(Literal::EntityUID(uid)) => {
+                Typed::Shape(Shape::Entity(EntityTypeName::from(uid.entity_type().clone())))
             }
-            ExprKind::BinaryApp { op: cedar_policy_core::ast::BinaryOp::GetTag, arg1, .. } => {
-                let entity = self.entity_type(arg1)?;
-                self.of_shape(self.types.entity(&entity)?.tags.as_ref()?)
-            }
-            _ => None,
-        }
-    }
-
-    fn of_shape(&self, shape: &'a Shape) -> Option<Holder<'a>> {
-        match shape {
-            Shape::Entity(name) => self.entity(&name.to_string()),
-            Shape::Record(record) => Some(Holder::Inner(record)),
-            Shape::Parsed(parsed) => Some(Holder::Inner(&parsed.facts)),
-            _ => None,
-        }
-    }
-
-    fn entity(&self, name: &str) -> Option<Holder<'a>> {
-        Some(Holder::Promised(&self.types.entity(name)?.attributes))
-    }
-
-    /// The entity type of what has tags.
-    fn entity_type(&self, expression: &Expr) -> Option<String> {
-        match expression.expr_kind() {
-            ExprKind::Var(Var::Principal) => Some(self.environment.principal.to_string()),
-            ExprKind::Var(Var::Resource) => Some(self.environment.resource.to_string()),
-            ExprKind::Lit(Literal::EntityUID(uid)) => Some(uid.entity_type().to_string()),
-            ExprKind::GetAttr { expr, attr } => {
-                let (Holder::Promised(record) | Holder::Inner(record)) = self.holder(expr)?;
-                match &record.0.get(attr)?.shape {
-                    Shape::Entity(name) => Some(name.to_string()),
-                    _ => None,
+            ExprKind::If { then_expr, else_expr, .. } => match self.of(then_expr) {
+                Typed::Unknown => self.of(else_expr),
+                found => found,
+            },
+            ExprKind::GetAttr { expr, attr } => self.attribute(&self.of(expr), attr),
+            ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => match self.of(arg1) {
+                Typed::Shape(Shape::Entity(name)) => {
+                    let tags = self.types.entity(&name.to_string()).and_then(|entity| entity.tags.clone());
+                    tags.map_or(Typed::Unknown, Typed::Shape)
                 }
+                _ => Typed::Unknown,
+            },
+            ExprKind::Record(fields) => {
+                let known = fields.iter().filter_map(|(name, value)| match self.of(value) {
+                    Typed::Shape(shape) => Some((name.clone(), FieldShape { required: true, shape })),
+                    _ => None,
+                });
+                Typed::Shape(Shape::Record(RecordShape(known.collect())))
             }
+            _ => Typed::Unknown,
+        }
+    }
+
+    fn attribute(&self, holder: &Typed, attribute: &str) -> Typed {
+        let field = self.fields(holder).and_then(|record| record.0.get(attribute));
+        field.map_or(Typed::Unknown, |field| Typed::Shape(field.shape.clone()))
+    }
+
+    fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
+        match holder {
+            Typed::Context => Some(&self.environment.context),
+            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity(&name.to_string())?.attributes),
+            Typed::Shape(Shape::Record(record)) => Some(record),
+            Typed::Shape(Shape::Parsed(parsed)) => Some(&parsed.facts),
             _ => None,
         }
     }

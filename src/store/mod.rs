@@ -104,34 +104,14 @@ impl Store {
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
     }
-}
 
-impl Store {
-    /// The policies of this store under the schema of another, without entities and without a matrix; and beside it those that do
-    /// not type-check there.
-    ///
-    /// # Errors
-    ///
-    /// None but those of a schema that has been read before.
-    pub fn policies_under(&self, other: &Self) -> Result<(Self, Vec<Statement>), StoreError> {
-        let (schema, types) = read_schema(&other.files.schema).map_err(StoreError)?;
+    /// The policies that type-check under the schema of another store, and those that do not.
+    pub fn policies_under(&self, other: &Self) -> (Vec<Statement>, Vec<Statement>) {
         let fits = |policy: &Statement| {
-            let problems = validate(&schema, std::slice::from_ref(policy));
+            let problems = validate(&other.schema, std::slice::from_ref(policy));
             problems.iter().all(|problem| problem.severity != Severity::Error)
         };
-        let (policies, unfit) = self.policies.iter().cloned().partition(fits);
-        let store = Self {
-            origin: self.origin.clone(),
-            files: StoreFiles { schema: other.files.schema.clone(), ..StoreFiles::default() },
-            schema,
-            types,
-            policies,
-            rows: Vec::new(),
-            clauses: self.clauses.clone(),
-            revision: self.revision.clone(),
-            warnings: Vec::new(),
-        };
-        Ok((store, unfit))
+        self.policies.iter().cloned().partition(fits)
     }
 }
 

@@ -48,7 +48,11 @@ impl Diff<'_> {
             })
             .collect();
         let changed = if changed.is_empty() { "nothing".to_owned() } else { changed.join(", ") };
-        format!("{changed} changed; {}", self.verdict())
+        let incomparable = match self.incomparable().len() {
+            0 => String::new(),
+            count => format!("; {} could not be compared", counted(count, "thing")),
+        };
+        format!("{changed} changed{incomparable}; {}", self.verdict())
     }
 
     fn verdict(&self) -> String {
@@ -117,7 +121,7 @@ impl Diff<'_> {
         let (denied, moves): (Vec<_>, Vec<_>) = self
             .moves
             .iter()
-            .partition(|moves| !moves.sampled && moves.lines.iter().all(|line| is_new_and_denied(&line.outcome)));
+            .partition(|moves| !moves.sampled && moves.tally.iter().all(|(outcome, _)| is_new_and_denied(outcome)));
         let mut blocks: Vec<Block> = moves.into_iter().flat_map(moved).collect();
         if !denied.is_empty() {
             let line = |moves: &&Lines<Outcomes>| {
@@ -238,6 +242,7 @@ impl Diff<'_> {
             "cells": moves.requests,
             "moved": moves.found,
             "sampled": moves.sampled,
+            "unlisted": moves.unlisted,
             "lines": moves.lines.iter().map(line).collect::<Vec<_>>(),
         })
     }
@@ -312,9 +317,10 @@ fn moved(moves: &Lines<Outcomes>) -> Vec<Block> {
     if !rows.is_empty() {
         blocks.push(Block::Table(header, rows));
     }
-    if lines.len() > MOST_LINES {
-        let more = lines.len() - MOST_LINES;
-        blocks.push(Block::Paragraph(Line::text(format!("{more} more lines: --format json has them all"))));
+    let more = lines.len().saturating_sub(MOST_LINES);
+    if more > 0 || moves.unlisted > 0 {
+        let beyond = format!("{} more, and {} cells that are in none", counted(more, "line"), grouped(moves.unlisted));
+        blocks.push(Block::Paragraph(Line::text(beyond)));
     }
     blocks
 }
