@@ -10,6 +10,7 @@ use std::process::Command;
 
 use common::binary::{Ran, fed, gatepost};
 use common::{copy_of_built_in, folder};
+use gatepost::engine::Snapshot;
 use gatepost::matrix::moves;
 use gatepost::prove::compare::compare;
 use gatepost::prove::solver::Solver;
@@ -199,6 +200,36 @@ fn what_changed_and_who_gains_or_loses_access() {
     }
 }
 
+/// What is not compared does not pass the gate: stored entities, here.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_is_not_compared_does_not_pass_the_gate() {
+    let old = docs(SCHEMA, POLICIES, ROWS);
+    let new = docs(SCHEMA, POLICIES, ROWS);
+    common::write(
+        new.path(),
+        "entities/teams.json",
+        br#"[{ "uid": { "type": "Team", "id": "all" }, "attrs": {}, "parents": [] }]"#,
+    );
+    diff(&old, &new, &[]).with(0);
+    diff(&old, &new, &["--deny-wider"]).with(2);
+}
+
+/// Two actions of one id in different namespaces are two.
+#[test]
+#[ignore = "needs cvc5"]
+fn actions_of_one_id_in_two_namespaces_are_told_apart() {
+    let schema = "entity User; entity Doc;\n\
+                  namespace A { action view appliesTo { principal: User, resource: Doc, context: { x?: Long } }; }\n\
+                  namespace B { action view appliesTo { principal: User, resource: Doc, context: { x?: Long } }; }";
+    let policies = "permit (principal, action, resource); forbid (principal, action, resource) when { context has x && context.x == 1 };";
+    let without = schema.replacen("x?: Long", "", 1);
+    let (old, new) = (docs(&without, policies, ""), docs(schema, policies, ""));
+    let found = diff(&old, &new, &["--format", "json"]).json();
+    assert_eq!(found["schema"][0]["name"], r#"action A::Action::"view": context.x"#);
+    assert!(access(&found)[0].1.contains("asks for what the schemas declare differently"), "{found}");
+}
+
 /// "`--deny-wider` makes it a gate for CI (exit 1 if anything gains access)"; without a solver that is found where the decision
 /// table shows it, and else not known: exit 2.
 #[test]
@@ -242,17 +273,39 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
     assert_eq!(access(&found), pairs(&wider));
     assert_eq!(found["access"][0]["gains"]["request"]["subject"]["properties"]["level"], "top");
 
-    // What is gone was required: no request of the newer schema is one of the older.
-    let found = changed(&SCHEMA.replace("title: String", "name: String"), "permit (principal, action, resource);");
-    assert_eq!(found["notCompared"].as_array().unwrap().len(), 2);
-    assert_eq!(found["moved"], json!([]));
-    let why = "not compared: the older schema requires `resource.title`, which the newer does not declare";
-    assert_eq!(access(&found), pairs(&[("User · read · Doc", why), ("User · write · Doc", why)]));
+    // The other way round, what the older allowed is no request any more: that is lost, and nothing else is.
+    let narrower = docs(SCHEMA, POLICIES, ROWS);
+    let wider = docs(&SCHEMA.replace("\"high\"]", "\"high\", \"top\"]"), POLICIES, ROWS);
+    let found = diff(&wider, &narrower, &["--format", "json"]).with(0).json();
+    let lost = [("User · read · Doc", "only narrower"), ("User · write · Doc", "only narrower")];
+    assert_eq!(access(&found), pairs(&lost));
+    assert_eq!(found["access"][0]["loses"]["request"]["subject"]["properties"]["level"], "top");
+    for line in found["moved"].as_array().unwrap().iter().flat_map(|moved| moved["lines"].as_array().unwrap()) {
+        assert!(line["conditions"].as_array().unwrap().contains(&json!("principal.level is top")), "{line}");
+    }
+
+    // What is required now, nobody sent before.
+    let found = changed(&SCHEMA.replace("title: String", "title: String, size: Long"), POLICIES);
+    assert_eq!(access(&found), pairs(&lost));
+
+    // What is gone was required, or is of another type: no request of the newer schema is one of the older.
+    for other in ["name: String", "title: Long"] {
+        let found = changed(&SCHEMA.replace("title: String", other), "permit (principal, action, resource);");
+        assert_eq!(found["notCompared"].as_array().unwrap().len(), 2);
+        assert_eq!(found["moved"], json!([]));
+        let why = "not compared: one schema requires `resource.title` in a way in which the other does not declare it";
+        assert_eq!(access(&found), pairs(&[("User · read · Doc", why), ("User · write · Doc", why)]));
+    }
+    let everything = "permit (principal, action, resource);";
+    let (old, new) =
+        (docs(SCHEMA, everything, ""), docs(&SCHEMA.replace("nick?: String", "nick?: Long"), everything, ""));
+    let found = diff(&old, &new, &["--format", "json", "--deny-wider"]).with(1).json();
+    assert_eq!(access(&found)[0].1, "wider and narrower", "who has a nick is another");
 
     // A policy of the older revision that the newer schema does not understand.
-    let found = changed(&SCHEMA.replace("title: String", "title: Long"), "permit (principal, action, resource);");
-    let why = "not compared: the older policy `team` does not type-check under the newer schema";
-    assert_eq!(access(&found)[0], ("User · read · Doc".to_owned(), why.to_owned()));
+    let found = changed(&SCHEMA.replace("title: String", "title?: String"), everything);
+    let why = "not compared: under the newer schema, the older policy `team`: it cannot be put to the solver";
+    assert!(access(&found)[0].1.starts_with(why), "{found}");
     assert_eq!(access(&found)[1].1, "only wider");
 
     // A policy that would mean something else there.
@@ -287,9 +340,14 @@ fn what_only_facts_show_is_named() {
         found["notCompared"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
     assert_eq!(
         named,
-        ["action editSupportContact: context.phone", "action enterSupportContact: context.phone", "entities"]
+        [
+            r#"action Action::"editSupportContact": context.phone"#,
+            r#"action Action::"enterSupportContact": context.phone"#,
+            "entities"
+        ]
     );
     assert_eq!(found["schema"][0]["old"], "a string that `phone` reads, @market(resource.billingMarket)");
+    assert!(diff(&old, &new, &["--solver", "/nowhere"]).out.contains("3 things could not be compared"));
 }
 
 /// Access is what the engine gives: a policy that fails denies what another permits.
@@ -304,6 +362,24 @@ fn a_policy_that_can_fail_takes_access_away() {
     let found = diff(&new, &old, &["--format", "json"]).with(0).json();
     assert_eq!(access(&found)[0].1, "only wider");
 }
+
+/// Where one type is both, an entity refers to another, and tags have computed names.
+const PAIRS: &str = r#"
+entity Friend = { name: String };
+entity User = { name: String, tenant: String, friend?: Friend, boss: User } tags String;
+action read appliesTo { principal: User, resource: User, context: { who: String } };
+"#;
+const PAIRS_VARIANTS: [&str; 9] = [
+    "permit (principal, action, resource) when { principal.tenant == resource.tenant };",
+    "permit (principal, action, resource);",
+    "permit (principal, action, resource) when { principal.name == context.who }; forbid (principal, action, resource) when { resource has friend && resource.friend.name == context.who };",
+    r#"permit (principal, action, resource) when { principal.name == resource.name && principal.name != "other-1" };"#,
+    "permit (principal, action, resource) when { resource.hasTag(context.who) && context.who != resource.name };",
+    r#"permit (principal, action, resource) when { resource.name like "o*" };"#,
+    r#"permit (principal, action, resource) when { resource.name like "*x*" };"#,
+    "permit (principal, action, resource) when { principal != resource && resource.boss != principal && resource.boss != resource };",
+    "permit (principal, action, resource) when { principal.name == resource.name || context.who == resource.name };",
+];
 
 /// What the solver proves for every request, the decision table shows on representative ones: where either finds a request that
 /// gains or loses access, so does the other.
@@ -323,11 +399,15 @@ fn the_solver_and_the_decision_table_agree() {
         "permit (principal, action, resource) when { resource.title like \"x*\" && !(resource.title == \"xy\") };",
         "forbid (principal, action, resource);",
     ];
-    let stores: Vec<_> = variants.iter().map(|policies| docs(SCHEMA, policies, "")).collect();
-    let snapshots: Vec<_> = stores.iter().map(|store| common::snapshot_of(store.path())).collect();
+    let of = |schema: &str, variants: &[&str]| -> Vec<Snapshot> {
+        variants.iter().map(|policies| common::snapshot_of(docs(schema, policies, "").path())).collect()
+    };
+    let families = [of(SCHEMA, &variants), of(PAIRS, &PAIRS_VARIANTS)];
     let solver = Solver::find(Path::new("cvc5"), std::time::Duration::from_secs(10)).unwrap();
     let mut relations = std::collections::BTreeSet::new();
-    for (old, new) in snapshots.iter().flat_map(|old| snapshots.iter().map(move |new| (old, new))) {
+    let pairs =
+        families.iter().flat_map(|family| family.iter().flat_map(|old| family.iter().map(move |new| (old, new))));
+    for (old, new) in pairs {
         let moved = moves(old, new, &|_, _| {});
         for comparison in compare(old, new, &solver, &|_, _| {}).unwrap() {
             let here = moved.iter().filter(|moves| moves.environment == comparison.environment);
@@ -338,7 +418,8 @@ fn the_solver_and_the_decision_table_agree() {
                 (false, true) => "only narrower",
                 (true, true) => "wider and narrower",
             };
-            assert_eq!(comparison.relation(), Some(expected), "{comparison:#?}");
+            let texts = [old, new].map(|store| store.store.files.policies[0].text.clone());
+            assert_eq!(comparison.relation(), Some(expected), "{texts:#?} {comparison:#?}");
             relations.insert(expected);
         }
     }

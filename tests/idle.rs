@@ -32,6 +32,8 @@ const POLICIES: &str = r#"
 @id("guarded") permit (principal, action == Action::"read", resource) when { principal has nick && principal.nick == "g" };
 @id("meant") @allow("constant") permit (principal, action == Action::"read", resource) when { resource.title == "m" && resource.title != "n" };
 @id("denies-by-failing") permit (principal, action == Action::"read", resource) when { resource.owner == principal && principal.age + 1 > 5 };
+@id("twin") permit (principal, action == Action::"read", resource) when { resource.title == "w" };
+@id("other-twin") permit (principal, action == Action::"read", resource) when { "w" == resource.title };
 @id("mistaken") @allow("shadow") permit (principal, action == Action::"read", resource) when { resource.title == "t" };
 "#;
 

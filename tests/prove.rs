@@ -157,6 +157,40 @@ forbid (principal is User, action == Action::"read", resource is Doc) when { pri
     assert_eq!(statuses(&snapshot, &proofs), expected);
 }
 
+/// A counterexample is one: where the row itself cannot be evaluated, that is said of the row.
+#[test]
+#[ignore = "needs cvc5"]
+fn a_row_that_fails_beside_a_policy_that_can_is_refuted_by_what_is_denied() {
+    let store = with_rows(
+        r#"
+permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
+permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal && principal.age + 1 > 0 };
+"#,
+    );
+    let snapshot = common::snapshot_of(store.path());
+    for proof in proofs_of(&snapshot) {
+        if let (Claim::RowHolds(_), Verdict::Refuted(Some(example))) = (proof.claim, &proof.verdict) {
+            assert!(!example.decision.allowed, "{proof:?}");
+        }
+    }
+}
+
+/// `like` with wildcards on both sides needs what cvc5 calls string expressions.
+#[test]
+#[ignore = "needs cvc5"]
+fn patterns_of_every_form_are_decided() {
+    let rows: String = ["*x*", "x*", "*x", "x*y", "*", "*x*y*", "**", ""]
+        .iter()
+        .map(|pattern| {
+            format!("forbid (principal is User, action == Action::\"write\", resource is Doc) when {{ resource.title like \"{pattern}\" && principal.level == Level::\"low\" }};\n")
+        })
+        .collect();
+    let store = with_rows(&rows);
+    let snapshot = common::snapshot_of(store.path());
+    let proofs = proofs_of(&snapshot);
+    assert!(statuses(&snapshot, &proofs).iter().all(|status| *status == RowStatus::Proven), "{proofs:#?}");
+}
+
 /// "At 500 policies the encoder overflows an 8 MB stack: run it on a thread with a large one."
 #[test]
 #[ignore = "needs cvc5"]
@@ -305,6 +339,43 @@ fn a_solver_that_gives_up_proves_nothing() {
     let ran = gatepost(store.path(), &["prove", "--store", ".", "--solver", unknown.to_str().unwrap()]).with(2);
     assert!(ran.out.contains("0 of 1 row proven, 1 undecided"), "{}", ran.out);
     assert!(ran.out.contains("not decided: the solver did not decide it within 10 s"), "{}", ran.out);
+}
+
+/// "`check` refuses `has` on a required attribute", however the entity is come by.
+#[test]
+fn has_on_a_required_attribute_is_refused_however_the_entity_is_come_by() {
+    let schema = r#"
+entity User = { name: String, boss: User } tags User;
+entity Doc = { owner: User, at: { by: User } };
+action read appliesTo { principal: User, resource: Doc, context: { who: User } };
+"#;
+    let holders = [
+        "resource.owner",
+        "resource.at.by",
+        "context.who",
+        "resource.owner.boss",
+        r#"{ "a": resource.owner }.a"#,
+        r#"{ "a": { "b": resource.owner } }.a.b"#,
+        "(if principal == resource.owner then resource.owner else principal.boss)",
+        r#"principal.getTag("t")"#,
+        r#"principal.getTag("t").getTag("t")"#,
+        "(if principal == resource.owner then principal else resource.owner).getTag(\"t\")",
+        r#"User::"u""#,
+    ];
+    for holder in holders {
+        let guard = if holder.contains("getTag") {
+            "principal.hasTag(\"t\") && principal.getTag(\"t\").hasTag(\"t\") && resource.owner.hasTag(\"t\") && (if principal == resource.owner then principal else resource.owner).hasTag(\"t\") && "
+        } else {
+            ""
+        };
+        let policies = format!("forbid (principal, action, resource) when {{ {guard}{holder} has name }};");
+        let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies.as_str())]);
+        let told: Vec<String> = problems_of(store.path()).iter().map(shown).collect();
+        assert!(
+            told.iter().any(|problem| problem.contains("`has name` asks for a required attribute")),
+            "{holder}: {told:?}"
+        );
+    }
 }
 
 /// Why `check` refuses `has` on a required attribute: behind it a `forbid` is proven to hold, and does not fire where the entity

@@ -18,13 +18,14 @@ use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
 use crate::report::blocks;
 use crate::store::changes::{self, Declaration, Rewritten};
-use crate::store::{Commit, Origin, Statement, known};
+use crate::store::known::{self, Known};
+use crate::store::{Commit, Origin, Statement};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The older revision: a folder, or a git revision of the folder of the store (`main`, `HEAD~1`, `main:stores/docs`)
     old: String,
-    /// The newer revision, likewise [default: the store; after a git revision the current folder, if no store is named]
+    /// The newer revision, likewise [default: the store that is named; else, of a git revision, the same folder of the work tree]
     new: Option<String>,
     /// Fail if anything gains access, or if it cannot be proven that nothing does
     #[arg(long)]
@@ -83,7 +84,7 @@ fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin
     let new = match (&arguments.new, own, &old) {
         (Some(name), ..) => named(name)?,
         // What a git revision is compared with is the work tree, not what was once compiled in.
-        (None, None, Origin::Commit(_)) => Origin::Folder(".".into()),
+        (None, None, Origin::Commit(commit)) => Origin::Folder(commit.work_tree().to_owned()),
         (None, ..) => settings.origin(),
     };
     Ok((old, new))
@@ -94,6 +95,7 @@ struct Diff<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
     declarations: Vec<Declaration>,
+    clauses: Vec<Declaration>,
     policies: Vec<Rewritten<'a>>,
     rows: Vec<RowChange<'a>>,
     moves: Vec<Lines<Outcomes>>,
@@ -132,6 +134,7 @@ impl<'a> Diff<'a> {
             old,
             new,
             declarations: changes::declarations(&old.store, &new.store),
+            clauses: changes::clauses(&old.store, &new.store),
             policies: changes::policies(&old.store, &new.store),
             rows,
             moves,
@@ -157,7 +160,8 @@ impl<'a> Diff<'a> {
     fn incomparable(&self) -> Vec<(String, String)> {
         let (old, new) = (&self.old.store, &self.new.store);
         let environments = new.types.environments.iter().filter_map(|environment| {
-            let why = known::requests(environment, &old.types, &new.types).err()?;
+            let known = known::requests(environment, &old.types, &new.types);
+            let (Err(why) | Ok(Known::None(why))) = known else { return None };
             Some((environment.to_string(), why))
         });
         let readings = self.declarations.iter().filter(|found| found.is_read_otherwise()).map(|found| {

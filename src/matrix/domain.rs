@@ -6,7 +6,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::boundaries;
-use super::reads::{Comparison, Declared, Dimension, Reads, Root, Slot};
+use super::reads::{COMPUTED_TAG, Comparison, Declared, Dimension, Reads, Root, Slot};
 use crate::request::value::{self, Value};
 use crate::store::schema::{EntityType, Shape};
 
@@ -81,9 +81,17 @@ impl<'a> Domains<'a> {
         };
         let all = || STARTS.into_iter().flat_map(numbered).filter(|text| !literals.contains(text));
         let count = self.places(comparison).clamp(1, MOST_FRESH);
-        let found: Vec<SmolStr> = all().filter(|text| !described(text)).take(count).collect();
+        let mut found: Vec<SmolStr> = all().filter(|text| !described(text)).take(count).collect();
         // Where a pattern describes all of them, it tells none of them apart.
-        if found.is_empty() { all().take(count).collect() } else { found }
+        if found.is_empty() {
+            found.extend(all().take(count));
+        }
+        // The key of a tag must be one that there can be.
+        let key = SmolStr::new_static(COMPUTED_TAG);
+        if !comparison.fields.is_disjoint(&self.reads.keys) && !found.contains(&key) && !literals.contains(&key) {
+            found.push(key);
+        }
+        found
     }
 
     /// How many places hold the values that are compared.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::coverage::{Coverage, Observed, Observer};
 use super::space::{Assignment, Space};
-use super::spread;
 use super::table::on_all_processors;
+use super::{MOST_REQUESTS, spread};
 use crate::engine::{Decision, Matcher, Snapshot};
 use crate::request::case::Case;
 use crate::store::{Statement, scope};
@@ -152,7 +152,7 @@ impl<'a> Field<'a> {
     fn exercise(&mut self, Applying { row: place, statement: row, reads: by_row }: &Applying<'_>) -> RowResult {
         let matcher = Matcher::new(&row.policy, &self.snapshot.store.types);
         let nothing = self.space.nothing();
-        let (indices, mut sampled) = spread(self.space.size(by_row));
+        let (indices, mut sampled) = spread(self.space.size(by_row), MOST_REQUESTS);
         let matching: Vec<Assignment> = indices
             .map(|index| self.space.assign(&nothing, by_row, index))
             .filter(|assignment| {
@@ -163,7 +163,7 @@ impl<'a> Field<'a> {
             .collect();
         let rest: Vec<usize> = self.by_policies.iter().filter(|position| !by_row.contains(position)).copied().collect();
         let inner = self.space.size(&rest);
-        let (indices, more) = spread(inner.saturating_mul(matching.len() as u128));
+        let (indices, more) = spread(inner.saturating_mul(matching.len() as u128), MOST_REQUESTS);
         sampled |= more;
         let mut result = RowResult { sampled, ..RowResult::default() };
         let mut worst: Option<(usize, Assignment)> = None;

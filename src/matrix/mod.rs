@@ -26,11 +26,11 @@ pub use table::{Line, Lines};
 /// The most requests that a row is exercised on in one environment.
 pub const MOST_REQUESTS: usize = 200_000;
 
-/// All numbers below `size`, or [`MOST_REQUESTS`] of them, spread over all; and whether there are more.
-fn spread(size: u128) -> (impl Iterator<Item = u128>, bool) {
+/// All numbers below `size`, or `most` of them, spread over all; and whether there are more.
+fn spread(size: u128, most: usize) -> (impl Iterator<Item = u128>, bool) {
     // A prime that divides no product of numbers of choices: its multiples are all different, and near in no dimension.
     const STRIDE: u128 = (1 << 61) - 1;
-    let sampled = size > MOST_REQUESTS as u128;
-    let (count, stride) = if sampled { (MOST_REQUESTS as u128, STRIDE) } else { (size, 1) };
+    let sampled = size > most as u128;
+    let (count, stride) = if sampled { (most as u128, STRIDE) } else { (size, 1) };
     ((0..count).map(move |number| number * stride % size), sampled)
 }

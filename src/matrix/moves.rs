@@ -6,8 +6,9 @@ use super::space::Space;
 use super::table::{Lines, Table, on_all_processors};
 use crate::engine::Snapshot;
 use crate::request::case::Case;
+use crate::store::known::{self, Known};
 use crate::store::schema::Environment;
-use crate::store::{known, scope};
+use crate::store::scope;
 
 /// Whether two revisions allow a request; `None` for the one that has no such request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,7 @@ pub fn moves(old: &Snapshot, new: &Snapshot, progress: &(dyn Fn(usize, usize) + 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Side {
     New,
-    /// Only those that the newer schema does not have.
+    /// Of these, only those count that the newer schema does not have.
     Old,
 }
 
@@ -66,24 +67,43 @@ impl Revisions<'_> {
         };
         let environment = own.store.types.environments.get(index)?;
         let other = if side == Side::New { self.old } else { self.new };
+        if self.cannot_be_compared(environment) {
+            return None;
+        }
         // Whether the other schema knows a request is a difference too.
-        let known = known::requests(environment, &other.store.types, &own.store.types).ok()?;
+        let known = match known::requests(environment, &other.store.types, &own.store.types) {
+            Ok(Known::These(known)) => Some(known),
+            _ => None,
+        };
         let policies = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
-        let (space, _) = Space::of(&own.store.types, index, policies.chain(&known))?;
-        let table = Table::new(&space, &|case| self.outcomes(side, case));
-        Some(table.lines(environment.to_string(), &|outcomes| (outcomes.old != outcomes.new).then_some(*outcomes)))
+        let (space, _) = Space::of(&own.store.types, index, policies.chain(known.as_deref()))?;
+        let table = Table::new(&space, self.policies(), &|case| Some(self.outcomes(side, case)));
+        let moved = |outcomes: &Outcomes| match side {
+            Side::New => outcomes.old != outcomes.new,
+            Side::Old => outcomes.new.is_none(),
+        };
+        Some(table.lines(environment.to_string(), &|outcomes| moved(outcomes).then_some(*outcomes)))
     }
 
-    fn outcomes(&self, side: Side, case: &Case) -> Option<Outcomes> {
+    fn outcomes(&self, side: Side, case: &Case) -> Outcomes {
         let (old, new) = (&self.old.store.types, &self.new.store.types);
+        let of_old = |case: &Case| self.old.decide_case(case).allowed;
+        let of_new = |case: &Case| self.new.decide_case(case).allowed;
         match side {
-            Side::New => {
-                let allowed = case.under(new, old).map(|case| self.old.decide_case(&case).allowed);
-                Some(Outcomes { old: allowed, new: Some(self.new.decide_case(case).allowed) })
-            }
-            Side::Old if case.under(old, new).is_some() => None,
-            Side::Old => Some(Outcomes { old: Some(self.old.decide_case(case).allowed), new: None }),
+            Side::New => Outcomes { old: case.under(new, old).as_ref().map(of_old), new: Some(of_new(case)) },
+            Side::Old => Outcomes { old: Some(of_old(case)), new: case.under(old, new).as_ref().map(of_new) },
         }
+    }
+
+    fn cannot_be_compared(&self, environment: &Environment) -> bool {
+        let (old, new) = (&self.old.store.types, &self.new.store.types);
+        let newer = new.environment_like(environment).map(|(_, newer)| known::requests(newer, old, new));
+        matches!(newer, Some(Err(_) | Ok(Known::None(_))))
+    }
+
+    /// How many policies are asked for one cell.
+    fn policies(&self) -> usize {
+        self.old.store.policies.len() + self.new.store.policies.len()
     }
 }
 

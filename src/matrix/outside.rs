@@ -24,7 +24,7 @@ fn of_environment(snapshot: &Snapshot, index: usize) -> Option<Lines<bool>> {
     let (space, _) = Space::of(&store.types, index, statements.map(|statement| &statement.policy))?;
     let rows = Matcher::of(rows.iter().copied(), &store.types);
     // `None` inside: a row decides it.
-    let table = Table::new(&space, &|case| {
+    let table = Table::new(&space, store.policies.len() + store.rows.len(), &|case| {
         let outside = !snapshot.matches_any(&rows, case);
         Some(outside.then(|| snapshot.decide_case(case).allowed))
     });

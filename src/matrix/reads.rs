@@ -123,7 +123,7 @@ pub(super) struct Reads<'a> {
 }
 
 /// The key under which a tag with a computed name is tried.
-const COMPUTED_TAG: &str = "other-1";
+pub(super) const COMPUTED_TAG: &str = "other-1";
 
 impl<'a> Reads<'a> {
     pub(super) fn new(types: &'a Types, environment: &'a Environment) -> Self {

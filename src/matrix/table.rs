@@ -1,14 +1,15 @@
 //! The complete decision table of an environment: a cell for each representative request, and what is alike in one line.
 //!
 //! The representative requests are all combinations of what the statements of the table's space can tell apart. Where they are
-//! more than [`MOST_REQUESTS`](super::MOST_REQUESTS), that many are taken, evenly spread, and each of them is a line of its own.
+//! too many, so many are taken, evenly spread, as can be decided in a while, and each of them is a line of its own.
 
+use std::cell::Cell as StdCell;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::space::{Assignment, Space};
-use super::spread;
+use super::{MOST_REQUESTS, spread};
 use crate::request::case::Case;
 
 /// Lines of the decision table of an environment.
@@ -56,13 +57,21 @@ pub(super) struct Table<'s, 'a, T> {
     first: Vec<usize>,
     /// The numbers that were taken, where not all were.
     sample: Option<Vec<u128>>,
+    /// How many more cells may be looked at to make lines wide.
+    left: StdCell<usize>,
 }
 
+/// So often a policy is asked for a table, and so many cells are looked at to make its lines wide: a few seconds each.
+const MOST_ASKED: usize = 8_000_000;
+const MOST_LOOKS: usize = 100_000_000;
+
 impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
-    /// The table of what `outcome` says of each representative request; `None` for one that is none of the table's.
-    pub(super) fn new(space: &'s Space<'a>, outcome: &dyn Fn(&Case) -> Option<T>) -> Self {
+    /// The table of what `outcome` says of each representative request, for which it asks so many policies; `None` for one that
+    /// is none of the table's.
+    pub(super) fn new(space: &'s Space<'a>, policies: usize, outcome: &dyn Fn(&Case) -> Option<T>) -> Self {
         let positions: Vec<usize> = (0..space.nothing().len()).collect();
-        let (numbers, sampled) = spread(space.size(&positions));
+        let most = (MOST_ASKED / policies.max(1)).min(MOST_REQUESTS);
+        let (numbers, sampled) = spread(space.size(&positions), most);
         let numbers: Vec<u128> = numbers.collect();
         let nothing = space.nothing();
         let mut first = Vec::with_capacity(numbers.len());
@@ -76,7 +85,7 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
             if other.is_some() { None } else { outcome(&case?) }
         });
         let cells = cells.collect();
-        Self { space, positions, cells, first, sample: sampled.then_some(numbers) }
+        Self { space, positions, cells, first, sample: sampled.then_some(numbers), left: StdCell::new(MOST_LOOKS) }
     }
 
     /// The lines of the cells that are wanted, and what to say of each.
@@ -148,7 +157,11 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
             // What makes no request is in nobody's way.
             _ => true,
         };
-        let holds = self.cells_of(region).all(same);
+        let looks = region.iter().map(Vec::len).product();
+        let left = self.left.get().checked_sub(looks);
+        self.left.set(left.unwrap_or_default());
+        // A line that is not the widest is still true.
+        let holds = left.is_some() && self.cells_of(region).all(same);
         if !holds && let Some(slot) = region.get_mut(position) {
             *slot = before;
         }

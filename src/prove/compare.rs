@@ -1,18 +1,20 @@
 //! Two revisions, compared by the solver: whether some request gains access, and whether some loses it.
 //!
 //! The policies of both are asked about under one schema, the newer one (of an environment that only the older has, the older
-//! one). What the older policies could see of a difference between the schemas keeps an environment from being compared.
+//! one); and whether the older allows what the newer does not know, under the older. What the older policies could see of a
+//! difference between the schemas keeps an environment from being compared.
 
 use cedar_policy::{Policy, RequestEnv};
-use cedar_policy_symcc::CompiledPolicySet;
+use cedar_policy_symcc::{CompiledPolicySet, Env};
 
 use super::shrink::Kept;
 use super::solver::{Asker, Solver, ask_all};
-use super::{as_decided, can_fail, confirmed, request_of};
+use super::{as_decided, can_fail, confirmed, permit_when, request_of};
 use crate::engine::{Decision, Snapshot};
 use crate::request::case::Case;
+use crate::store::known::{self, Known};
 use crate::store::schema::Environment;
-use crate::store::{Statement, changes, known, scope};
+use crate::store::{Statement, changes, scope};
 
 /// What the solver says about two revisions in one environment.
 #[derive(Clone, Debug)]
@@ -52,8 +54,10 @@ pub enum Found {
 /// A request that two revisions decide differently.
 #[derive(Clone, Debug)]
 pub struct Difference {
-    /// The request, and what is stored beside it; it is one of the newer schema, in an environment that only the older has of that.
+    /// The request, and what is stored beside it.
     pub case: Case,
+    /// Whether it is a request of the older schema, which the newer does not have.
+    pub is_of_older: bool,
     /// What the older revision decides; `None` where it has no such request.
     pub old: Option<Decision>,
     /// What the newer revision decides; `None` where it has no such request.
@@ -100,20 +104,15 @@ pub fn compare(
 struct Both<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
-    /// The older policies that type-check under the newer schema.
-    fit: Vec<Statement>,
-    /// Those that do not.
-    unfit: Vec<Statement>,
     declarations: Vec<changes::Declaration>,
     kept: Kept,
 }
 
 impl<'a> Both<'a> {
     fn new(old: &'a Snapshot, new: &'a Snapshot) -> Self {
-        let (fit, unfit) = old.store.policies_under(&new.store);
         let policies = old.store.policies.iter().chain(&new.store.policies);
         let declarations = changes::declarations(&old.store, &new.store);
-        Self { old, new, fit, unfit, declarations, kept: Kept::by(policies.map(|policy| &policy.policy)) }
+        Self { old, new, declarations, kept: Kept::by(policies.map(|policy| &policy.policy)) }
     }
 
     fn compared(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Comparison {
@@ -124,39 +123,43 @@ impl<'a> Both<'a> {
 
     fn asked(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Result<(Found, Found), String> {
         let own = if of == Side::Old { self.old } else { self.new };
-        let at = At { both: self, of, own, environment, request: request_of(environment, &own.store)? };
-        let none: &[Statement] = &[];
-        let (old, new) = match of {
-            Side::Both => (self.comparable(environment)?, self.new.store.policies.as_slice()),
-            Side::New => (none, self.new.store.policies.as_slice()),
-            Side::Old => (self.old.store.policies.as_slice(), none),
+        let at = At::new(self, of, own, environment)?;
+        let (mut known, mut old, mut new) = (None, Vec::new(), Vec::new());
+        if of == Side::Both {
+            // A request that the older revision does not know it does not allow.
+            known = match known::requests(environment, &self.old.store.types, &self.new.store.types) {
+                Ok(Known::All) => None,
+                Ok(Known::These(known)) => Some(known),
+                Ok(Known::None(why)) | Err(why) => return Err(format!("not compared: {why}")),
+            };
+            old = self.comparable(environment)?;
+        }
+        if of == Side::Old {
+            old = applying(self.old, environment).map(|policy| policy.policy.clone()).collect();
+        } else {
+            new = applying(self.new, environment).map(|policy| policy.policy.clone()).collect();
+        }
+        let older = at.compiled(asker, &old, known.as_deref());
+        let older = match of {
+            Side::Both => {
+                older.map_err(|why| format!("not compared: under the newer schema, the older policy {why}"))?
+            }
+            Side::New | Side::Old => older?,
         };
-        // A request that the older revision does not know it does not allow.
-        let known = match of {
-            Side::Both => known::requests(environment, &self.old.store.types, &self.new.store.types)
-                .map_err(|why| format!("not compared: {why}"))?,
-            Side::New | Side::Old => None,
-        };
-        let (old, new) = (at.compiled(asker, old, known.as_ref())?, at.compiled(asker, new, None)?);
+        let newer = at.compiled(asker, &new, None)?;
         let answered = |answer: Result<Found, String>| answer.unwrap_or_else(Found::Undecided);
-        Ok((answered(at.beyond(asker, &new, &old, true)), answered(at.beyond(asker, &old, &new, false))))
+        let gains = answered(at.beyond(asker, &newer, &older, true));
+        let loses = match answered(at.beyond(asker, &older, &newer, false)) {
+            Found::None if of == Side::Both => answered(self.vanished(asker, environment)),
+            found => found,
+        };
+        Ok((gains, loses))
     }
 
-    /// The older policies, if they mean the same under the newer schema in an environment.
-    fn comparable(&self, environment: &Environment) -> Result<&[Statement], String> {
-        let schema = &self.new.store.schema;
-        let applies = |policy: &&Statement| {
-            let own = self.old.store.types.environment_like(environment);
-            scope::can_match(&policy.policy, environment, schema)
-                || own.is_some_and(|(_, own)| scope::can_match(&policy.policy, own, &self.old.store.schema))
-        };
-        if let Some(policy) = self.unfit.iter().find(applies) {
-            return Err(format!(
-                "not compared: the older policy `{}` does not type-check under the newer schema",
-                policy.id
-            ));
-        }
-        for policy in self.fit.iter().filter(applies) {
+    /// The older policies of an environment, for any action, if they mean the same under the newer schema.
+    fn comparable(&self, environment: &Environment) -> Result<Vec<Policy>, String> {
+        let mut policies = Vec::new();
+        for policy in applying(self.old, environment) {
             if let Some(declaration) = self.declarations.iter().find(|declaration| declaration.is_asked_for_by(policy))
             {
                 return Err(format!(
@@ -164,8 +167,26 @@ impl<'a> Both<'a> {
                     policy.id, declaration.name
                 ));
             }
+            policies.push(for_any_action(&policy.policy)?);
         }
-        Ok(&self.fit)
+        Ok(policies)
+    }
+
+    /// A request that the older revision allows, and the newer does not know.
+    fn vanished(&self, asker: &mut Asker<'_>, environment: &Environment) -> Result<Found, String> {
+        let Some((_, older)) = self.old.store.types.environment_like(environment) else { return Ok(Found::None) };
+        let known = match known::requests(older, &self.new.store.types, &self.old.store.types)? {
+            Known::All => return Ok(Found::None),
+            Known::These(known) => Some(permit_when(&format!("!({})", known.as_ref().as_ref().condition()))?),
+            Known::None(_) => None,
+        };
+        let at = At::new(self, Side::Old, self.old, older)?;
+        let policies: Vec<Policy> = applying(self.old, older).map(|policy| policy.policy.clone()).collect();
+        let allowed = at.compiled(asker, &policies, known.as_ref())?;
+        let found = asker.ask(async |compiler| compiler.check_always_denies_with_counterexample_opt(&allowed).await)?;
+        let Some(model) = found else { return Ok(Found::None) };
+        let (old, new) = (&self.old.store.types, &self.new.store.types);
+        at.found(&model, &|case| self.old.decide_case(case).allowed && case.under(old, new).is_none())
     }
 
     /// What both revisions decide on a request of the newer schema, or of the older.
@@ -181,6 +202,23 @@ impl<'a> Both<'a> {
     }
 }
 
+fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Statement> {
+    let store = &revision.store;
+    let own = store.types.environment_like(environment);
+    own.into_iter().flat_map(|(_, own)| {
+        store.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &store.schema))
+    })
+}
+
+/// The policy without what its scope says of the action: which actions there are beside, and of which groups, may have changed.
+fn for_any_action(policy: &Policy) -> Result<Policy, String> {
+    let mut json = policy.to_json().map_err(|error| error.to_string())?;
+    if let Some(action) = json.get_mut("action") {
+        *action = serde_json::json!({ "op": "All" });
+    }
+    Policy::from_json(Some(policy.id().clone()), json).map_err(|error| error.to_string())
+}
+
 /// The questions of one environment.
 struct At<'b, 'a> {
     both: &'b Both<'a>,
@@ -190,19 +228,22 @@ struct At<'b, 'a> {
     request: RequestEnv,
 }
 
-impl At<'_, '_> {
-    /// The policies that apply, as the engine decides by them; nothing is permitted where `known` does not match.
+impl<'b, 'a> At<'b, 'a> {
+    fn new(both: &'b Both<'a>, of: Side, own: &'b Snapshot, environment: &'b Environment) -> Result<Self, String> {
+        Ok(Self { both, of, own, environment, request: request_of(environment, &own.store)? })
+    }
+
+    /// The policies, as the engine decides by them; nothing is permitted where `known` does not match.
     fn compiled(
         &self,
         asker: &mut Asker<'_>,
-        policies: &[Statement],
+        policies: &[Policy],
         known: Option<&Policy>,
     ) -> Result<CompiledPolicySet, String> {
         let schema = &self.own.store.schema;
-        let applying = policies.iter().filter(|policy| scope::can_match(&policy.policy, self.environment, schema));
-        let applying: Vec<&Policy> = applying.map(|policy| &policy.policy).collect();
-        let can_fail = can_fail(asker, &applying, &self.request, schema)?;
-        as_decided(&applying, &can_fail, known, &self.request, schema)
+        let policies: Vec<&Policy> = policies.iter().collect();
+        let can_fail = can_fail(asker, &policies, &self.request, schema)?;
+        as_decided(&policies, &can_fail, known, &self.request, schema)
     }
 
     /// A request that `these` allow and `those` do not.
@@ -216,14 +257,17 @@ impl At<'_, '_> {
         let model = asker.ask(async |compiler| compiler.check_implies_with_counterexample_opt(these, those).await)?;
         let Some(model) = model else { return Ok(Found::None) };
         let allows = |decision: Option<Decision>| decision.is_some_and(|decision| decision.allowed);
-        let shows = |case: &Case| {
+        self.found(&model, &|case| {
             let (old, new) = self.both.decided(self.of, case);
             (allows(old), allows(new)) == (!gains, gains)
-        };
+        })
+    }
+
+    fn found(&self, model: &Env, shows: &dyn Fn(&Case) -> bool) -> Result<Found, String> {
         let types = &self.own.store.types;
         let (index, _) = types.environment_like(self.environment).ok_or("no such environment")?;
-        let case = confirmed(&model, index, types, &self.both.kept, &shows)?;
+        let case = confirmed(model, index, types, &self.both.kept, shows)?;
         let (old, new) = self.both.decided(self.of, &case);
-        Ok(Found::Request(Box::new(Difference { case, old, new })))
+        Ok(Found::Request(Box::new(Difference { case, is_of_older: self.of == Side::Old, old, new })))
     }
 }

@@ -49,6 +49,9 @@ pub fn idle(snapshot: &Snapshot, solver: &Solver, progress: &(dyn Fn(usize, usiz
     Ok(idle)
 }
 
+/// Beyond so many in one environment, what depends on each of them is not asked: it takes the square of their number.
+const MOST_POLICIES: usize = 100;
+
 #[derive(Clone, Copy)]
 enum Topic {
     Policy,
@@ -103,6 +106,12 @@ impl<'a> About<'_, 'a> {
         if self.policy.allows_lint(lint::SHADOWED) || !self.can_match(asker, &[], &whole)? {
             return Ok(Vec::new());
         }
+        if let Some(place) = self.places().find(|place| place.policies.len() > MOST_POLICIES) {
+            let count = place.policies.len();
+            return Err(format!(
+                "whether a decision depends on it is not asked where {count} policies apply to one request"
+            ));
+        }
         for place in self.places() {
             let others = place.policies.iter().copied().filter(|other| other.id() != self.policy.policy.id()).collect();
             let (with, without) = (self.decided(asker, place)?, self.decided_by(asker, place, others)?);
@@ -125,7 +134,7 @@ impl<'a> About<'_, 'a> {
         if self.is_in_vain(asker)? {
             return Ok(Some(match own.effect() {
                 Effect::Permit => "all that it permits is forbidden".to_owned(),
-                Effect::Forbid => "nothing permits what it forbids".to_owned(),
+                Effect::Forbid => "nothing allows what it forbids".to_owned(),
             }));
         }
         let mut is_later = false;

@@ -30,7 +30,7 @@ use solver::{Asker, Solver};
 
 /// What every proof takes for granted, as a sentence.
 pub const ASSUMPTION: &str = "every entity that a request refers to exists with the attributes that the schema requires \
-    (where one does not, the service denies); facts are any value of their type, which includes more than the plugins return";
+    (where a policy reads one that does not, the service denies); facts are any value of their type, which includes more than the plugins return";
 
 /// What is asked of the solver, in one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -460,7 +460,8 @@ fn can_fail<'p>(
 ) -> Result<Vec<&'p Policy>, String> {
     let mut found = Vec::new();
     for policy in policies {
-        let compiled = CompiledPolicy::compile(policy, request, schema).map_err(unsupported)?;
+        let compiled = CompiledPolicy::compile(policy, request, schema);
+        let compiled = compiled.map_err(|error| format!("`{}`: {}", policy.id(), unsupported(error)))?;
         if !asker.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {
             found.push(*policy);
         }

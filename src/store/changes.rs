@@ -77,7 +77,19 @@ impl Rewritten<'_> {
 
 /// The declarations that differ, in the order of their names.
 pub fn declarations(old: &Store, new: &Store) -> Vec<Declaration> {
-    let (old, new) = (Declared::by(old).0, Declared::by(new).0);
+    differing(&Declared::by(old).0, &Declared::by(new).0)
+}
+
+/// The clauses of the source document that differ, in the order of their ids.
+pub fn clauses(old: &Store, new: &Store) -> Vec<Declaration> {
+    let texts = |store: &Store| -> BTreeMap<String, (String, SeenBy)> {
+        let clauses = store.clauses.iter().flat_map(|clauses| &clauses.clauses);
+        clauses.map(|clause| (clause.id.clone(), (clause.text.clone(), SeenBy::Nothing))).collect()
+    };
+    differing(&texts(old), &texts(new))
+}
+
+fn differing(old: &BTreeMap<String, (String, SeenBy)>, new: &BTreeMap<String, (String, SeenBy)>) -> Vec<Declaration> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let all = names.into_iter().filter_map(|name| {
         let (old, new) = (old.get(name), new.get(name));

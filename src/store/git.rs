@@ -16,6 +16,8 @@ pub struct Commit {
     folder: String,
     /// The revision, as it was asked for.
     name: String,
+    /// The same folder in the work tree.
+    work_tree: PathBuf,
 }
 
 /// A file of a commit.
@@ -52,8 +54,15 @@ impl Commit {
             Some(path) => path.trim_matches('/').to_owned(),
             None => read(&["rev-parse", "--show-prefix"])?.trim_end_matches('/').to_owned(),
         };
+        let top = PathBuf::from(read(&["rev-parse", "--show-toplevel"])?);
+        let work_tree = if path.is_some() { top.join(&folder_there) } else { folder.to_owned() };
         let folder_there = if folder_there.is_empty() { folder_there } else { format!("{folder_there}/") };
-        Ok(Self { repository: folder.to_owned(), id, folder: folder_there, name: name.to_owned() })
+        Ok(Self { repository: folder.to_owned(), id, folder: folder_there, name: name.to_owned(), work_tree })
+    }
+
+    /// The folder of the work tree that this is a revision of.
+    pub fn work_tree(&self) -> &Path {
+        &self.work_tree
     }
 
     /// Every file in the folder of the store, at any depth, in the order of the paths.

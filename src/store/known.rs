@@ -4,31 +4,45 @@ use cedar_policy::Policy;
 
 use super::schema::{Environment, RecordShape, Shape, Types};
 
+/// Which of the requests of one schema another knows.
+#[derive(Clone, Debug)]
+pub enum Known {
+    /// All.
+    All,
+    /// Those that this permit matches.
+    These(Box<Policy>),
+    /// None, for this reason.
+    None(String),
+}
+
 /// Of the requests of an environment of the newer schema, those that the older knows, as far as the principal, the resource and
-/// the context themselves say: a permit that matches just these; `None` where it knows them all.
+/// the context themselves say. (Each can be the newer one.)
 ///
 /// # Errors
 ///
-/// Why the two cannot be compared: the older knows none of them, or which ones cannot be said in Cedar.
-pub fn requests(environment: &Environment, old: &Types, new: &Types) -> Result<Option<Policy>, String> {
+/// Why that cannot be said.
+pub fn requests(environment: &Environment, old: &Types, new: &Types) -> Result<Known, String> {
     let schemas = Schemas { old, new };
-    let mut conditions = Vec::new();
-    let Some((_, older)) = old.environment_like(environment) else { return Ok(None) };
-    for (variable, name) in [("principal", &environment.principal), ("resource", &environment.resource)] {
-        let shape = Shape::Entity(name.clone());
-        conditions.push(schemas.value(variable, &shape, &shape).map_err(Unknown::told)?);
-        if let (Some(older), Some(newer)) = (old.entity(&name.to_string()), new.entity(&name.to_string())) {
-            conditions.push(schemas.record(variable, &older.attributes, &newer.attributes).map_err(Unknown::told)?);
+    let Some((_, older)) = old.environment_like(environment) else { return Ok(Known::All) };
+    let conditions = match schemas.request(older, environment) {
+        Ok(conditions) => conditions,
+        Err(Unknown::Never(path)) => {
+            return Ok(Known::None(format!(
+                "one schema requires `{path}` in a way in which the other does not declare it"
+            )));
         }
-    }
-    conditions.push(schemas.record("context", &older.context, &environment.context).map_err(Unknown::told)?);
-    let conditions: Vec<String> = conditions.into_iter().flatten().collect();
+        Err(Unknown::Unsayable(path)) => {
+            return Err(format!("of `{path}` one schema knows some values of the other, and Cedar cannot say which"));
+        }
+    };
     if conditions.is_empty() {
-        return Ok(None);
+        return Ok(Known::All);
     }
     let text = format!("permit (principal, action, resource) when {{ {} }};", conditions.join(" && "));
     let policy = Policy::parse(None, text);
-    policy.map(Some).map_err(|error| format!("which requests the older schema knows cannot be said: {error}"))
+    policy
+        .map(|policy| Known::These(Box::new(policy)))
+        .map_err(|error| format!("which requests it knows cannot be said: {error}"))
 }
 
 /// A condition under which a value is known; `None` where it always is.
@@ -42,25 +56,30 @@ enum Unknown {
     Unsayable(String),
 }
 
-impl Unknown {
-    fn told(self) -> String {
-        match self {
-            Self::Never(path) => {
-                format!("the older schema requires `{path}` in a way in which the newer does not declare it")
-            }
-            Self::Unsayable(path) => {
-                format!("of `{path}` the older schema knows some values, and Cedar cannot say which")
-            }
-        }
-    }
-}
-
 struct Schemas<'a> {
     old: &'a Types,
     new: &'a Types,
 }
 
 impl Schemas<'_> {
+    fn request(&self, older: &Environment, newer: &Environment) -> Result<Vec<String>, Unknown> {
+        let mut conditions = Vec::new();
+        for (variable, name) in [("principal", &newer.principal), ("resource", &newer.resource)] {
+            let shape = Shape::Entity(name.clone());
+            conditions.push(self.value(variable, &shape, &shape)?);
+            let name = name.to_string();
+            let (Some(older), Some(newer)) = (self.old.entity(&name), self.new.entity(&name)) else { continue };
+            conditions.push(self.record(variable, &older.attributes, &newer.attributes)?);
+            if let (Some(older), Some(newer)) = (&older.tags, &newer.tags)
+                && !matches!(self.value(variable, older, newer), Ok(None))
+            {
+                return Err(Unknown::Unsayable(format!("{variable}.getTag(…)")));
+            }
+        }
+        conditions.push(self.record("context", &older.context, &newer.context)?);
+        Ok(conditions.into_iter().flatten().collect())
+    }
+
     /// Of a record: that there is in it what the older requires, and what both declare is known to the older. What only the newer
     /// declares the older passes over.
     fn record(&self, path: &str, older: &RecordShape, newer: &RecordShape) -> Result<Condition, Unknown> {

@@ -104,15 +104,6 @@ impl Store {
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
     }
-
-    /// The policies that type-check under the schema of another store, and those that do not.
-    pub fn policies_under(&self, other: &Self) -> (Vec<Statement>, Vec<Statement>) {
-        let fits = |policy: &Statement| {
-            let problems = validate(&other.schema, std::slice::from_ref(policy));
-            problems.iter().all(|problem| problem.severity != Severity::Error)
-        };
-        self.policies.iter().cloned().partition(fits)
-    }
 }
 
 fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Option<T> {

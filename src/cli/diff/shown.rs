@@ -23,6 +23,10 @@ impl Diff<'_> {
         let mut blocks =
             vec![Block::Title(title.and_code(new.origin.to_string())), Block::Paragraph(Line::text(self.summary()))];
         blocks.extend(self.schema());
+        if !self.clauses.is_empty() {
+            blocks.push(Block::Heading(Line::text("Clauses of the source document")));
+            blocks.push(Block::List(self.clauses.iter().map(declaration).collect()));
+        }
         blocks.extend(self.policies());
         blocks.extend(self.rows());
         blocks.extend(self.moved());
@@ -35,6 +39,7 @@ impl Diff<'_> {
         let cells: usize = self.moves.iter().map(|moves| moves.found).sum();
         let changed = [
             (self.declarations.len(), "declaration"),
+            (self.clauses.len(), "clause"),
             (self.policies.len(), "policy"),
             (self.rows.len(), "row"),
             (cells, "cell of the decision table"),
@@ -145,8 +150,11 @@ impl Diff<'_> {
         // What is as before comes last.
         relations.sort_by_key(|(relation, _)| relation == EQUIVALENT);
         let line = |(relation, environments): &(String, Vec<&str>)| {
-            let environments = environments.iter().map(|environment| format!("`{environment}`"));
-            Line::marked(&format!("{relation}: {}", environments.collect::<Vec<_>>().join(", ")))
+            let start = Line::marked(&format!("{relation}: "));
+            let listed = environments.iter().enumerate();
+            listed.fold(start, |line, (index, environment)| {
+                line.and_text(if index == 0 { "" } else { ", " }).and_code(*environment)
+            })
         };
         let mut blocks = vec![
             Block::Heading(Line::text("Access, for every request")),
@@ -176,13 +184,13 @@ impl Diff<'_> {
             Block::Folded(
                 "the request, for gatepost decide --facts",
                 "json",
-                format!("{:#}", self.request(comparison, difference)),
+                format!("{:#}", self.request(difference)),
             ),
         ]
     }
 
-    fn request(&self, comparison: &Comparison, difference: &Difference) -> Json {
-        let snapshot: &Snapshot = if comparison.of == Side::Old { self.old } else { self.new };
+    fn request(&self, difference: &Difference) -> Json {
+        let snapshot: &Snapshot = if difference.is_of_older { self.old } else { self.new };
         body::of_case(&difference.case, &snapshot.store.types)
     }
 
@@ -193,6 +201,7 @@ impl Diff<'_> {
             "old": store(self.old),
             "new": store(self.new),
             "schema": self.declarations.iter().map(|found| json!({ "name": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
+            "clauses": self.clauses.iter().map(|found| json!({ "id": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
             "notCompared": incomparable.iter().map(|(what, why)| json!({ "what": what, "why": why })).collect::<Vec<_>>(),
             "policies": self.policies.iter().map(policy_as_json).collect::<Vec<_>>(),
             "rows": self.rows.iter().map(row_as_json).collect::<Vec<_>>(),
@@ -203,13 +212,13 @@ impl Diff<'_> {
                 "environment": comparison.environment,
                 "of": match comparison.of { Side::Both => "both", Side::New => "new", Side::Old => "old" },
                 "relation": comparison.relation(),
-                "gains": self.found_as_json(comparison, &comparison.gains),
-                "loses": self.found_as_json(comparison, &comparison.loses),
+                "gains": self.found_as_json(&comparison.gains),
+                "loses": self.found_as_json(&comparison.loses),
             })).collect::<Vec<_>>(),
         })
     }
 
-    fn found_as_json(&self, comparison: &Comparison, found: &Found) -> Json {
+    fn found_as_json(&self, found: &Found) -> Json {
         match found {
             Found::None => json!({ "verdict": "none" }),
             Found::Undecided(why) => json!({ "verdict": "undecided", "why": why }),
@@ -217,7 +226,7 @@ impl Diff<'_> {
                 let decided = |decision: &Option<Decision>| decision.as_ref().map(|decision| word(decision.allowed));
                 json!({
                     "verdict": "found",
-                    "request": self.request(comparison, difference),
+                    "request": self.request(difference),
                     "old": decided(&difference.old),
                     "new": decided(&difference.new),
                 })
@@ -295,7 +304,8 @@ fn moved(moves: &Lines<Outcomes>) -> Vec<Block> {
     let heading = format!("Decisions that moved: {}", moves.environment);
     let what =
         if moves.sampled { "so many representative requests, of more, were tried" } else { "representative requests" };
-    let count = format!("{} of {} {what}", grouped(moves.found), grouped(moves.requests));
+    let overlap = if moves.lines.len() > 1 { "; one can be in more than one line" } else { "" };
+    let count = format!("{} of {} {what}{overlap}", grouped(moves.found), grouped(moves.requests));
     let mut blocks = vec![Block::Heading(Line::text(heading)), Block::Paragraph(Line::text(count))];
     let header = ["Requests", "Before", "After", "Cells"].map(Line::text).to_vec();
     let outcome = |decided: Option<bool>| Line::text(decided.map_or("no such request", word));
