@@ -152,7 +152,7 @@ fn with_policies(decision: &Decision, policies: Vec<String>) -> String {
         let dropped = decision.dropped.listed(authzen::shown);
         text.push_str(&format!("  dropped, because the schema does not declare it: {dropped}\n"));
     }
-    text
+    report::visible(&text)
 }
 
 fn described(note: &PolicyNote) -> String {

@@ -6,7 +6,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 pub(super) use crate::report::counted;
-use crate::store::{Problem, Severity, StoreError};
+use crate::store::{Problem, Severity, Statement, StoreError};
 
 /// Why a command could not do what it is for: exit status 2.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) enum Failure {
     Problem(Box<Problem>),
     /// A store that has errors.
     Store(StoreError),
+    /// Rows outside of a store that have errors.
+    Rows(StoreError),
 }
 
 impl Failure {
@@ -25,7 +27,7 @@ impl Failure {
     pub(super) fn with_help(self, help: &str) -> Self {
         match self {
             Self::Problem(problem) => Self::from(problem.with_help(help)),
-            Self::Store(_) => self,
+            Self::Store(_) | Self::Rows(_) => self,
         }
     }
 
@@ -35,6 +37,7 @@ impl Failure {
             Self::Store(StoreError(problems)) => {
                 format!("{}{}\n", all_rendered(problems), "the store cannot be used; `gatepost check` says more")
             }
+            Self::Rows(StoreError(problems)) => format!("{}the rows cannot be proven\n", all_rendered(problems)),
         };
         // There is nowhere left to say that this failed.
         let _ = anstream::stderr().write_all(text.as_bytes());
@@ -48,7 +51,7 @@ impl std::fmt::Display for Failure {
                 Some(help) => write!(formatter, "{problem} ({help})"),
                 None => write!(formatter, "{problem}"),
             },
-            Self::Store(error) => write!(formatter, "{error}"),
+            Self::Store(error) | Self::Rows(error) => write!(formatter, "{error}"),
         }
     }
 }
@@ -114,6 +117,21 @@ pub(super) fn rendered(problem: &Problem) -> String {
 /// The width of the terminal, in columns; where there is none, one that most have.
 pub(super) fn width() -> u16 {
     terminal_size::terminal_size().map_or(110, |(width, _)| width.0.clamp(60, 140))
+}
+
+/// What identifies a row, and what it says: the part that all lists of rows have in common.
+pub(super) fn row_as_json(row: &Statement) -> serde_json::Map<String, serde_json::Value> {
+    let mut members = serde_json::Map::new();
+    let mut add = |name: &str, value: serde_json::Value| drop(members.insert(name.to_owned(), value));
+    add("id", row.id.as_str().into());
+    add("file", (*row.file.path).into());
+    add("line", row.line().into());
+    for name in ["table", "row", "column", "cell"] {
+        add(name, row.annotation(name).into());
+    }
+    add("sources", row.sources.as_slice().into());
+    add("must", if row.permits() { "allow" } else { "deny" }.into());
+    members
 }
 
 /// A word as a shell reads it.

@@ -77,7 +77,7 @@ impl SolverArguments {
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let snapshot = settings.snapshot()?;
-    let invariants = snapshot.store.further_rows(&read(&arguments.invariants)?).map_err(Failure::Store)?;
+    let invariants = snapshot.store.further_rows(&read(&arguments.invariants)?).map_err(Failure::Rows)?;
     if snapshot.store.rows.is_empty() && invariants.is_empty() {
         return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
             .with_help("write what must hold into matrix/*.cedar, row by row"));
@@ -272,19 +272,10 @@ impl Outcome<'_> {
                 RowStatus::Unmatched => "unmatched",
                 RowStatus::Undecided => "undecided",
             };
-            json!({
-                "id": row.id,
-                "file": &*row.file.path,
-                "line": row.line(),
-                "table": row.annotation("table"),
-                "row": row.annotation("row"),
-                "column": row.annotation("column"),
-                "cell": row.annotation("cell"),
-                "sources": row.sources,
-                "must": if row.permits() { "allow" } else { "deny" },
-                "invariant": index >= store.rows.len(),
-                "status": word,
-            })
+            let mut members = output::row_as_json(row);
+            members.insert("invariant".to_owned(), (index >= store.rows.len()).into());
+            members.insert("status".to_owned(), word.into());
+            members
         });
         json!({
             "revision": store.revision.as_str(),

@@ -110,22 +110,16 @@ fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
 
 fn as_json(snapshot: &Snapshot, results: &[RowResult], coverage: Option<&Report<'_>>) -> serde_json::Value {
     let rows = snapshot.store.rows.iter().zip(results).map(|(row, result)| {
-        json!({
-            "id": row.id,
-            "file": &*row.file.path,
-            "line": row.line(),
-            "table": row.annotation("table"),
-            "row": row.annotation("row"),
-            "column": row.annotation("column"),
-            "cell": row.annotation("cell"),
-            "sources": row.sources,
-            "must": if row.permits() { "allow" } else { "deny" },
-            "holds": result.holds(),
-            "requests": result.requests,
-            "failures": result.failures,
-            "sampled": result.sampled,
-            "counterexample": result.counterexample.as_ref().map(|example| request(snapshot, example)),
-        })
+        let mut members = output::row_as_json(row);
+        let found = [
+            ("holds", json!(result.holds())),
+            ("requests", json!(result.requests)),
+            ("failures", json!(result.failures)),
+            ("sampled", json!(result.sampled)),
+            ("counterexample", json!(result.counterexample.as_ref().map(|example| request(snapshot, example)))),
+        ];
+        members.extend(found.map(|(name, value)| (name.to_owned(), value)));
+        members
     });
     json!({
         "revision": snapshot.revision().as_str(),

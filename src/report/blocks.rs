@@ -88,7 +88,7 @@ impl Line {
 
 /// A text whose every character can be seen, in one line; the spaces at its ends join it to what stands beside it.
 fn visible(text: &str) -> String {
-    shown::block(text).replace('\n', " ")
+    shown::visible(text).replace('\n', " ")
 }
 
 /// The document for a terminal, lines of tables at most `width` characters wide.
@@ -113,7 +113,7 @@ pub fn as_text(blocks: &[Block], width: u16) -> String {
             format!("{}\n", table.trim_fmt())
         }
         Block::Code(_, code) | Block::Folded(_, _, code) => {
-            shown::block(code).lines().map(|line| format!("    {line}\n")).collect()
+            shown::visible(code).lines().map(|line| format!("    {line}\n")).collect()
         }
     });
     blocks.collect::<Vec<String>>().join("\n")
@@ -131,9 +131,9 @@ pub fn as_markdown(blocks: &[Block]) -> String {
             let cells = |row: &Vec<Line>| row.iter().map(Line::markdown).collect::<Vec<_>>();
             grid(titles.iter().map(String::as_str), rows.iter().map(cells))
         }
-        Block::Code(language, code) => fenced(language, &shown::block(code)),
+        Block::Code(language, code) => fenced(language, &shown::visible(code)),
         Block::Folded(what, language, code) => {
-            format!("<details><summary>{what}</summary>\n\n{}</details>\n", fenced(language, &shown::block(code)))
+            format!("<details><summary>{what}</summary>\n\n{}</details>\n", fenced(language, &shown::visible(code)))
         }
     });
     let blocks: Vec<String> = blocks.map(|block| format!("{}\n", block.trim_end())).collect();

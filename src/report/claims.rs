@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value as Json;
 
-use super::shown::{block, decided_by, line};
+use super::shown::{decided_by, line, visible};
 use super::{Finding, Mark};
 use crate::engine::Decision;
 use crate::prove::{Claim, Proof, RowStatus, Verdict};
@@ -67,7 +67,7 @@ impl Example {
     pub(super) fn new(shows: String, request: &Json, decision: &Decision) -> Self {
         let effect = if decision.allowed { "Allowed" } else { "Denied" };
         let decision = line(&format!("{effect} {}.", decided_by(decision)));
-        Self { shows, request: block(&format!("{request:#}")), decision }
+        Self { shows, request: visible(&format!("{request:#}")), decision }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::claims::Words;
 use super::document::{Clause, Decided, Document, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
-use super::shown::{block, counted, grouped, line};
+use super::shown::{counted, grouped, line, visible};
 use super::{Example, Finding, Mark, Proofs, tables};
 use crate::engine::Snapshot;
 use crate::matrix::{Lines, RowResult};
@@ -231,7 +231,7 @@ fn rule(statement: &Statement) -> String {
     let begins =
         |place: &usize| text.get(place + effect.len()..).is_some_and(|rest| rest.trim_start().starts_with('('));
     let start = text.match_indices(effect).map(|(place, _)| place).find(begins).unwrap_or_default();
-    block(text.get(start..).unwrap_or_default())
+    visible(text.get(start..).unwrap_or_default())
 }
 
 fn annotations(statement: &Statement) -> Vec<(String, String)> {

@@ -16,7 +16,7 @@ mod text;
 pub use claims::{Example, PROVEN_MEANS, Proofs, Proven, refuted};
 pub use document::{Clause, Decided, Document, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
 pub use making::Findings;
-pub use shown::{counted, decided_by, grouped};
+pub use shown::{counted, decided_by, grouped, visible};
 pub use text::text;
 
 use crate::matrix::RowResult;

@@ -4,12 +4,12 @@ use crate::engine::{Decision, Outcome};
 
 /// A text in one line.
 pub(super) fn line(text: &str) -> String {
-    block(text).split_whitespace().collect::<Vec<_>>().join(" ")
+    visible(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A text as it stands, with those characters made visible that nobody would see, or that would change the order in which the
 /// others are read: a reviewer must read what the machine reads.
-pub(super) fn block(text: &str) -> String {
+pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.replace("\r\n", "\n").chars() {
         if is_hidden(character) {

@@ -5,7 +5,7 @@ use similar::TextDiff;
 
 use super::{Diff, Proven, RowChange};
 use crate::cli::decide;
-use crate::cli::output::counted;
+use crate::cli::output::{self, counted};
 use crate::engine::{Decision, Snapshot};
 use crate::http::body;
 use crate::matrix::{Line as Moved, Lines, Outcomes, RowResult};
@@ -360,15 +360,10 @@ fn policy_as_json(policy: &Rewritten<'_>) -> Json {
 fn row_as_json(change: &RowChange<'_>) -> Json {
     let side = |row: Option<&Statement>, result: Option<&RowResult>| {
         let (row, result) = (row?, result?);
-        Some(json!({
-            "id": row.id,
-            "file": &*row.file.path,
-            "line": row.line(),
-            "cell": row.annotation("cell"),
-            "must": if row.permits() { "allow" } else { "deny" },
-            "holds": result.holds(),
-            "requests": result.requests,
-        }))
+        let mut members = output::row_as_json(row);
+        members.insert("holds".to_owned(), result.holds().into());
+        members.insert("requests".to_owned(), result.requests.into());
+        Some(members)
     };
     json!({
         "name": change.row.new.or(change.row.old).map(Statement::name),
