@@ -152,7 +152,7 @@ fn with_policies(decision: &Decision, policies: Vec<String>) -> String {
         let dropped = decision.dropped.listed(authzen::shown);
         text.push_str(&format!("  dropped, because the schema does not declare it: {dropped}\n"));
     }
-    report::visible(&text)
+    text
 }
 
 fn described(note: &PolicyNote) -> String {
@@ -164,5 +164,6 @@ fn described(note: &PolicyNote) -> String {
     for (id, clause) in &note.clauses {
         text.push_str(&format!("    [{id}] {clause}\n"));
     }
-    text
+    // What a store says must not look like something else on a terminal.
+    report::visible(&text)
 }

@@ -62,7 +62,7 @@ pub(super) struct Table<'s, 'a, T> {
 }
 
 /// So often a policy is asked for a table, and so many cells are looked at to make its lines wide: a few seconds each.
-const MOST_ASKED: usize = 8_000_000;
+const MOST_ASKED: usize = 3_000_000;
 const MOST_LOOKS: usize = 100_000_000;
 
 impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {

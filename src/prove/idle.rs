@@ -1,5 +1,6 @@
 //! What does nothing in a store: policies that can never change a decision, conditions that are always true or always false.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use cedar_policy::{Effect, Policy, RequestEnv};
@@ -40,17 +41,29 @@ pub fn idle(snapshot: &Snapshot, solver: &Solver, progress: &(dyn Fn(usize, usiz
         }
     })?;
     let mut idle = Idle::default();
+    let mut undecided: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for ((policy, _), answer) in questions.into_iter().zip(answers) {
         match answer {
             Ok(found) => idle.problems.extend(found),
-            Err(why) => idle.undecided.push(format!("`{}`: {why}", policy.id)),
+            Err(why) => undecided.entry(why).or_default().push(&policy.id),
         }
     }
+    idle.undecided = undecided.into_iter().map(|(why, ids)| format!("{}: {why}", listed(&ids))).collect();
     Ok(idle)
 }
 
 /// Beyond so many in one environment, what depends on each of them is not asked: it takes the square of their number.
 const MOST_POLICIES: usize = 100;
+
+/// A few of them, and how many more there are.
+fn listed(ids: &[&str]) -> String {
+    const MOST: usize = 3;
+    let shown: Vec<String> = ids.iter().take(MOST).map(|id| format!("`{id}`")).collect();
+    match ids.len().saturating_sub(MOST) {
+        0 => shown.join(", "),
+        more => format!("{} and {more} more", shown.join(", ")),
+    }
+}
 
 #[derive(Clone, Copy)]
 enum Topic {

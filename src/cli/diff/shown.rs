@@ -303,7 +303,7 @@ fn cell(row: Option<&Statement>, result: Option<&RowResult>) -> Line {
 fn moved(moves: &Lines<Outcomes>) -> Vec<Block> {
     let heading = format!("Decisions that moved: {}", moves.environment);
     let what =
-        if moves.sampled { "so many representative requests, of more, were tried" } else { "representative requests" };
+        if moves.sampled { "representative requests that were tried, of more" } else { "representative requests" };
     let overlap = if moves.lines.len() > 1 { "; one can be in more than one line" } else { "" };
     let count = format!("{} of {} {what}{overlap}", grouped(moves.found), grouped(moves.requests));
     let mut blocks = vec![Block::Heading(Line::text(heading)), Block::Paragraph(Line::text(count))];
