@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::binary::{Ran, fed, gatepost};
-use common::{copy_of_built_in, folder};
+use common::{copy_of_built_in, edit, folder};
 use gatepost::engine::Snapshot;
 use gatepost::matrix::moves;
 use gatepost::prove::compare::compare;
@@ -17,14 +17,6 @@ use gatepost::prove::solver::Solver;
 use insta::assert_snapshot;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-
-/// Changes one file of a store.
-fn edit(store: &TempDir, path: &str, from: &str, to: &str) {
-    let path = store.path().join(path);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from}");
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
-}
 
 fn diff(old: &TempDir, new: &TempDir, more: &[&str]) -> Ran {
     let paths = [old, new].map(|store| store.path().to_str().unwrap());

@@ -13,7 +13,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet
 use cedar_policy_symcc::solver::LocalSolver;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicySet};
 use common::binary::{fed, gatepost};
-use common::{copy_of_built_in, folder, problems_of, shown};
+use common::{copy_of_built_in, edit, folder, problems_of, shown};
 use gatepost::engine::Snapshot;
 use gatepost::prove::solver::Solver;
 use gatepost::prove::{Claim, Proof, RowStatus, Verdict, prove};
@@ -30,14 +30,6 @@ fn proofs_of(snapshot: &Snapshot) -> Vec<Proof> {
 
 fn statuses(snapshot: &Snapshot, proofs: &[Proof]) -> Vec<RowStatus> {
     (0..snapshot.store.rows.len()).map(|row| RowStatus::of(row, proofs)).collect()
-}
-
-/// Changes one file of a store.
-fn edit(store: &TempDir, path: &str, from: &str, to: &str) {
-    let path = store.path().join(path);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from}");
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
 }
 
 /// "Every row of the support-contact matrix proven"; "no policy can raise an evaluation error".

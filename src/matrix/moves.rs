@@ -1,14 +1,11 @@
 //! What a change moves: the cells of the complete decision table that two revisions decide differently.
 
-use cedar_policy::Policy;
-
 use super::space::Space;
 use super::table::{Lines, Table, on_all_processors};
 use crate::engine::Snapshot;
 use crate::request::case::Case;
 use crate::store::known::{self, Known};
 use crate::store::schema::Environment;
-use crate::store::scope;
 
 /// Whether two revisions allow a request; `None` for the one that has no such request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,8 +72,9 @@ impl Revisions<'_> {
             Ok(Known::These(known)) => Some(known),
             _ => None,
         };
-        let policies = [self.new, self.old].into_iter().flat_map(|revision| applying(revision, environment));
-        let (space, _) = Space::of(&own.store.types, index, policies.chain(known.as_deref()))?;
+        let policies = [self.new, self.old].into_iter().flat_map(|revision| revision.store.policies_in(environment));
+        let (space, _) =
+            Space::of(&own.store.types, index, policies.map(|policy| &policy.policy).chain(known.as_deref()))?;
         let table = Table::new(&space, self.policies(), &|case| Some(self.outcomes(side, case)));
         let moved = |outcomes: &Outcomes| match side {
             Side::New => outcomes.old != outcomes.new,
@@ -105,13 +103,4 @@ impl Revisions<'_> {
     fn policies(&self) -> usize {
         self.old.store.policies.len() + self.new.store.policies.len()
     }
-}
-
-fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Policy> {
-    let store = &revision.store;
-    let own = store.types.environment_like(environment);
-    own.into_iter().flat_map(|(_, own)| {
-        let policies = store.policies.iter().map(|policy| &policy.policy);
-        policies.filter(|policy| scope::can_match(policy, own, &store.schema))
-    })
 }

@@ -9,12 +9,12 @@ use cedar_policy_symcc::{CompiledPolicySet, Env};
 
 use super::shrink::Kept;
 use super::solver::{Asker, Solver, ask_all};
-use super::{as_decided, can_fail, confirmed, permit_when, request_of};
+use super::{as_decided, can_fail, confirmed, request_of};
 use crate::engine::{Decision, Snapshot};
 use crate::request::case::Case;
 use crate::store::known::{self, Known};
 use crate::store::schema::Environment;
-use crate::store::{Statement, changes, scope};
+use crate::store::{changes, policy};
 
 /// What the solver says about two revisions in one environment.
 #[derive(Clone, Debug)]
@@ -112,7 +112,7 @@ impl<'a> Both<'a> {
     fn new(old: &'a Snapshot, new: &'a Snapshot) -> Self {
         let policies = old.store.policies.iter().chain(&new.store.policies);
         let declarations = changes::declarations(&old.store, &new.store);
-        Self { old, new, declarations, kept: Kept::by(policies.map(|policy| &policy.policy)) }
+        Self { old, new, declarations, kept: Kept::by(policies.map(|statement| &statement.policy)) }
     }
 
     fn compared(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Comparison {
@@ -135,9 +135,9 @@ impl<'a> Both<'a> {
             old = self.comparable(environment)?;
         }
         if of == Side::Old {
-            old = applying(self.old, environment).map(|policy| policy.policy.clone()).collect();
+            old = self.old.store.policies_in(environment).map(|policy| policy.policy.clone()).collect();
         } else {
-            new = applying(self.new, environment).map(|policy| policy.policy.clone()).collect();
+            new = self.new.store.policies_in(environment).map(|policy| policy.policy.clone()).collect();
         }
         let older = at.compiled(asker, &old, known.as_deref());
         let older = match of {
@@ -159,7 +159,7 @@ impl<'a> Both<'a> {
     /// The older policies of an environment, for any action, if they mean the same under the newer schema.
     fn comparable(&self, environment: &Environment) -> Result<Vec<Policy>, String> {
         let mut policies = Vec::new();
-        for policy in applying(self.old, environment) {
+        for policy in self.old.store.policies_in(environment) {
             if let Some(declaration) = self.declarations.iter().find(|declaration| declaration.is_asked_for_by(policy))
             {
                 return Err(format!(
@@ -177,11 +177,11 @@ impl<'a> Both<'a> {
         let Some((_, older)) = self.old.store.types.environment_like(environment) else { return Ok(Found::None) };
         let known = match known::requests(older, &self.new.store.types, &self.old.store.types)? {
             Known::All => return Ok(Found::None),
-            Known::These(known) => Some(permit_when(&format!("!({})", known.as_ref().as_ref().condition()))?),
+            Known::These(known) => Some(policy::permit_when(&format!("!({})", known.as_ref().as_ref().condition()))?),
             Known::None(_) => None,
         };
         let at = At::new(self, Side::Old, self.old, older)?;
-        let policies: Vec<Policy> = applying(self.old, older).map(|policy| policy.policy.clone()).collect();
+        let policies: Vec<Policy> = self.old.store.policies_in(older).map(|policy| policy.policy.clone()).collect();
         let allowed = at.compiled(asker, &policies, known.as_ref())?;
         let found = asker.ask(async |compiler| compiler.check_always_denies_with_counterexample_opt(&allowed).await)?;
         let Some(model) = found else { return Ok(Found::None) };
@@ -200,14 +200,6 @@ impl<'a> Both<'a> {
             }
         }
     }
-}
-
-fn applying<'s>(revision: &'s Snapshot, environment: &Environment) -> impl Iterator<Item = &'s Statement> {
-    let store = &revision.store;
-    let own = store.types.environment_like(environment);
-    own.into_iter().flat_map(|(_, own)| {
-        store.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &store.schema))
-    })
 }
 
 /// The policy without what its scope says of the action: which actions there are beside, and of which groups, may have changed.

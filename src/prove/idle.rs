@@ -7,9 +7,9 @@ use cedar_policy::{Effect, Policy, RequestEnv};
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
 
 use super::solver::{Asker, Solver, ask_all};
-use super::{as_decided, as_permit, can_fail, permit_when, request_of, unsupported};
+use super::{as_decided, as_permit, can_fail, request_of, unsupported};
 use crate::engine::{Part, Snapshot, parts};
-use crate::store::{Problem, Statement, lint, scope};
+use crate::store::{Problem, Statement, lint, policy, scope};
 
 /// What was found, and what was not decided.
 #[derive(Clone, Debug, Default)]
@@ -281,5 +281,5 @@ impl<'a> About<'_, 'a> {
 
 fn conjunction<'c>(conditions: impl Iterator<Item = &'c str>) -> Result<Policy, String> {
     let conditions: Vec<String> = conditions.map(|condition| format!("({condition})")).collect();
-    permit_when(&conditions.join(" && "))
+    policy::permit_when(&conditions.join(" && "))
 }

@@ -316,7 +316,7 @@ impl At<'_, '_> {
     fn nothing_errs_within(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
         for policy in self.may_err() {
             let policy = self.prover.policy(*policy)?.as_ref().condition();
-            let both = permit_when(&format!("({}) && ({policy})", row.policy.as_ref().condition()))?;
+            let both = policy::permit_when(&format!("({}) && ({policy})", row.policy.as_ref().condition()))?;
             let snapshot = self.prover.snapshot;
             let matcher = Matcher::new(&row.policy, &snapshot.store.types);
             let shows = |case: &Case| {
@@ -448,7 +448,7 @@ fn narrowed(permit: &Policy, conditions: impl Iterator<Item = String>) -> Result
     }
     let own = format!("({})", permit.as_ref().condition());
     let all = conditions.fold(own, |all, condition| format!("{all} && ({condition})"));
-    Ok(permit_when(&all)?.new_id(permit.id().clone()))
+    Ok(policy::permit_when(&all)?.new_id(permit.id().clone()))
 }
 
 /// Those of the policies that cannot be evaluated for some request.
@@ -493,11 +493,6 @@ fn as_decided(
 fn request_of(environment: &Environment, store: &Store) -> Result<RequestEnv, String> {
     let found = store.schema.request_envs().find(|known| environment.is_that_of(known));
     found.ok_or_else(|| "the schema has no such environment".to_owned())
-}
-
-fn permit_when(condition: &str) -> Result<Policy, String> {
-    Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};"))
-        .map_err(|error| error.to_string())
 }
 
 /// The row as a permit: a `forbid` row says of which requests none may be allowed.

@@ -2,6 +2,7 @@
 
 use cedar_policy::Policy;
 
+use super::policy::permit_when;
 use super::schema::{Environment, RecordShape, Shape, Types};
 
 /// Which of the requests of one schema another knows.
@@ -38,11 +39,10 @@ pub fn requests(environment: &Environment, old: &Types, new: &Types) -> Result<K
     if conditions.is_empty() {
         return Ok(Known::All);
     }
-    let text = format!("permit (principal, action, resource) when {{ {} }};", conditions.join(" && "));
-    let policy = Policy::parse(None, text);
-    policy
-        .map(|policy| Known::These(Box::new(policy)))
-        .map_err(|error| format!("which requests it knows cannot be said: {error}"))
+    let known = permit_when(&conditions.join(" && "));
+    known
+        .map(|known| Known::These(Box::new(known)))
+        .map_err(|why| format!("which requests it knows cannot be said: {why}"))
 }
 
 /// A condition under which a value is known; `None` where it always is.
@@ -114,7 +114,6 @@ impl Schemas<'_> {
     }
 
     fn value(&self, path: &str, older: &Shape, newer: &Shape) -> Result<Condition, Unknown> {
-        let never = || Err(Unknown::Never(path.to_owned()));
         match (older, newer) {
             (Shape::Bool, Shape::Bool) | (Shape::Long, Shape::Long) | (Shape::String, Shape::String) => Ok(None),
             (Shape::Extension(older), Shape::Extension(newer)) if older == newer => Ok(None),
@@ -144,7 +143,7 @@ impl Schemas<'_> {
             (Shape::String, Shape::Parsed(_)) | (Shape::Parsed(_), Shape::String) => {
                 Err(Unknown::Unsayable(path.to_owned()))
             }
-            _ => never(),
+            _ => Err(Unknown::Never(path.to_owned())),
         }
     }
 

@@ -24,7 +24,7 @@ pub use files::{Origin, StoreFiles};
 pub use git::Commit;
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
-use schema::Types;
+use schema::{Environment, Types};
 
 /// A policy store without errors.
 #[derive(Debug)]
@@ -90,6 +90,15 @@ impl Store {
         }
         store.warnings = problems;
         Ok(store)
+    }
+
+    /// The policies that can apply to the requests of an environment, which may be that of another schema; none where this one has
+    /// no such environment.
+    pub fn policies_in(&self, environment: &Environment) -> impl Iterator<Item = &Statement> {
+        let own = self.types.environment_like(environment);
+        own.into_iter().flat_map(|(_, own)| {
+            self.policies.iter().filter(|policy| scope::can_match(&policy.policy, own, &self.schema))
+        })
     }
 
     /// Reads rows that stand outside of the store, and checks them as if they stood in its matrix.

@@ -105,6 +105,16 @@ pub fn same(left: &Statement, right: &Statement) -> bool {
     }
 }
 
+/// A permit for all requests of which a condition holds.
+///
+/// # Errors
+///
+/// Why the condition is no Cedar expression.
+pub fn permit_when(condition: &str) -> Result<Policy, String> {
+    Policy::parse(None, format!("permit (principal, action, resource) when {{ {condition} }};"))
+        .map_err(|error| error.to_string())
+}
+
 /// The entities that the conditions of a policy name. (What its scope names is compared, or an ancestor: nothing of it is
 /// read.)
 pub fn named_in_conditions(policy: &Policy) -> BTreeSet<EntityUid> {

@@ -60,6 +60,14 @@ pub fn write(folder: &Path, path: &str, content: &[u8]) {
     std::fs::write(path, content).unwrap();
 }
 
+/// Changes one file of a store.
+pub fn edit(store: &TempDir, path: &str, from: &str, to: &str) {
+    let path = store.path().join(path);
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(text.contains(from), "{from}");
+    std::fs::write(path, text.replacen(from, to, 1)).unwrap();
+}
+
 /// A copy of the store that is compiled in, to be edited.
 pub fn copy_of_built_in() -> TempDir {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
