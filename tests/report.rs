@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::binary::{Ran, Serving, command, fed, gatepost};
 use common::browser::Browser;
 use common::server::{Answer, Server};
-use common::{copy_of_built_in, folder, open_limits};
+use common::{copy_of_built_in, edit, folder, open_limits};
 use gatepost::http::ReportPage;
 use gatepost::http::authzen::Limits;
 use insta::assert_snapshot;
@@ -46,20 +46,12 @@ fn ran(command: &mut Command) -> Ran {
     Ran::new(command.output().unwrap())
 }
 
-/// Changes one file of a store.
-fn edit(store: &Path, path: &str, from: &str, to: &str) {
-    let path = store.join(path);
-    let text = fs::read_to_string(&path).unwrap();
-    assert!(text.contains(from), "{from}");
-    fs::write(path, text.replacen(from, to, 1)).unwrap();
-}
-
 /// A copy of the built-in store, in which a partner's users of a managed account may not view what they may.
 fn with_a_flipped_condition() -> tempfile::TempDir {
     let store = copy_of_built_in();
     let (from, to) =
         ("resource.supportedBy == Supporter::\"partner\"", "resource.supportedBy != Supporter::\"partner\"");
-    edit(store.path(), "policies/permissions.cedar", from, to);
+    edit(&store, "policies/permissions.cedar", from, to);
     store
 }
 
