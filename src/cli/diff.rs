@@ -170,7 +170,7 @@ impl<'a> Diff<'a> {
                 "what a plugin reads from the same string may be another: only facts are compared".to_owned(),
             )
         });
-        let entities = (old.files.entities != new.files.entities)
+        let entities = (!self.old.entities.same(&self.new.entities))
             .then(|| ("entities".to_owned(), "any entities are compared, and not those that are stored".to_owned()));
         environments.chain(readings).chain(entities).collect()
     }

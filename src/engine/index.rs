@@ -25,6 +25,8 @@ pub(super) struct Bucket {
     /// The action and its groups.
     pub(super) action_entities: Vec<Entity>,
     pub(super) policies: PolicySet,
+    /// Where the policies stand in the store.
+    pub(super) statements: Vec<usize>,
     pub(super) notes: HashMap<PolicyId, Arc<PolicyNote>>,
     /// The entities that the policies name: what is stored of them may be read.
     pub(super) named: Vec<EntityUid>,
@@ -39,12 +41,9 @@ impl Index {
         // A schema whose action hierarchy cannot be built was refused before.
         let actions = store.schema.action_entities().unwrap_or_else(|_| cedar_policy::Entities::empty());
         let buckets = store.types.environments.iter().map(|environment| {
-            let candidates: Vec<(&Statement, &Arc<PolicyNote>)> = store
-                .policies
-                .iter()
-                .zip(&notes)
-                .filter(|(policy, _)| scope::can_match(&policy.policy, environment, &store.schema))
-                .collect();
+            let all = store.policies.iter().zip(&notes).enumerate();
+            let (statements, candidates): (Vec<usize>, Vec<(&Statement, &Arc<PolicyNote>)>) =
+                all.filter(|(_, (policy, _))| scope::can_match(&policy.policy, environment, &store.schema)).unzip();
             let groups = actions.ancestors(&environment.action).into_iter().flatten();
             Bucket {
                 action: environment.action.clone(),
@@ -53,6 +52,7 @@ impl Index {
                     .filter_map(|uid| actions.get(uid).cloned())
                     .collect(),
                 policies: policy::set_of(candidates.iter().map(|(policy, _)| *policy)),
+                statements,
                 notes: candidates.iter().map(|(policy, note)| (policy.policy.id().clone(), Arc::clone(note))).collect(),
                 named: named(candidates.iter().map(|(policy, _)| &policy.policy), &store.types),
                 permits: candidates

@@ -5,8 +5,10 @@
 
 mod decision;
 mod explain;
+mod filter;
 mod formula;
 mod index;
+mod search;
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,9 +23,10 @@ pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
 pub use explain::{Condition, ConditionOutcome, Explained};
 pub use formula::{Atom, Formula, Part, parts};
 use index::Index;
+pub use search::{EntitySearch, Target};
 
 use crate::request::case::Case;
-use crate::request::stored::{StoredEntities, references};
+use crate::request::stored::{Stored, StoredEntities, references};
 use crate::request::value::{Record, to_cedar};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
@@ -78,9 +81,10 @@ impl Snapshot {
     /// # Errors
     ///
     /// Everything that is wrong with the stored entities.
-    pub fn build(store: Store) -> Result<Self, StoreError> {
-        let entities =
-            StoredEntities::read(&store.files.entities, &store.types, Facts::FromPlugins).map_err(StoreError)?;
+    pub fn build(mut store: Store) -> Result<Self, StoreError> {
+        // Their text is not needed again, and may be large.
+        let files = store.files.take_entities();
+        let entities = StoredEntities::read(&files, &store.types).map_err(StoreError)?;
         let index = Index::build(&store);
         Ok(Self { store, entities, index, authorizer: Authorizer::new() })
     }
@@ -270,17 +274,15 @@ struct Gathered<'a> {
 impl Gathered<'_> {
     fn add(&mut self, uid: &EntityUid, attributes: &Record) -> Result<(), String> {
         let stored = self.stored.get(uid);
-        let parents: HashSet<EntityUid> =
-            stored.map(|entity| entity.parents.iter().cloned().collect()).unwrap_or_default();
+        let parents: HashSet<EntityUid> = stored.into_iter().flat_map(Stored::parents).cloned().collect();
         references_in(attributes, &mut self.open);
         self.open.extend(parents.iter().cloned());
-        let tags = stored.map(|entity| &entity.tags).filter(|tags| !tags.is_empty());
-        let entity = match tags {
-            None => Entity::new(uid.clone(), to_cedar(attributes), parents),
-            Some(tags) => {
-                references_in(tags, &mut self.open);
-                Entity::new_with_tags(uid.clone(), to_cedar(attributes), parents, to_cedar(tags))
-            }
+        let tags = stored.map(Stored::tags).unwrap_or_default();
+        references_in(&tags, &mut self.open);
+        let entity = if tags.is_empty() {
+            Entity::new(uid.clone(), to_cedar(attributes), parents)
+        } else {
+            Entity::new_with_tags(uid.clone(), to_cedar(attributes), parents, to_cedar(&tags))
         };
         self.entities.insert(uid.clone(), entity.map_err(|error| error.to_string())?);
         Ok(())
@@ -291,8 +293,8 @@ impl Gathered<'_> {
             if self.entities.contains_key(&uid) {
                 continue;
             }
-            if let Some(entity) = self.stored.get(&uid) {
-                self.add(&uid, &entity.attributes)?;
+            if let Some(stored) = self.stored.get(&uid) {
+                self.add(&uid, &stored.attributes())?;
             }
         }
         Ok(())

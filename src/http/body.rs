@@ -7,7 +7,7 @@ use crate::request::ACTION_MEMBER;
 use crate::request::case::Case;
 use crate::request::stored::StoredEntities;
 use crate::request::value::{Record, Value};
-use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
+use crate::store::schema::{EntityType, RecordShape, Shape, Types};
 
 /// A case, with its facts as they are and what is stored in `entities`: what `gatepost decide --facts` takes.
 pub fn of_case(case: &Case, types: &Types) -> Json {
@@ -15,7 +15,7 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
     let mut context = request.context.clone();
     let mut action = Map::new();
     if let Some(environment) = types.environments.get(request.environment) {
-        action.insert("name".to_owned(), name(environment, types).into());
+        action.insert("name".to_owned(), types.name_of_action(environment).into());
     }
     if let Some(attributes) = context.remove(ACTION_MEMBER) {
         action.insert("properties".to_owned(), of_value(&attributes));
@@ -49,7 +49,7 @@ pub fn sample(types: &Types) -> Json {
         json!({ "type": name.to_string(), "id": plain_id(entity), "properties": attributes })
     };
     let mut context = plain_record(&environment.context, types);
-    let mut action = Map::from_iter([("name".to_owned(), name(environment, types).into())]);
+    let mut action = Map::from_iter([("name".to_owned(), types.name_of_action(environment).into())]);
     if let Some(attributes) = context.remove(ACTION_MEMBER) {
         action.insert("properties".to_owned(), attributes);
     }
@@ -61,25 +61,19 @@ pub fn sample(types: &Types) -> Json {
     })
 }
 
-/// The id of an action; its whole name where another action has the same id.
-fn name(environment: &Environment, types: &Types) -> String {
-    let id: &str = environment.action.id().as_ref();
-    let unique = types.environments_of(id).all(|(_, other)| other.action == environment.action);
-    if unique { id.to_owned() } else { environment.action.to_string() }
-}
-
 fn of_uid(uid: &EntityUid) -> Json {
     json!({ "type": uid.type_name().to_string(), "id": AsRef::<str>::as_ref(uid.id()) })
 }
 
 fn of_entities(entities: &StoredEntities) -> Json {
     let mut sorted: Vec<_> = entities.iter().collect();
-    sorted.sort_by_key(|(uid, _)| *uid);
-    let written = sorted.into_iter().map(|(uid, entity)| {
-        let parents: Vec<Json> = entity.parents.iter().map(of_uid).collect();
-        let mut written = json!({ "uid": of_uid(uid), "attrs": of_record(&entity.attributes), "parents": parents });
-        if let Some(members) = written.as_object_mut().filter(|_| !entity.tags.is_empty()) {
-            members.insert("tags".to_owned(), of_record(&entity.tags));
+    sorted.sort_by(|(uid, _), (other, _)| uid.cmp(other));
+    let written = sorted.into_iter().map(|(uid, stored)| {
+        let parents: Vec<Json> = stored.parents().iter().map(of_uid).collect();
+        let mut written = json!({ "uid": of_uid(&uid), "attrs": of_record(&stored.attributes()), "parents": parents });
+        let tags = stored.tags();
+        if let Some(members) = written.as_object_mut().filter(|_| !tags.is_empty()) {
+            members.insert("tags".to_owned(), of_record(&tags));
         }
         written
     });

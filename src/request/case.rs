@@ -66,7 +66,7 @@ impl Case {
     pub fn all_entities(&self) -> BTreeMap<EntityUid, StoredEntity> {
         let asked = [&self.request.principal, &self.request.resource];
         let mut all: BTreeMap<EntityUid, StoredEntity> =
-            self.entities.iter().map(|(uid, entity)| (uid.clone(), entity.clone())).collect();
+            self.entities.iter().map(|(uid, stored)| (uid, stored.to_entity())).collect();
         for entity in asked {
             all.entry(entity.uid.clone()).or_insert_with(|| StoredEntity::new(entity.attributes.clone()));
         }

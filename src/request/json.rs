@@ -50,6 +50,13 @@ pub enum JsonError {
     TooDeep(usize),
 }
 
+impl JsonError {
+    fn of(error: &serde_json::Error, deepest: usize) -> Self {
+        let message = error.to_string();
+        if message.starts_with(TOO_DEEP) { Self::TooDeep(deepest) } else { Self::Malformed(message) }
+    }
+}
+
 impl<'a> Json<'a> {
     /// Reads one JSON value, in which arrays and objects are nested at most `deepest` levels (up to [`DEEPEST`]).
     ///
@@ -61,13 +68,21 @@ impl<'a> Json<'a> {
         let deepest = deepest.min(DEEPEST);
         let parsed = Nested { left: deepest }.deserialize(&mut deserializer);
         let parsed = parsed.and_then(|json| deserializer.end().map(|()| json));
-        parsed.map_err(|error| {
-            if error.to_string().starts_with(TOO_DEEP) {
-                JsonError::TooDeep(deepest)
-            } else {
-                JsonError::Malformed(error.to_string())
-            }
-        })
+        parsed.map_err(|error| JsonError::of(&error, deepest))
+    }
+
+    /// Reads a JSON array element by element, so that a large one is never held whole; `false` where the bytes are another
+    /// value.
+    ///
+    /// # Errors
+    ///
+    /// As [`Json::parse`]. What came before the error has been taken.
+    pub fn elements(bytes: &'a [u8], deepest: usize, take: impl FnMut(Json<'a>)) -> Result<bool, JsonError> {
+        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
+        let deepest = deepest.min(DEEPEST);
+        let read = Elements { take, left: deepest }.deserialize(&mut deserializer);
+        let read = read.and_then(|read| deserializer.end().map(|()| read));
+        read.map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// The member of that name, in an object.
@@ -194,6 +209,64 @@ impl<'de> Visitor<'de> for Nested {
         }
         members.sort_by(|(name, _): &(Cow<'de, str>, Json<'de>), (other, _)| name.cmp(other));
         Ok(Json::Object(members))
+    }
+}
+
+/// Reads an array and hands over each element; any other value is read and thrown away.
+struct Elements<F> {
+    take: F,
+    left: usize,
+}
+
+impl<'de, F: FnMut(Json<'de>)> DeserializeSeed<'de> for Elements<F> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, F: FnMut(Json<'de>)> Visitor<'de> for Elements<F> {
+    type Value = bool;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a JSON array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<Self::Value, A::Error> {
+        let left = (Nested { left: self.left }).inner()?;
+        while let Some(element) = sequence.next_element_seed(Nested { left })? {
+            (self.take)(element);
+        }
+        Ok(true)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        (Nested { left: self.left }).visit_map(map).map(|_| false)
+    }
+
+    fn visit_unit<E>(self) -> Result<Self::Value, E> {
+        Ok(false)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Self::Value, E> {
+        Ok(false)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Self::Value, E> {
+        Ok(false)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Self::Value, E> {
+        Ok(false)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Self::Value, E> {
+        Ok(false)
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 use facts::{Roots, read_facts};
 use json::Members;
 use place::{Part, Place, Places};
-use stored::StoredEntities;
+use stored::{Stored, StoredEntities};
 use value::{Decoder, Record, Value};
 
 pub use value::Facts;
@@ -187,24 +187,22 @@ struct Overlaid<'a> {
     uid: EntityUid,
     raw: Record,
     /// The stored attributes, already read, where the caller says nothing.
-    stored: Option<&'a Record>,
+    stored: Option<Record>,
     entity_type: &'a EntityType,
 }
 
 impl<'a> Overlaid<'a> {
-    fn new(uid: EntityUid, mut said: Record, entity_type: &'a EntityType, stored: &'a StoredEntities) -> Self {
+    fn new(uid: EntityUid, said: Record, entity_type: &'a EntityType, stored: &StoredEntities) -> Self {
         let entity = stored.get(&uid);
-        let unchanged = said.is_empty();
-        for (name, value) in entity.into_iter().flat_map(|entity| &entity.raw) {
-            said.entry(name.clone()).or_insert_with(|| value.clone());
-        }
-        let stored = entity.filter(|_| unchanged).map(|entity| &entity.attributes);
-        Self { uid, raw: said, stored, entity_type }
+        let stored = entity.filter(|_| said.is_empty()).map(Stored::attributes);
+        let mut raw = entity.map(Stored::raw).unwrap_or_default();
+        raw.extend(said);
+        Self { uid, raw, stored, entity_type }
     }
 
     fn read(self) -> TypedEntity {
         let attributes = match self.stored {
-            Some(stored) => stored.clone(),
+            Some(stored) => stored,
             None => read_facts(&self.entity_type.attributes, &self.raw, &Roots::of_entity(&self.raw)),
         };
         TypedEntity { uid: self.uid, attributes }

@@ -96,6 +96,11 @@ impl StoreFiles {
         lists.into_iter().flatten().chain(&self.clauses)
     }
 
+    /// The files of stored entities, which are no longer here then.
+    pub fn take_entities(&mut self) -> Vec<SourceFile> {
+        std::mem::take(&mut self.entities)
+    }
+
     fn sort_in(&mut self, file: SourceFile) {
         match file.path.split('/').next() {
             _ if &*file.path == CLAUSES => self.clauses = Some(file),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::str::FromStr;
+use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RequestEnv, Schema, SchemaFragment};
 use serde_json::{Map, Value as Json};
@@ -17,7 +18,7 @@ use crate::plugin::{self, Plugin};
 #[derive(Debug)]
 pub struct Types {
     /// The entity types, by their full Cedar names.
-    pub entities: HashMap<SmolStr, EntityType>,
+    pub entities: HashMap<SmolStr, Arc<EntityType>>,
     /// Every (principal type, action, resource type) that the schema allows, in a stable order.
     pub environments: Vec<Environment>,
     by_action: HashMap<SmolStr, Vec<usize>>,
@@ -215,7 +216,12 @@ impl AttributePath {
 impl Types {
     /// The entity type of that full Cedar name.
     pub fn entity(&self, name: &str) -> Option<&EntityType> {
-        self.entities.get(name)
+        self.entities.get(name).map(Arc::as_ref)
+    }
+
+    /// The same, for who keeps it.
+    pub fn shared_entity(&self, name: &str) -> Option<Arc<EntityType>> {
+        self.entities.get(name).cloned()
     }
 
     /// The environment of the same types as one of another schema perhaps.
@@ -227,6 +233,13 @@ impl Types {
     pub fn environments_of(&self, action: &str) -> impl Iterator<Item = (usize, &Environment)> {
         let indices = self.by_action.get(action).map(Vec::as_slice).unwrap_or_default();
         indices.iter().filter_map(|index| Some((*index, self.environments.get(*index)?)))
+    }
+
+    /// The name by which a request names the action of an environment: its id; its whole name where another action has the same id.
+    pub fn name_of_action(&self, environment: &Environment) -> String {
+        let id: &str = environment.action.id().as_ref();
+        let unique = self.environments_of(id).all(|(_, other)| other.action == environment.action);
+        if unique { id.to_owned() } else { environment.action.to_string() }
     }
 
     /// Reads the shapes and the bindings of a schema.
@@ -301,7 +314,7 @@ impl Reader {
         }
     }
 
-    fn entity_types(&self) -> HashMap<SmolStr, EntityType> {
+    fn entity_types(&self) -> HashMap<SmolStr, Arc<EntityType>> {
         let types = self.entities.iter().filter_map(|(name, declaration)| {
             let Declaration { namespace, json, .. } = declaration;
             let ids = json.get("enum").and_then(Json::as_array);
@@ -316,7 +329,7 @@ impl Reader {
                     .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
                     .collect(),
             };
-            Some((SmolStr::from(name.as_str()), entity))
+            Some((SmolStr::from(name.as_str()), Arc::new(entity)))
         });
         types.collect()
     }

@@ -1,0 +1,224 @@
+//! Searches: for which entities of a type, or for which actions, a question is allowed.
+//!
+//! The result is by definition what single decisions say: every candidate that [`super::filter`] cannot rule out is decided as any
+//! request is.
+
+use cedar_policy_core::ast::Var;
+use smol_str::SmolStr;
+
+use super::Snapshot;
+use super::filter::{Candidate, Filter, Reading};
+use crate::request::place::Part;
+use crate::request::stored::Table;
+use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, resolve};
+use crate::store::schema::{EntityType, Environment, PathRoot, RecordShape, Shape};
+
+/// Which part of a question is searched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Who may do it.
+    Principal,
+    /// To what it may be done.
+    Resource,
+}
+
+/// A search for entities. Its candidates are the stored entities of the type, in the order of their ids; of an enumerated type,
+/// which needs no storing, all.
+#[derive(Debug)]
+pub struct EntitySearch<'a> {
+    snapshot: &'a Snapshot,
+    question: Question<'a>,
+    target: Target,
+    candidates: Candidates<'a>,
+    filter: Filter,
+}
+
+#[derive(Debug)]
+enum Candidates<'a> {
+    Stored(&'a Table),
+    Listed(Vec<SmolStr>),
+}
+
+impl Snapshot {
+    /// A search for the entities of the type that the question names as its target; the target's id is not looked at. What the
+    /// question says of the target, it says of every candidate.
+    ///
+    /// What the schema does not know has no candidates.
+    ///
+    /// # Errors
+    ///
+    /// A value of the wrong type in the question, as for a single decision, whether there are candidates or not.
+    pub fn search<'a>(&'a self, question: Question<'a>, target: Target) -> Result<EntitySearch<'a>, InvalidRequest> {
+        let mut search = EntitySearch {
+            snapshot: self,
+            question,
+            target,
+            candidates: Candidates::Listed(Vec::new()),
+            filter: Filter::none(),
+        };
+        let Some(entity_type) = self.store.types.entity(search.target().type_name) else { return Ok(search) };
+        let example = self.example(entity_type);
+        let request = match resolve(&search.asked(&example), &self.store.types, &self.entities, Facts::FromPlugins)? {
+            Resolved::Unknown(_) => return Ok(search),
+            Resolved::Request(request) => request,
+        };
+        let own = match target {
+            Target::Principal => Part::Principal,
+            Target::Resource => Part::Resource,
+        };
+        if request.missing.named.iter().any(|place| place.part != own) {
+            // What is missing is so for every candidate.
+            return Ok(search);
+        }
+        match (&entity_type.ids, self.entities.table(&entity_type.name)) {
+            (Some(ids), _) => {
+                let mut ids = ids.clone();
+                ids.sort();
+                search.candidates = Candidates::Listed(ids);
+            }
+            (None, Some(table)) => {
+                search.candidates = Candidates::Stored(table);
+                if search.target().attributes.is_empty() {
+                    search.filter = self.filter(&request, target, entity_type);
+                }
+            }
+            (None, None) => {}
+        }
+        Ok(search)
+    }
+
+    /// The actions of the schema for which the question is allowed, in the order of their names. The question's own action is not
+    /// looked at. An action for which a member of the context has the wrong type is none that is allowed.
+    ///
+    /// # Errors
+    ///
+    /// A value of the wrong type in what the question says of its principal and its resource.
+    pub fn search_actions<'a>(&'a self, question: Question<'a>) -> Result<Vec<String>, InvalidRequest> {
+        let types = &self.store.types;
+        let is = |environment: &Environment| {
+            environment.principal.to_string() == question.principal.type_name
+                && environment.resource.to_string() == question.resource.type_name
+        };
+        let mut names: Vec<String> =
+            types.environments.iter().filter(|found| is(found)).map(|found| types.name_of_action(found)).collect();
+        names.sort();
+        let mut allowed = Vec::new();
+        for name in names {
+            let asked = Question { action: &name, action_attributes: &[], ..question };
+            match self.decide(&asked, Facts::FromPlugins) {
+                Ok(decision) if decision.allowed => allowed.push(name),
+                Ok(_) => {}
+                Err(error) if error.place.part == Part::Context => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(allowed)
+    }
+
+    /// An id that stands for all candidates: one of which nothing is stored.
+    fn example(&self, entity_type: &EntityType) -> String {
+        if let Some(first) = entity_type.ids.as_ref().and_then(|ids| ids.first()) {
+            return first.to_string();
+        }
+        let table = self.entities.table(&entity_type.name);
+        let mut id = "-".to_owned();
+        while table.is_some_and(|table| table.get(&id).is_some()) {
+            id.push('-');
+        }
+        id
+    }
+
+    fn filter(&self, request: &TypedRequest, target: Target, entity_type: &EntityType) -> Filter {
+        let environment = self.store.types.environments.get(request.environment);
+        let (Some(environment), Some(bucket)) = (environment, self.index.bucket(request.environment)) else {
+            return Filter::none();
+        };
+        let Ok(cedar) = self.to_cedar(request, bucket, &bucket.named, &self.entities) else { return Filter::none() };
+        let (variable, root) = match target {
+            Target::Principal => (Var::Principal, PathRoot::Principal),
+            Target::Resource => (Var::Resource, PathRoot::Resource),
+        };
+        let reading = Reading {
+            cedar: &cedar,
+            target: variable,
+            shape: &entity_type.attributes,
+            context_varies: depends_on(&environment.context, root),
+            stored: &self.entities,
+        };
+        Filter::new(bucket.statements.iter().filter_map(|index| self.store.policies.get(*index)), &reading)
+    }
+}
+
+/// Whether what a plugin reads in it depends on the entity there.
+fn depends_on(record: &RecordShape, root: PathRoot) -> bool {
+    fn shape_depends_on(shape: &Shape, root: PathRoot) -> bool {
+        match shape {
+            Shape::Parsed(parsed) => parsed.arguments.iter().flatten().any(|path| path.root == root),
+            Shape::Record(record) => depends_on(record, root),
+            Shape::Set(element) => shape_depends_on(element, root),
+            _ => false,
+        }
+    }
+    record.0.values().any(|field| shape_depends_on(&field.shape, root))
+}
+
+impl<'a> EntitySearch<'a> {
+    /// How many candidates there are.
+    pub fn len(&self) -> usize {
+        match &self.candidates {
+            Candidates::Stored(table) => table.len(),
+            Candidates::Listed(ids) => ids.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The id of the candidate at that place in the order, if it is allowed. The same place is the same candidate for as long as
+    /// the revision is the same.
+    pub fn allowed(&self, place: usize) -> Option<&str> {
+        let id = match &self.candidates {
+            Candidates::Stored(table) => {
+                let (id, entity) = table.at(place)?;
+                let candidate = Candidate { table, id, entity };
+                let may_be = self.is_the_other(id) || self.filter.may_allow(candidate, &self.snapshot.entities);
+                may_be.then_some(id)
+            }
+            Candidates::Listed(ids) => ids.get(place),
+        }?;
+        // What could be wrong with the question was found before.
+        let decision = self.snapshot.decide(&self.asked(id), Facts::FromPlugins).ok()?;
+        decision.allowed.then_some(id)
+    }
+
+    fn target(&self) -> &Named<'a> {
+        match self.target {
+            Target::Principal => &self.question.principal,
+            Target::Resource => &self.question.resource,
+        }
+    }
+
+    /// The question for one candidate.
+    fn asked<'q>(&self, id: &'q str) -> Question<'q>
+    where
+        'a: 'q,
+    {
+        let mut question = self.question;
+        match self.target {
+            Target::Principal => question.principal.id = id,
+            Target::Resource => question.resource.id = id,
+        }
+        question
+    }
+
+    /// Whether the candidate is the entity that the question names besides.
+    fn is_the_other(&self, id: &str) -> bool {
+        let other = match self.target {
+            Target::Principal => &self.question.resource,
+            Target::Resource => &self.question.principal,
+        };
+        (other.type_name, other.id) == (self.target().type_name, id)
+    }
+}
