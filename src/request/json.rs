@@ -17,8 +17,8 @@ pub enum Json<'a> {
     Bool(bool),
     /// A whole number within 64 bits, written without a fraction or an exponent.
     Long(i64),
-    /// Any other number.
-    Number,
+    /// Any other number, as near as IEEE 754 comes to it.
+    Number(f64),
     /// A string.
     String(Cow<'a, str>),
     /// An array.
@@ -124,7 +124,7 @@ impl<'a> Json<'a> {
             Self::Null => "null",
             Self::Bool(_) => "a Boolean",
             Self::Long(_) => "a number",
-            Self::Number => "a number with a fraction, an exponent or more than 64 bits",
+            Self::Number(_) => "a number with a fraction, an exponent or more than 64 bits",
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
@@ -173,11 +173,11 @@ impl<'de> Visitor<'de> for Nested {
     }
 
     fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(i64::try_from(value).map_or(Json::Number, Json::Long))
+        Ok(i64::try_from(value).map_or(Json::Number(value as f64), Json::Long))
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Self::Value, E> {
-        Ok(Json::Number)
+    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
+        Ok(Json::Number(value))
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
@@ -303,14 +303,20 @@ mod tests {
 
     #[test]
     fn a_number_is_a_long_only_as_it_is_written() {
-        let kinds = [("7", Json::Long(7)), ("7.0", Json::Number), ("7e0", Json::Number), ("-0", Json::Number)];
+        let kinds = [
+            ("7", Json::Long(7)),
+            ("7.0", Json::Number(7.0)),
+            ("7e0", Json::Number(7.0)),
+            ("-0", Json::Number(-0.0)),
+            ("7.5", Json::Number(7.5)),
+        ];
         for (text, expected) in kinds {
             // serde_json reads `-0` as the float that it is.
             assert_eq!(Json::parse(text.as_bytes(), 64), Ok(expected), "{text}");
         }
         assert_eq!(Json::parse(b"9223372036854775807", 1), Ok(Json::Long(i64::MAX)));
         assert_eq!(Json::parse(b"-9223372036854775808", 1), Ok(Json::Long(i64::MIN)));
-        assert_eq!(Json::parse(b"9223372036854775808", 1), Ok(Json::Number));
+        assert_eq!(Json::parse(b"9223372036854775808", 1), Ok(Json::Number(9_223_372_036_854_775_808.0)));
         assert!(matches!(Json::parse(b"1e999", 1), Err(JsonError::Malformed(_))));
     }
 
