@@ -9,6 +9,7 @@ use serde::Deserialize;
 use super::output::Failure;
 use crate::engine::Snapshot;
 use crate::http::authzen::{Limits, Reasons};
+use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::request::json::DEEPEST;
 use crate::store::{Origin, Problem, SourceFile};
 
@@ -19,7 +20,7 @@ pub(super) struct Settings {
     /// The folder of the policy store [default: the one that is compiled in]
     #[arg(long, global = true, value_name = "DIR", env = "GATEPOST_STORE")]
     pub(super) store: Option<PathBuf>,
-    /// The address to listen on; without authentication only a loopback one [default: 127.0.0.1:8180]
+    /// The address to listen on; a loopback one, unless callers are known [default: 127.0.0.1:8180]
     #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_LISTEN", help_heading = SERVICE, hide_short_help = true)]
     listen: Option<SocketAddr>,
     /// The reasons that a caller gets who asks for nothing [default: none]
@@ -37,6 +38,21 @@ pub(super) struct Settings {
     /// The deepest nesting of a request, in levels [default: 64]
     #[arg(long, global = true, value_name = "LEVELS", env = "GATEPOST_MAX_DEPTH", help_heading = SERVICE, hide_short_help = true)]
     max_depth: Option<usize>,
+    /// The tokens of the callers (TOML, see `gatepost token --help`); each request then needs one
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_TOKEN_FILE", help_heading = SERVICE, hide_short_help = true)]
+    token_file: Option<PathBuf>,
+    /// The certificate of the service (PEM), with those of the authorities between; it then speaks HTTPS
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_TLS_CERT", help_heading = SERVICE, hide_short_help = true)]
+    tls_cert: Option<PathBuf>,
+    /// The key of that certificate (PEM)
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_TLS_KEY", help_heading = SERVICE, hide_short_help = true)]
+    tls_key: Option<PathBuf>,
+    /// The authorities of the callers' certificates (PEM); each connection then needs one
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_CLIENT_CA", help_heading = SERVICE, hide_short_help = true)]
+    client_ca: Option<PathBuf>,
+    /// Listen on any address, though callers are not known [default: false]
+    #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_ALLOW_ANONYMOUS", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
+    allow_anonymous: Option<bool>,
 }
 
 const SERVICE: &str = "Settings of the service";
@@ -61,6 +77,11 @@ impl Settings {
             max_body_bytes: self.max_body_bytes.or(read.max_body_bytes),
             max_batch_items: self.max_batch_items.or(read.max_batch_items),
             max_depth: self.max_depth.or(read.max_depth),
+            token_file: self.token_file.or(read.token_file),
+            tls_cert: self.tls_cert.or(read.tls_cert),
+            tls_key: self.tls_key.or(read.tls_key),
+            client_ca: self.client_ca.or(read.client_ca),
+            allow_anonymous: self.allow_anonymous.or(read.allow_anonymous),
         })
     }
 
@@ -80,7 +101,10 @@ impl Settings {
         })?;
         // A path in the file is meant from where the file lies.
         let folder = path.parent().unwrap_or(Path::new(""));
-        settings.store = settings.store.map(|store| folder.join(store));
+        let Self { store, token_file, tls_cert, tls_key, client_ca, .. } = &mut settings;
+        for path in [store, token_file, tls_cert, tls_key, client_ca].into_iter().flatten() {
+            *path = folder.join(&path);
+        }
         Ok(settings)
     }
 
@@ -94,18 +118,40 @@ impl Settings {
         Snapshot::load(self.origin()).map_err(Failure::Store)
     }
 
-    /// The address to listen on: a loopback one, because there is no authentication.
+    /// The address to listen on: a loopback one, unless callers are known, or need not be.
     pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
         let address = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8180)));
-        if address.ip().is_loopback() {
+        let callers_are_known = self.token_file.is_some() || self.client_ca.is_some();
+        if callers_are_known || self.allow_anonymous == Some(true) || address.ip().is_loopback() {
             return Ok(address);
         }
-        Err(Failure::new(format!(
-            "`{address}` can be reached from other machines, and the service has no authentication"
-        ))
-        .with_help(
-            "listen on a loopback address such as 127.0.0.1:8180, behind a proxy that authenticates its callers",
-        ))
+        Err(Failure::new(format!("`{address}` can be reached from other machines, and anybody there could ask"))
+            .with_help(
+                "give callers tokens (`--token-file`) or have them show certificates (`--client-ca`); or let anybody ask, \
+                 where something else keeps others out (`--allow-anonymous`)",
+            ))
+    }
+
+    /// Who may ask: by the files that are named.
+    pub(super) fn callers(&self) -> Result<Callers, Failure> {
+        let tls = match (&self.tls_cert, &self.tls_key, &self.client_ca) {
+            (Some(certificate), Some(key), client_ca) => {
+                Some(TlsFiles { certificate: certificate.clone(), key: key.clone(), client_ca: client_ca.clone() })
+            }
+            (None, None, None) => None,
+            (None, None, Some(_)) => {
+                return Err(Failure::new("client-ca is set, but tls-cert and tls-key are not").with_help(
+                    "callers show their certificates over TLS, for which the service needs a certificate and its key",
+                ));
+            }
+            (certificate, ..) => {
+                let (set, missing) =
+                    if certificate.is_some() { ("tls-cert", "tls-key") } else { ("tls-key", "tls-cert") };
+                return Err(Failure::new(format!("{set} is set, but {missing} is not"))
+                    .with_help("TLS needs both, the certificate and its key"));
+            }
+        };
+        Callers::read(&CallerFiles { tokens: self.token_file.clone(), tls }).map_err(Failure::Problems)
     }
 
     /// What the service allows its callers.

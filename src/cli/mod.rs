@@ -15,6 +15,7 @@ mod prove;
 mod report;
 mod serve;
 mod test;
+mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -60,6 +61,8 @@ enum Command {
     Decide(decide::Arguments),
     /// Make a new, small, working store
     Init(init::Arguments),
+    /// Make a token for a caller of the service
+    Token(token::Arguments),
 }
 
 /// How a command writes what it found.
@@ -100,6 +103,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Report(arguments)) => report::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
+        Some(Command::Token(arguments)) => token::run(&arguments),
     }
 }
 

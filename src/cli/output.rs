@@ -13,6 +13,8 @@ use crate::store::{Problem, Severity, Statement, StoreError};
 pub(super) enum Failure {
     /// A problem, perhaps with its place.
     Problem(Box<Problem>),
+    /// Several problems, each with what to do.
+    Problems(Vec<Problem>),
     /// A store that has errors.
     Store(StoreError),
     /// Rows outside of a store that have errors.
@@ -27,13 +29,14 @@ impl Failure {
     pub(super) fn with_help(self, help: &str) -> Self {
         match self {
             Self::Problem(problem) => Self::from(problem.with_help(help)),
-            Self::Store(_) | Self::Rows(_) => self,
+            Self::Problems(_) | Self::Store(_) | Self::Rows(_) => self,
         }
     }
 
     pub(super) fn print(&self) {
         let text = match self {
             Self::Problem(problem) => rendered(problem),
+            Self::Problems(problems) => all_rendered(problems),
             Self::Store(StoreError(problems)) => {
                 format!("{}{}\n", all_rendered(problems), "the store cannot be used; `gatepost check` says more")
             }
@@ -51,6 +54,7 @@ impl std::fmt::Display for Failure {
                 Some(help) => write!(formatter, "{problem} ({help})"),
                 None => write!(formatter, "{problem}"),
             },
+            Self::Problems(problems) => write!(formatter, "{}", all_rendered(problems)),
             Self::Store(error) | Self::Rows(error) => write!(formatter, "{error}"),
         }
     }
@@ -75,6 +79,12 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
+}
+
+/// Writes problems to standard error, beside what a command goes on doing.
+pub(super) fn complain(problems: &[Problem]) {
+    // There is nowhere left to say that this failed.
+    let _ = anstream::stderr().write_all(all_rendered(problems).as_bytes());
 }
 
 /// Writes a value as JSON to standard output.

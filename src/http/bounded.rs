@@ -30,14 +30,25 @@ pub(super) async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> R
     while let Some(data) = next(&mut body).await {
         let data = data?;
         if data.len() > limit - bytes.len() {
-            let (time, most) = DRAIN;
-            // Whether the caller is done or not: it gets the same answer.
-            let _ = tokio::time::timeout(time, drain(body, most)).await;
+            drain_for_a_while(body).await;
             return Err(BodyError::TooLarge);
         }
         bytes.extend_from_slice(&data);
     }
     Ok(bytes)
+}
+
+/// Throws away the body of a request that is refused whatever is in it.
+pub(super) async fn discard(body: Body, headers: &HeaderMap) {
+    if !headers.contains_key(EXPECT) {
+        drain_for_a_while(body).await;
+    }
+}
+
+async fn drain_for_a_while(body: Body) {
+    let (time, most) = DRAIN;
+    // Whether the caller is done or not: it gets the same answer.
+    let _ = tokio::time::timeout(time, drain(body, most)).await;
 }
 
 async fn drain(mut body: Body, mut left: usize) {

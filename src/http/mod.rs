@@ -3,20 +3,24 @@
 pub mod authzen;
 pub mod body;
 mod bounded;
+pub mod callers;
+mod listener;
 mod report;
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
+use axum::extract::connect_info::Connected;
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::ListenerExt;
+use axum::serve::{IncomingStream, Listener};
+use axum::{Extension, Router, middleware};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tower_http::ServiceBuilderExt;
@@ -25,6 +29,8 @@ use tower_http::request_id::MakeRequestUuid;
 use crate::engine::{Engine, Snapshot};
 use authzen::{BadRequest, Limits};
 use bounded::{BodyError, read};
+use callers::{Caller, Callers, Peer};
+use listener::{PlainListener, TlsListener};
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
@@ -40,11 +46,14 @@ pub struct Service {
     pub engine: Engine,
     /// Bounds what callers may send and get.
     pub limits: Limits,
+    /// Knows who may ask.
+    pub callers: Callers,
     /// The reviewer's document, once it is made.
     pub report: Arc<ReportPage>,
 }
 
-/// Serves until `shutdown` is done: then no new connection is taken, and running requests finish (for at most 30 seconds).
+/// Serves, over TLS if the callers need it, until `shutdown` is done: then no new connection is taken, and running requests
+/// finish (for at most 30 seconds).
 ///
 /// # Errors
 ///
@@ -54,10 +63,24 @@ pub async fn serve(
     service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
+    match service.callers.tls.clone() {
+        Some(tls) => serve_on(TlsListener::new(listener, tls), service, shutdown).await,
+        None => serve_on(PlainListener(listener), service, shutdown).await,
+    }
+}
+
+async fn serve_on<L>(
+    listener: L,
+    service: Service,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()>
+where
+    L: Listener<Addr = SocketAddr>,
+    Peer: for<'a> Connected<IncomingStream<'a, L>>,
+{
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    // Answers are small and each waits for the one before: Nagle's algorithm would only delay them.
-    let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
-    let serving = axum::serve(listener, routes(service)).with_graceful_shutdown(async move {
+    let routes = routes(service).into_make_service_with_connect_info::<Peer>();
+    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
         shutdown.await;
         // The receiver is gone only when serving has ended.
         let _ = stop.send(());
@@ -76,6 +99,7 @@ pub async fn serve(
 
 /// The routes of the service.
 pub fn routes(service: Service) -> Router {
+    let service = Arc::new(service);
     Router::new()
         .route("/access/v1/evaluation", post(evaluation))
         .route("/access/v1/evaluations", post(evaluations))
@@ -84,13 +108,14 @@ pub fn routes(service: Service) -> Router {
         .route("/report", get(report::report))
         .fallback(async || message(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), callers::gate))
         .layer(
             tower::ServiceBuilder::new()
                 .set_x_request_id(MakeRequestUuid)
                 .propagate_x_request_id()
                 .layer(tower_http::catch_panic::CatchPanicLayer::custom(failed)),
         )
-        .with_state(Arc::new(service))
+        .with_state(service)
 }
 
 async fn evaluation(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
@@ -116,10 +141,10 @@ async fn healthz() -> Response {
     json(StatusCode::OK, &"ok")
 }
 
-/// A store is in force, by which decisions are made.
-async fn readyz(State(service): State<Arc<Service>>) -> Response {
-    let snapshot = service.engine.snapshot();
-    with_revision(json(StatusCode::OK, &"ready"), &snapshot)
+/// A store is in force, by which decisions are made; by which one, only a known caller is told.
+async fn readyz(State(service): State<Arc<Service>>, caller: Option<Extension<Caller>>) -> Response {
+    let ready = json(StatusCode::OK, &"ready");
+    if caller.is_some() { with_revision(ready, &service.engine.snapshot()) } else { ready }
 }
 
 /// The body of a request, or the answer to one that cannot be taken.

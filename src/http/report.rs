@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use axum::Extension;
 use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::header::{
@@ -12,6 +13,7 @@ use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::authzen::Reasons;
+use super::callers::Caller;
 use super::{Service, message, with_revision};
 use crate::store::Revision;
 
@@ -39,11 +41,17 @@ impl ReportPage {
 }
 
 /// The page on the revision that decides now, and on no other.
-pub(super) async fn report(State(service): State<Arc<Service>>) -> Response {
+pub(super) async fn report(State(service): State<Arc<Service>>, Extension(caller): Extension<Caller>) -> Response {
     if service.limits.max_reasons < Reasons::Admin {
         let why = "the report shows the policies, so it is served only where callers may have reasons for \
                    administrators (--max-reasons admin)";
         return message(StatusCode::FORBIDDEN, why);
+    }
+    if caller.is_limited() {
+        return message(
+            StatusCode::FORBIDDEN,
+            "the report shows all policies, and this caller may ask about some only",
+        );
     }
     let snapshot = service.engine.snapshot();
     let response = match &**service.report.state.load() {
