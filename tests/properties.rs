@@ -8,7 +8,8 @@ use std::sync::LazyLock;
 
 use common::{enter, evaluate, open_limits, with};
 use gatepost::engine::Snapshot;
-use gatepost::http::authzen::{self, BadRequest, EvaluationsResponse, Limits};
+use gatepost::http::authzen::{self, EvaluationsResponse, Limits, Refusal};
+use gatepost::http::callers::Caller;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -18,9 +19,9 @@ use tokio::runtime::Runtime;
 static BUILT_IN: LazyLock<Snapshot> = LazyLock::new(common::built_in);
 static TYPES: LazyLock<Snapshot> = LazyLock::new(|| common::store("types"));
 
-fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, BadRequest> {
+fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, Refusal> {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-    RUNTIME.block_on(authzen::evaluations(snapshot, limits, body))
+    RUNTIME.block_on(authzen::evaluations(snapshot, limits, &Caller::anonymous(), body))
 }
 
 /// Any JSON value, with the names and values that mean something to the service more often than others.
@@ -196,8 +197,8 @@ proptest! {
         for snapshot in [&*BUILT_IN, &*TYPES] {
             let text = body.to_string();
             for refused in [
-                authzen::evaluation(snapshot, &open_limits(), text.as_bytes()).err(),
-                evaluations(snapshot, &open_limits(), text.as_bytes()).err(),
+                authzen::evaluation(snapshot, &open_limits(), &Caller::anonymous(), text.as_bytes()).err(),
+                evaluations(snapshot, &open_limits(), &Caller::anonymous(), text.as_bytes()).err(),
             ].into_iter().flatten() {
                 prop_assert!(refused.to_string().len() < 2_000, "{refused}");
             }
@@ -218,6 +219,6 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_service_panic(bytes in vec(any::<u8>(), 0..200)) {
-        prop_assert!(authzen::evaluation(&BUILT_IN, &open_limits(), &bytes).is_err());
+        prop_assert!(authzen::evaluation(&BUILT_IN, &open_limits(), &Caller::anonymous(), &bytes).is_err());
     }
 }

@@ -10,6 +10,7 @@ use super::output::Failure;
 use crate::engine::Snapshot;
 use crate::http::authzen::{Limits, Reasons};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
+use crate::http::paging::{Paging, SECRET_BYTES};
 use crate::request::json::DEEPEST;
 use crate::store::{Origin, Problem, SourceFile};
 
@@ -20,6 +21,10 @@ pub(super) struct Settings {
     /// The folder of the policy store [default: the one that is compiled in]
     #[arg(long, global = true, value_name = "DIR", env = "GATEPOST_STORE")]
     pub(super) store: Option<PathBuf>,
+    /// A file of stored entities, beside those of the store; may be given several times
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ENTITIES", value_delimiter = ',')]
+    #[serde(default)]
+    entities: Vec<PathBuf>,
     /// The address to listen on; a loopback one, unless callers are known [default: 127.0.0.1:8180]
     #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_LISTEN", help_heading = SERVICE, hide_short_help = true)]
     listen: Option<SocketAddr>,
@@ -35,6 +40,12 @@ pub(super) struct Settings {
     /// The most items of a batch [default: 1000]
     #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_BATCH_ITEMS", help_heading = SERVICE, hide_short_help = true)]
     max_batch_items: Option<usize>,
+    /// The most results of a page of a search [default: 1000]
+    #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_PAGE_RESULTS", help_heading = SERVICE, hide_short_help = true)]
+    max_page_results: Option<usize>,
+    /// A secret of at least 32 bytes: with it, page tokens stay valid over restarts, and among services that share it
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_PAGE_KEY", help_heading = SERVICE, hide_short_help = true)]
+    page_key: Option<PathBuf>,
     /// The deepest nesting of a request, in levels [default: 64]
     #[arg(long, global = true, value_name = "LEVELS", env = "GATEPOST_MAX_DEPTH", help_heading = SERVICE, hide_short_help = true)]
     max_depth: Option<usize>,
@@ -71,12 +82,15 @@ impl Settings {
         let read = Self::read(path)?;
         Ok(Self {
             store: self.store.or(read.store),
+            entities: if self.entities.is_empty() { read.entities } else { self.entities },
             listen: self.listen.or(read.listen),
             reasons: self.reasons.or(read.reasons),
             max_reasons: self.max_reasons.or(read.max_reasons),
             max_body_bytes: self.max_body_bytes.or(read.max_body_bytes),
             max_batch_items: self.max_batch_items.or(read.max_batch_items),
             max_depth: self.max_depth.or(read.max_depth),
+            max_page_results: self.max_page_results.or(read.max_page_results),
+            page_key: self.page_key.or(read.page_key),
             token_file: self.token_file.or(read.token_file),
             tls_cert: self.tls_cert.or(read.tls_cert),
             tls_key: self.tls_key.or(read.tls_key),
@@ -101,8 +115,9 @@ impl Settings {
         })?;
         // A path in the file is meant from where the file lies.
         let folder = path.parent().unwrap_or(Path::new(""));
-        let Self { store, token_file, tls_cert, tls_key, client_ca, .. } = &mut settings;
-        for path in [store, token_file, tls_cert, tls_key, client_ca].into_iter().flatten() {
+        let Self { store, entities, page_key, token_file, tls_cert, tls_key, client_ca, .. } = &mut settings;
+        let single = [store, page_key, token_file, tls_cert, tls_key, client_ca];
+        for path in single.into_iter().flatten().chain(entities) {
             *path = folder.join(&path);
         }
         Ok(settings)
@@ -115,7 +130,7 @@ impl Settings {
 
     /// The store, ready to decide.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Snapshot::load(self.origin()).map_err(Failure::Store)
+        Snapshot::load_with(self.origin(), &self.entities).map_err(Failure::Store)
     }
 
     /// The address to listen on: a loopback one, unless callers are known, or need not be.
@@ -154,6 +169,25 @@ impl Settings {
         Callers::read(&CallerFiles { tokens: self.token_file.clone(), tls }).map_err(Failure::Problems)
     }
 
+    /// What makes the tokens of pages.
+    pub(super) fn paging(&self) -> Result<Paging, Failure> {
+        let Some(path) = &self.page_key else {
+            return Paging::random().map_err(|_| Failure::new("the operating system gives no random bytes"));
+        };
+        let shown = path.display();
+        let secret = std::fs::read(path)
+            .map_err(|error| Failure::new(format!("the page key in `{shown}` cannot be read: {error}")))?;
+        let secret = secret.trim_ascii_end();
+        if secret.len() < SECRET_BYTES {
+            return Err(Failure::new(format!(
+                "the page key in `{shown}` has {} bytes; at least {SECRET_BYTES} are needed",
+                secret.len()
+            ))
+            .with_help("make one with `openssl rand -hex 32`"));
+        }
+        Paging::from_secret(secret).map_err(|_| Failure::new("the page key cannot be used"))
+    }
+
     /// What the service allows its callers.
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let defaults = Limits::default();
@@ -161,11 +195,15 @@ impl Settings {
             body_bytes: self.max_body_bytes.unwrap_or(defaults.body_bytes),
             batch_items: self.max_batch_items.unwrap_or(defaults.batch_items),
             depth: self.max_depth.unwrap_or(defaults.depth),
+            page_results: self.max_page_results.unwrap_or(defaults.page_results),
             reasons: self.reasons.unwrap_or(defaults.reasons),
             max_reasons: self.max_reasons.unwrap_or(defaults.max_reasons.max(self.reasons.unwrap_or_default())),
         };
         if limits.depth > DEEPEST {
             return Err(Failure::new(format!("max-depth is {}; at most {DEEPEST} levels are read", limits.depth)));
+        }
+        if limits.page_results == 0 {
+            return Err(Failure::new("max-page-results is 0: no search could be answered"));
         }
         if limits.reasons > limits.max_reasons {
             return Err(Failure::new("reasons are more than max-reasons allows")

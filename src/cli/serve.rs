@@ -23,6 +23,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let (address, limits) = (settings.address()?, settings.limits()?);
     let snapshot = settings.snapshot()?;
     let callers = settings.callers()?;
+    let paging = settings.paging()?;
     output::complain(&callers.warnings(&snapshot.store.types));
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(format!("the service cannot be started: {error}")))?;
@@ -32,7 +33,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         let address = listener.local_addr().unwrap_or(address);
         output::print(&banner(&snapshot, &callers, address))?;
         let service =
-            Service { engine: Engine::new(snapshot), limits, callers: callers.clone(), report: Arc::default() };
+            Service { engine: Engine::new(snapshot), limits, paging, callers: callers.clone(), report: Arc::default() };
         watch(callers, service.engine.snapshot())?;
         if limits.max_reasons >= Reasons::Admin {
             make_report(service.engine.snapshot(), Arc::clone(&service.report))?;

@@ -11,6 +11,7 @@ mod index;
 mod search;
 
 use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -23,14 +24,14 @@ pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
 pub use explain::{Condition, ConditionOutcome, Explained};
 pub use formula::{Atom, Formula, Part, parts};
 use index::Index;
-pub use search::{EntitySearch, Target};
+pub use search::{ActionSearch, EntitySearch, Search, Target};
 
 use crate::request::case::Case;
 use crate::request::stored::{Stored, StoredEntities, references};
 use crate::request::value::{Record, to_cedar};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
-use crate::store::{Origin, Revision, Statement, Store, StoreError, policy};
+use crate::store::{Origin, Revision, Statement, Store, StoreError, StoreFiles, policy};
 
 /// The snapshot that is in force.
 #[derive(Debug)]
@@ -74,6 +75,17 @@ impl Snapshot {
     /// Everything that is wrong with the store.
     pub fn load(origin: Origin) -> Result<Self, StoreError> {
         Self::build(Store::load(origin)?)
+    }
+
+    /// The same, with further files of stored entities.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the store or with these files.
+    pub fn load_with(origin: Origin, entities: &[PathBuf]) -> Result<Self, StoreError> {
+        let mut files = StoreFiles::read(&origin)?;
+        files.add_entities(entities)?;
+        Self::build(Store::from_files(origin, files)?)
     }
 
     /// Builds a store: its entities are read, its policies indexed.

@@ -3,6 +3,8 @@
 //! The result is by definition what single decisions say: every candidate that [`super::filter`] cannot rule out is decided as any
 //! request is.
 
+use std::collections::BTreeSet;
+
 use cedar_policy_core::ast::Var;
 use smol_str::SmolStr;
 
@@ -31,6 +33,14 @@ pub struct EntitySearch<'a> {
     target: Target,
     candidates: Candidates<'a>,
     filter: Filter,
+}
+
+/// A search for actions, in the order of their names.
+#[derive(Debug)]
+pub struct ActionSearch<'a> {
+    snapshot: &'a Snapshot,
+    question: Question<'a>,
+    names: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -87,32 +97,34 @@ impl Snapshot {
         Ok(search)
     }
 
-    /// The actions of the schema for which the question is allowed, in the order of their names. The question's own action is not
-    /// looked at. An action for which a member of the context has the wrong type is none that is allowed.
+    /// A search for the actions that the schema has for the types of the question; the question's own action is not looked at. An
+    /// action for which a member of the context has the wrong type is none that is allowed.
     ///
     /// # Errors
     ///
     /// A value of the wrong type in what the question says of its principal and its resource.
-    pub fn search_actions<'a>(&'a self, question: Question<'a>) -> Result<Vec<String>, InvalidRequest> {
+    pub fn search_actions<'a>(&'a self, question: Question<'a>) -> Result<ActionSearch<'a>, InvalidRequest> {
         let types = &self.store.types;
         let is = |environment: &Environment| {
             environment.principal.to_string() == question.principal.type_name
                 && environment.resource.to_string() == question.resource.type_name
         };
-        let mut names: Vec<String> =
-            types.environments.iter().filter(|found| is(found)).map(|found| types.name_of_action(found)).collect();
-        names.sort();
-        let mut allowed = Vec::new();
-        for name in names {
-            let asked = Question { action: &name, action_attributes: &[], ..question };
-            match self.decide(&asked, Facts::FromPlugins) {
-                Ok(decision) if decision.allowed => allowed.push(name),
-                Ok(_) => {}
+        let question = Question { action_attributes: &[], ..question };
+        let mut names = BTreeSet::new();
+        for environment in types.environments.iter().filter(|found| is(found)) {
+            let name = types.name_of_action(environment);
+            match resolve(&Question { action: &name, ..question }, types, &self.entities, Facts::FromPlugins) {
+                Ok(_) => drop(names.insert(name)),
                 Err(error) if error.place.part == Part::Context => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(allowed)
+        Ok(ActionSearch { snapshot: self, question, names: names.into_iter().collect() })
+    }
+
+    /// What could be wrong with the question was found before the first candidate.
+    fn allows(&self, question: &Question<'_>) -> bool {
+        self.decide(question, Facts::FromPlugins).is_ok_and(|decision| decision.allowed)
     }
 
     /// An id that stands for all candidates: one of which nothing is stored.
@@ -162,37 +174,67 @@ fn depends_on(record: &RecordShape, root: PathRoot) -> bool {
     record.0.values().any(|field| shape_depends_on(&field.shape, root))
 }
 
-impl<'a> EntitySearch<'a> {
+/// A search: candidates in an order that is the same for as long as the revision is the same.
+pub trait Search {
     /// How many candidates there are.
-    pub fn len(&self) -> usize {
+    fn candidates(&self) -> usize;
+
+    /// The candidate at that place in the order, by its id or name; `None` where it is sure not to be allowed.
+    fn candidate(&self, place: usize) -> Option<&str>;
+
+    /// Whether the question is allowed for that candidate: what a single decision says.
+    fn allows(&self, candidate: &str) -> bool;
+}
+
+impl Search for EntitySearch<'_> {
+    fn candidates(&self) -> usize {
         match &self.candidates {
             Candidates::Stored(table) => table.len(),
             Candidates::Listed(ids) => ids.len(),
         }
     }
 
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// The id of the candidate at that place in the order, if it is allowed. The same place is the same candidate for as long as
-    /// the revision is the same.
-    pub fn allowed(&self, place: usize) -> Option<&str> {
-        let id = match &self.candidates {
+    fn candidate(&self, place: usize) -> Option<&str> {
+        match &self.candidates {
             Candidates::Stored(table) => {
                 let (id, entity) = table.at(place)?;
                 let candidate = Candidate { table, id, entity };
                 let may_be = self.is_the_other(id) || self.filter.may_allow(candidate, &self.snapshot.entities);
                 may_be.then_some(id)
             }
-            Candidates::Listed(ids) => ids.get(place),
-        }?;
-        // What could be wrong with the question was found before.
-        let decision = self.snapshot.decide(&self.asked(id), Facts::FromPlugins).ok()?;
-        decision.allowed.then_some(id)
+            Candidates::Listed(ids) => ids.get(place).map(SmolStr::as_str),
+        }
     }
 
+    fn allows(&self, candidate: &str) -> bool {
+        self.snapshot.allows(&self.asked(candidate))
+    }
+}
+
+impl Search for ActionSearch<'_> {
+    fn candidates(&self) -> usize {
+        self.names.len()
+    }
+
+    fn candidate(&self, place: usize) -> Option<&str> {
+        self.names.get(place).map(String::as_str)
+    }
+
+    fn allows(&self, candidate: &str) -> bool {
+        self.snapshot.allows(&Question { action: candidate, ..self.question })
+    }
+}
+
+impl ActionSearch<'_> {
+    /// The search for those actions only whose names pass.
+    #[must_use]
+    pub fn only(mut self, passes: impl Fn(&str) -> bool) -> Self {
+        self.names.retain(|name| passes(name));
+        self
+    }
+}
+
+impl<'a> EntitySearch<'a> {
     fn target(&self) -> &Named<'a> {
         match self.target {
             Target::Principal => &self.question.principal,

@@ -5,7 +5,9 @@ pub mod body;
 mod bounded;
 pub mod callers;
 mod listener;
+pub mod paging;
 mod report;
+mod search;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -27,10 +29,11 @@ use tower_http::ServiceBuilderExt;
 use tower_http::request_id::MakeRequestUuid;
 
 use crate::engine::{Engine, Snapshot};
-use authzen::{BadRequest, Limits};
+use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
 use callers::{Caller, Callers, Peer};
 use listener::{PlainListener, TlsListener};
+use paging::Paging;
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
@@ -46,6 +49,8 @@ pub struct Service {
     pub engine: Engine,
     /// Bounds what callers may send and get.
     pub limits: Limits,
+    /// Makes the tokens of pages.
+    pub paging: Paging,
     /// Knows who may ask.
     pub callers: Callers,
     /// The reviewer's document, once it is made.
@@ -103,6 +108,9 @@ pub fn routes(service: Service) -> Router {
     Router::new()
         .route("/access/v1/evaluation", post(evaluation))
         .route("/access/v1/evaluations", post(evaluations))
+        .route("/access/v1/search/subject", post(search::subjects))
+        .route("/access/v1/search/resource", post(search::resources))
+        .route("/access/v1/search/action", post(search::actions))
         .route("/healthz", get(healthz))
         .route("/readyz", get(readyz))
         .route("/report", get(report::report))
@@ -118,22 +126,32 @@ pub fn routes(service: Service) -> Router {
         .with_state(service)
 }
 
-async fn evaluation(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
+async fn evaluation(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let body = match received(&service, &headers, body).await {
         Ok(body) => body,
         Err(response) => return response,
     };
     let snapshot = service.engine.snapshot();
-    answered(authzen::evaluation(&snapshot, &service.limits, &body), &snapshot)
+    answered(authzen::evaluation(&snapshot, &service.limits, &caller, &body), &snapshot)
 }
 
-async fn evaluations(State(service): State<Arc<Service>>, headers: HeaderMap, body: Body) -> Response {
+async fn evaluations(
+    State(service): State<Arc<Service>>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
     let body = match received(&service, &headers, body).await {
         Ok(body) => body,
         Err(response) => return response,
     };
     let snapshot = service.engine.snapshot();
-    answered(authzen::evaluations(&snapshot, &service.limits, &body).await, &snapshot)
+    answered(authzen::evaluations(&snapshot, &service.limits, &caller, &body).await, &snapshot)
 }
 
 /// The process runs.
@@ -162,12 +180,20 @@ async fn received(service: &Service, headers: &HeaderMap, body: Body) -> Result<
 }
 
 /// An answer, with the revision of the snapshot that gave it.
-fn answered<T: Serialize>(answer: Result<T, BadRequest>, snapshot: &Snapshot) -> Response {
+fn answered<T: Serialize>(answer: Result<T, Refusal>, snapshot: &Snapshot) -> Response {
     let response = match answer {
         Ok(answer) => json(StatusCode::OK, &answer),
-        Err(error) => message(StatusCode::BAD_REQUEST, &error.to_string()),
+        Err(refusal) => message(status(&refusal), &refusal.to_string()),
     };
     with_revision(response, snapshot)
+}
+
+fn status(refusal: &Refusal) -> StatusCode {
+    match refusal {
+        Refusal::Bad(_) => StatusCode::BAD_REQUEST,
+        Refusal::NotAllowed => StatusCode::FORBIDDEN,
+        Refusal::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+    }
 }
 
 /// Whether the content type is `application/json`, with whatever parameters.

@@ -24,6 +24,11 @@ impl Revision {
             part(&file.path);
             part(&file.text);
         }
+        // Where these lie is no part of the revision: replicas may have them in other places.
+        for file in &files.further_entities {
+            part("further entities");
+            part(&file.text);
+        }
         for plugin in PLUGINS {
             part(plugin.name());
             part(plugin.version());

@@ -53,6 +53,8 @@ pub struct StoreFiles {
     pub clauses: Option<SourceFile>,
     /// `entities/*.json`
     pub entities: Vec<SourceFile>,
+    /// Stored entities that lie elsewhere
+    pub further_entities: Vec<SourceFile>,
     /// `requests/*.json`: requests to try, which decide nothing
     pub requests: Vec<SourceFile>,
 }
@@ -90,15 +92,32 @@ impl StoreFiles {
         if problems.is_empty() { Ok(files) } else { Err(StoreError(problems)) }
     }
 
-    /// Every file that can change a decision or the matrix.
+    /// Every file of the store itself that can change a decision or the matrix.
     pub fn deciding(&self) -> impl Iterator<Item = &SourceFile> {
         let lists = [&self.schema, &self.policies, &self.matrix, &self.entities];
         lists.into_iter().flatten().chain(&self.clauses)
     }
 
+    /// Reads further files of stored entities.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read or is not UTF-8.
+    pub fn add_entities(&mut self, paths: &[PathBuf]) -> Result<(), StoreError> {
+        let mut problems = Vec::new();
+        for path in paths {
+            let shown = path.display().to_string();
+            match std::fs::read(path) {
+                Ok(bytes) => take(shown, bytes, &mut self.further_entities, &mut problems),
+                Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(StoreError(problems)) }
+    }
+
     /// The files of stored entities, which are no longer here then.
     pub fn take_entities(&mut self) -> Vec<SourceFile> {
-        std::mem::take(&mut self.entities)
+        [std::mem::take(&mut self.entities), std::mem::take(&mut self.further_entities)].concat()
     }
 
     fn sort_in(&mut self, file: SourceFile) {

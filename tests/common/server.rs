@@ -9,6 +9,7 @@ use std::time::Duration;
 use gatepost::engine::{Engine, Snapshot};
 use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
+use gatepost::http::paging::Paging;
 use gatepost::http::{ReportPage, Service, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -53,7 +54,13 @@ impl Server {
         let thread = std::thread::spawn(move || {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let service = Service { engine: Engine::new(snapshot), limits, callers: Callers::default(), report };
+                let service = Service {
+                    engine: Engine::new(snapshot),
+                    limits,
+                    callers: Callers::default(),
+                    paging: Paging::random().unwrap(),
+                    report,
+                };
                 serve(listener, service, async { drop(stopped.await) }).await
             })
         });

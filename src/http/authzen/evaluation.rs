@@ -7,10 +7,13 @@ use utoipa::ToSchema;
 
 use super::reading::{members, shape};
 use super::reasons::refused;
-use super::{BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Limits, ReasonContext, Reasons, answer};
+use super::{
+    BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Limits, ReasonContext, Reasons, Refusal, answer,
+};
 use crate::engine::Snapshot;
+use crate::http::callers::Caller;
 use crate::request::json::{Json, Members};
-use crate::request::{Facts, InvalidRequest, Question};
+use crate::request::{Facts, Question};
 
 /// An answer to `/access/v1/evaluation`, and an item of one to `/access/v1/evaluations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -39,49 +42,75 @@ pub enum EvaluationsResponse {
 ///
 /// # Errors
 ///
-/// What the table of the README calls 400.
-pub fn evaluation(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationResponse, BadRequest> {
+/// What the table of the README calls 400, and what the caller may not ask.
+pub fn evaluation(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<EvaluationResponse, Refusal> {
     let body = Json::parse(body, limits.depth)?;
-    single(snapshot, limits, members(&body, "the body")?)
+    single(snapshot, limits, caller, members(&body, "the body")?)
 }
 
 /// Answers a body of `/access/v1/evaluations`.
 ///
 /// # Errors
 ///
-/// What the table of the README calls 400. A broken item of a batch is not an error, but denied.
-pub async fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, BadRequest> {
+/// What the table of the README calls 400. An item of a batch that is broken, or that the caller may not ask, is not an error, but
+/// denied.
+pub async fn evaluations(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    caller: &Caller,
+    body: &[u8],
+) -> Result<EvaluationsResponse, Refusal> {
     let body = Json::parse(body, limits.depth)?;
     let body = members(&body, "the body")?;
     let request = EvaluationsRequest::read(body)?;
     let items = request.evaluations.0;
     if items.is_empty() {
-        return single(snapshot, limits, body).map(EvaluationsResponse::Single);
+        return single(snapshot, limits, caller, body).map(EvaluationsResponse::Single);
     }
     if items.len() > limits.batch_items {
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
-        return Err(shape(message));
+        return Err(shape(message).into());
     }
     let reasons = limits.reasons_for(request.options.reasons);
     let mut answers = Vec::with_capacity(items.len());
-    let mut slice = Instant::now();
+    let mut slice = Slice::begin();
     for item in items {
-        let answer = batch_item(snapshot, &request, item, reasons).unwrap_or_else(|error| refused(&error, reasons));
+        let answer =
+            batch_item(snapshot, caller, &request, item, reasons).unwrap_or_else(|error| refused(&error, reasons));
         let decision = answer.decision;
         answers.push(answer);
         if request.options.semantic.stops_at(decision) {
             break;
         }
-        if slice.elapsed() > SLICE {
-            tokio::task::yield_now().await;
-            slice = Instant::now();
-        }
+        slice.let_others_in().await;
     }
     Ok(EvaluationsResponse::Batch { evaluations: answers })
 }
 
-/// How long a batch decides without letting other requests in.
+/// How long one request decides without letting others in.
 const SLICE: Duration = Duration::from_millis(2);
+
+/// The time for which a request with much to decide has decided in one go.
+pub(in crate::http) struct Slice(Instant);
+
+impl Slice {
+    pub(in crate::http) fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Lets other requests in, if it is their turn.
+    pub(in crate::http) async fn let_others_in(&mut self) {
+        if self.0.elapsed() > SLICE {
+            tokio::task::yield_now().await;
+            self.0 = Instant::now();
+        }
+    }
+}
 
 /// The question that a body asks, for whoever reads AuthZEN without a service.
 ///
@@ -92,26 +121,35 @@ pub fn question<'a>(body: &'a Json<'a>) -> Result<Question<'a>, BadRequest> {
     Evaluation::read(members(body, "the body")?)?.question()
 }
 
-fn single(snapshot: &Snapshot, limits: &Limits, body: Members<'_>) -> Result<EvaluationResponse, BadRequest> {
+fn single(
+    snapshot: &Snapshot,
+    limits: &Limits,
+    caller: &Caller,
+    body: Members<'_>,
+) -> Result<EvaluationResponse, Refusal> {
     let request = EvaluationRequest::read(body)?;
-    Ok(decided(snapshot, &request.question(), limits.reasons_for(request.options.reasons))?)
+    decided(snapshot, caller, &request.question(), limits.reasons_for(request.options.reasons))
 }
 
 fn batch_item(
     snapshot: &Snapshot,
+    caller: &Caller,
     request: &EvaluationsRequest<'_>,
     item: &Json<'_>,
     reasons: Reasons,
-) -> Result<EvaluationResponse, BadRequest> {
+) -> Result<EvaluationResponse, Refusal> {
     let item = Evaluation::read(members(item, "the item")?)?;
-    Ok(decided(snapshot, &item.question_in(request)?, reasons)?)
+    decided(snapshot, caller, &item.question_in(request)?, reasons)
 }
 
 fn decided(
     snapshot: &Snapshot,
+    caller: &Caller,
     question: &Question<'_>,
     reasons: Reasons,
-) -> Result<EvaluationResponse, InvalidRequest> {
+) -> Result<EvaluationResponse, Refusal> {
+    let types = [question.principal.type_name, question.resource.type_name];
+    Refusal::unless_allowed(caller, question.action, types)?;
     let decision = snapshot.decide(question, Facts::FromPlugins)?;
     let explain = || snapshot.explain(question, Facts::FromPlugins, &snapshot.entities, &decision);
     Ok(answer(&decision, reasons, explain))

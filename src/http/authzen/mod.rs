@@ -9,12 +9,15 @@ mod reasons;
 mod requests;
 mod search;
 
+use super::callers::Caller;
 use crate::request::InvalidRequest;
 use crate::request::json::JsonError;
 use crate::request::place::{Part, Place};
 
+pub(super) use evaluation::Slice;
 pub use evaluation::{EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question};
 pub use reading::JsonObject;
+pub(super) use reading::members;
 pub use reasons::{ReasonContext, Reasons, answer};
 pub use requests::{
     Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Semantic, Shared, Unread,
@@ -33,6 +36,8 @@ pub struct Limits {
     pub batch_items: usize,
     /// The deepest nesting of a body, in levels of arrays and objects.
     pub depth: usize,
+    /// The most results of a page of a search.
+    pub page_results: usize,
     /// The reasons that a caller gets who asks for nothing.
     pub reasons: Reasons,
     /// The most reasons that a caller can get.
@@ -48,7 +53,14 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { body_bytes: 1 << 20, batch_items: 1000, depth: 64, reasons: Reasons::None, max_reasons: Reasons::User }
+        Self {
+            body_bytes: 1 << 20,
+            batch_items: 1000,
+            depth: 64,
+            page_results: 1000,
+            reasons: Reasons::None,
+            max_reasons: Reasons::User,
+        }
     }
 }
 
@@ -64,6 +76,43 @@ pub enum BadRequest {
     /// A value of another type than the schema declares.
     #[error("`{}` must be {}, but is {}", shown(&.0.place), .0.expected, .0.found)]
     Invalid(#[from] InvalidRequest),
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// It cannot be: status 400.
+    #[error(transparent)]
+    Bad(#[from] BadRequest),
+    /// Its caller may not ask it: status 403.
+    #[error("the caller may not ask about this action and these types")]
+    NotAllowed,
+    /// The service cannot: status 500.
+    #[error("the search cannot be continued: no token for the next page can be made")]
+    Failed,
+}
+
+impl Refusal {
+    /// Nothing, if the caller may ask about that action and these types.
+    ///
+    /// # Errors
+    ///
+    /// That it may not.
+    pub fn unless_allowed(caller: &Caller, action: &str, types: [&str; 2]) -> Result<(), Self> {
+        if caller.may_ask(action, types) { Ok(()) } else { Err(Self::NotAllowed) }
+    }
+}
+
+impl From<InvalidRequest> for Refusal {
+    fn from(error: InvalidRequest) -> Self {
+        Self::Bad(error.into())
+    }
+}
+
+impl From<JsonError> for Refusal {
+    fn from(error: JsonError) -> Self {
+        Self::Bad(error.into())
+    }
 }
 
 /// A place in AuthZEN's words.

@@ -121,7 +121,7 @@ pub(super) fn without_repeated(members: Members<'_>) -> Result<(), BadRequest> {
 }
 
 /// The members of an object; `what` says in a message what must be one.
-pub(super) fn members<'a>(json: &'a Json<'a>, what: impl fmt::Display) -> Result<Members<'a>, BadRequest> {
+pub(in crate::http) fn members<'a>(json: &'a Json<'a>, what: impl fmt::Display) -> Result<Members<'a>, BadRequest> {
     match json {
         Json::Object(members) => Ok(members),
         other => Err(wrong_type(what, "an object", other)),

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::evaluation::EvaluationResponse;
-use super::{BadRequest, shown};
+use super::{Refusal, shown};
 use crate::engine::{Decision, Explained, Outcome, PolicyNote};
 use crate::request::Unknown;
 use crate::request::place::{Part, Places};
@@ -55,7 +55,7 @@ impl ReasonContext {
 }
 
 /// The answer to an item of a batch that is no request: denied, with what is wrong as its reason.
-pub(super) fn refused(error: &BadRequest, reasons: Reasons) -> EvaluationResponse {
+pub(super) fn refused(error: &Refusal, reasons: Reasons) -> EvaluationResponse {
     let sentence = BTreeMap::from([(INVALID.to_owned(), error.to_string())]);
     let mut context = ReasonContext::default();
     if reasons >= Reasons::User {

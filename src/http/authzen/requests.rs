@@ -111,7 +111,7 @@ impl<'a> EvaluationRequest<'a> {
 
     /// What it asks.
     pub fn question(&self) -> Question<'a> {
-        question(&self.subject, &self.action, &self.resource, &self.context)
+        question(self.subject.named(), Some(self.action), self.resource.named(), self.context)
     }
 }
 
@@ -144,7 +144,7 @@ impl<'a> Evaluation<'a> {
     /// A part that is missing or cannot be read.
     pub fn question(&self) -> Result<Question<'a>, BadRequest> {
         let (subject, action) = (self.subject.read()?, self.action.read()?);
-        Ok(question(&subject, &action, &self.resource.read()?, &self.context.read()?))
+        Ok(question(subject.named(), Some(action), self.resource.read()?.named(), self.context.read()?))
     }
 
     /// What it asks as an item of that request.
@@ -155,21 +155,22 @@ impl<'a> Evaluation<'a> {
     pub fn question_in(&self, request: &EvaluationsRequest<'a>) -> Result<Question<'a>, BadRequest> {
         let (subject, action) = (request.subject.under(&self.subject)?, request.action.under(&self.action)?);
         let (resource, context) = (request.resource.under(&self.resource)?, request.context.under(&self.context)?);
-        Ok(question(&subject, &action, &resource, &context))
+        Ok(question(subject.named(), Some(action), resource.named(), context))
     }
 }
 
-fn question<'a>(
-    subject: &Entity<'a>,
-    action: &Action<'a>,
-    resource: &Entity<'a>,
-    context: &JsonObject<'a>,
+/// What is asked; without an action, of any.
+pub(super) fn question<'a>(
+    principal: Named<'a>,
+    action: Option<Action<'a>>,
+    resource: Named<'a>,
+    context: JsonObject<'a>,
 ) -> Question<'a> {
     Question {
-        principal: subject.named(),
-        action: action.name,
-        action_attributes: action.properties.0,
-        resource: resource.named(),
+        principal,
+        action: action.map(|action| action.name).unwrap_or_default(),
+        action_attributes: action.map(|action| action.properties.0).unwrap_or_default(),
+        resource,
         context: context.0,
     }
 }

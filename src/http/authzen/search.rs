@@ -4,8 +4,10 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::reading::{At, FromMember, JsonObject, object, read_whole, shape};
+use super::requests::question;
 use super::{Action, BadRequest, Entity};
 use crate::request::json::{Json, Members};
+use crate::request::{Named, Question};
 
 object! {
     /// A request for the subjects that may do something (section 8.4).
@@ -33,6 +35,11 @@ impl<'a> SubjectSearchRequest<'a> {
     /// A member that is missing or of a wrong type, and two members of one name anywhere.
     pub fn read(body: Members<'a>) -> Result<Self, BadRequest> {
         read_whole(body)
+    }
+
+    /// What it asks of each candidate.
+    pub fn question(&self) -> Question<'a> {
+        question(self.subject.named(), Some(self.action), self.resource.named(), self.context)
     }
 }
 
@@ -63,6 +70,11 @@ impl<'a> ResourceSearchRequest<'a> {
     pub fn read(body: Members<'a>) -> Result<Self, BadRequest> {
         read_whole(body)
     }
+
+    /// What it asks of each candidate.
+    pub fn question(&self) -> Question<'a> {
+        question(self.subject.named(), Some(self.action), self.resource.named(), self.context)
+    }
 }
 
 object! {
@@ -90,6 +102,11 @@ impl<'a> ActionSearchRequest<'a> {
     pub fn read(body: Members<'a>) -> Result<Self, BadRequest> {
         read_whole(body)
     }
+
+    /// What it asks of each action.
+    pub fn question(&self) -> Question<'a> {
+        question(self.subject.named(), None, self.resource.named(), self.context)
+    }
 }
 
 object! {
@@ -100,6 +117,13 @@ object! {
         /// What the caller says of each of them: attribute by attribute, this stands over what is stored.
         #[schema(required = false)]
         "properties" => pub properties: JsonObject<'a>,
+    }
+}
+
+impl<'a> Target<'a> {
+    /// Any entity of the type, in the words of the engine: it has no id yet.
+    fn named(&self) -> Named<'a> {
+        Named { type_name: self.type_name, id: "", attributes: self.properties.0 }
     }
 }
 

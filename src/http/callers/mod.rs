@@ -73,9 +73,13 @@ impl Caller {
             .actions
             .as_deref()
             .is_none_or(|limit| holds(limit, action) || id_in_whole_name(action).is_some_and(|id| holds(limit, &id)));
-        let types_are_allowed =
-            known.types.as_deref().is_none_or(|limit| types.into_iter().all(|name| holds(limit, name)));
-        action_is_allowed && types_are_allowed
+        action_is_allowed && self.may_ask_about(types)
+    }
+
+    /// Whether it may ask about the types of the subject and of the resource: the limit holds the whole name of each.
+    pub fn may_ask_about(&self, types: [&str; 2]) -> bool {
+        let limit = self.0.as_deref().and_then(|known| known.types.as_deref());
+        limit.is_none_or(|limit| types.into_iter().all(|name| limit.iter().any(|allowed| allowed == name)))
     }
 }
 
