@@ -198,7 +198,7 @@ proptest! {
             let text = body.to_string();
             for refused in [
                 authzen::evaluation(snapshot, &open_limits(), &Caller::anonymous(), text.as_bytes()).err(),
-                evaluations(snapshot, &open_limits(), &Caller::anonymous(), text.as_bytes()).err(),
+                evaluations(snapshot, &open_limits(), text.as_bytes()).err(),
             ].into_iter().flatten() {
                 prop_assert!(refused.to_string().len() < 2_000, "{refused}");
             }

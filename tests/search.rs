@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
+#[allow(unreachable_pub)]
 mod random;
 
 use std::collections::BTreeMap;

@@ -28,26 +28,27 @@ const SCHEMA: &str = r#"
 type Phone = { valid: Bool, e164: String, region: String };
 entity Kind enum ["a", "b", "c"];
 entity Team in [Team];
-type Shape = {
+entity User in [Team] = ATTRIBUTES tags String;
+entity Doc in [Team] = ATTRIBUTES;
+type Context = { level: Long, owner?: User, @market("resource.country") phone?: Phone, words: Set<String> };
+action know appliesTo { principal: User, resource: User, context: Context };
+action see, share appliesTo { principal: User, resource: Doc, context: Context };
+"#;
+
+const ATTRIBUTES: &str = r#"{
   age: Long, admin: Bool, kind: Kind, team: Team, country: String,
   name?: String, boss?: User, nicks: Set<String>, teams: Set<Team>, friends: Set<User>,
   home: { city: String, zip?: Long },
   @market("this.country") phone?: Phone,
   since: datetime,
-};
-entity User in [Team] = Shape tags String;
-entity Doc in [Team] = Shape;
-type Context = { level: Long, owner?: User, @market("resource.country") phone?: Phone, words: Set<String> };
-action know appliesTo { principal: User, resource: User, context: Context };
-action see, share appliesTo { principal: User, resource: Doc, context: Context };
-"#;
+}"#;
 
 const SIDES: [&str; 2] = ["principal", "resource"];
 
 impl Random {
     pub fn new(seed: u64) -> Self {
         let mut random = Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        (0..8).for_each(|_| drop(random.next()));
+        (0..8).for_each(|_| _ = random.next());
         random
     }
 
@@ -96,7 +97,7 @@ impl Random {
         }
         let policies: Vec<String> = (0..self.below(5) + 1).map(|index| self.policy(index)).collect();
         let files = [
-            ("schema/random.cedarschema", SCHEMA.to_owned()),
+            ("schema/random.cedarschema", SCHEMA.replace("ATTRIBUTES", ATTRIBUTES)),
             ("policies/random.cedar", policies.join("\n\n")),
             ("entities/random.json", Value::from(uids).to_string()),
         ];
@@ -242,7 +243,7 @@ impl Random {
             format!("{side}.friends.contains(principal)"),
             format!("{side}.home.city == \"c1\""),
             format!("({side}.home has zip && {side}.home.zip < {number})"),
-            format!("{side} has home.zip"),
+            format!("{side}.home has zip"),
             format!("{side}.since < datetime(\"2025-01-01\")"),
             format!("{side}.since == datetime(\"2024-01-01\")"),
             format!("({side} has phone && {side}.phone.valid)"),
