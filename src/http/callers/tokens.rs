@@ -193,9 +193,9 @@ fn hash_in(text: &str) -> Result<[u8; 32], &'static str> {
     let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     for (index, byte) in hash.iter_mut().enumerate() {
         let digits = text.get(2 * index..2 * index + 2).filter(|_| is_hex);
-        *byte = digits
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or("`gatepost token NAME` makes a token and the entry for this file")?;
+        *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or(
+            "the SHA-256 of the token belongs here, and never the token itself: `gatepost token NAME` makes both",
+        )?;
     }
     Ok(hash)
 }
