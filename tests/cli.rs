@@ -18,7 +18,7 @@ use gatepost::store::{Origin, StoreFiles};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-const COMMANDS: [&str; 6] = ["serve", "check", "fmt", "test", "decide", "init"];
+const COMMANDS: [&str; 7] = ["serve", "check", "fmt", "test", "decide", "init", "token"];
 
 fn empty() -> TempDir {
     TempDir::new().unwrap()

@@ -31,12 +31,13 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         let listener = TcpListener::bind(address).await.map_err(|error| taken(address, &error))?;
         let stop = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
-        output::print(&banner(&snapshot, &callers, address))?;
         let service =
             Service { engine: Engine::new(snapshot), limits, paging, callers: callers.clone(), report: Arc::default() };
-        watch(callers, service.engine.snapshot())?;
+        let snapshot = service.engine.snapshot();
+        watch(callers.clone(), Arc::clone(&snapshot))?;
+        output::print(&banner(&snapshot, &callers, address))?;
         if limits.max_reasons >= Reasons::Admin {
-            make_report(service.engine.snapshot(), Arc::clone(&service.report))?;
+            make_report(snapshot, Arc::clone(&service.report))?;
         }
         http::serve(listener, service, stop)
             .await

@@ -82,7 +82,12 @@ impl Serving {
     }
 
     pub fn address(&self) -> &str {
-        let line = self.banner.lines().find_map(|line| line.strip_prefix("listening on http://"));
+        self.url().split_once("://").unwrap().1
+    }
+
+    /// Where it listens, as it says.
+    pub fn url(&self) -> &str {
+        let line = self.banner.lines().find_map(|line| line.strip_prefix("listening on "));
         line.unwrap_or_else(|| panic!("no address in {}", self.banner))
     }
 

@@ -161,13 +161,14 @@ impl Callers {
     pub fn look_again(&self, at_once: bool, types: &Types) -> Vec<Problem> {
         let mut said = Vec::new();
         if let Some(tokens) = &self.tokens {
-            let taken = |tokens: &Tokens| format!("{} in force", counted(tokens.len(), "token"));
-            said.extend(tokens.look_again(at_once, taken).map(|said| [said, self.warnings(types)].concat()));
+            let in_force =
+                |tokens: &Tokens| (format!("{} in force", counted(tokens.len(), "token")), tokens.warnings(types));
+            said.extend(tokens.look_again(at_once, in_force));
         }
         if let Some(tls) = &self.tls {
-            said.extend(tls.look_again(at_once, |_| "new connections get this certificate".to_owned()));
+            said.extend(tls.look_again(at_once, |_| ("new connections get this certificate".to_owned(), Vec::new())));
         }
-        said.concat()
+        said
     }
 
     /// Whether there are files to look at again.
@@ -286,4 +287,57 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
 
 fn is_open(request: &Request) -> bool {
     matches!(*request.method(), Method::GET | Method::HEAD) && OPEN.contains(&request.uri().path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caller, is_caller_name};
+
+    fn limited(actions: Option<&[&str]>, types: Option<&[&str]>) -> Caller {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Caller::new("portal".to_owned(), actions.map(owned), types.map(owned))
+    }
+
+    /// "A token can be limited to actions and entity types it may ask about."
+    #[test]
+    fn a_limit_allows_what_it_holds_and_nothing_else() {
+        let whole = r#"Docs::Action::"read""#;
+        let cases: [(Option<&[&str]>, Option<&[&str]>, &str, [&str; 2], bool); 14] = [
+            (None, None, "read", ["User", "Document"], true),
+            (Some(&["read"]), None, "read", ["User", "Document"], true),
+            (Some(&["list", "read"]), None, "read", ["User", "Document"], true),
+            (Some(&["read"]), None, "Read", ["User", "Document"], false),
+            (Some(&[]), None, "read", ["User", "Document"], false),
+            // An id allows the actions of that id in every namespace; a whole name allows that action, sent as such.
+            (Some(&["read"]), None, whole, ["User", "Document"], true),
+            (Some(&[whole]), None, whole, ["User", "Document"], true),
+            (Some(&[whole]), None, r#"Other::Action::"read""#, ["User", "Document"], false),
+            (Some(&[whole]), None, "read", ["User", "Document"], false),
+            // An entity that is called like an action is none.
+            (Some(&["read"]), None, r#"User::"read""#, ["User", "Document"], false),
+            // Both types must be allowed.
+            (None, Some(&["User", "Document"]), "read", ["User", "Document"], true),
+            (None, Some(&["User"]), "read", ["User", "Document"], false),
+            (None, Some(&["Document"]), "read", ["User", "Document"], false),
+            (Some(&["list"]), Some(&["User", "Document"]), "read", ["User", "Document"], false),
+        ];
+        for (actions, types, action, asked, allowed) in cases {
+            let caller = limited(actions, types);
+            assert_eq!(caller.may_ask(action, asked), allowed, "{caller:?} {action} {asked:?}");
+            assert_eq!(caller.is_limited(), actions.is_some() || types.is_some());
+        }
+        let anonymous = Caller::anonymous();
+        assert!(anonymous.may_ask("read", ["User", "Document"]) && !anonymous.is_limited());
+        assert_eq!((anonymous.name(), limited(None, None).name()), (None, Some("portal")));
+    }
+
+    #[test]
+    fn a_name_is_not_empty_can_be_seen_and_has_at_most_100_characters() {
+        for name in ["portal", "spiffe://example/portal", "Пётр ☃", &"é".repeat(100)] {
+            assert!(is_caller_name(name), "{name}");
+        }
+        for name in ["", " ", "portal ", "a\nb", "a\tb", "a\0", "\u{202e}latrop", "a\u{200b}b", &"x".repeat(101)] {
+            assert!(!is_caller_name(name), "{name:?}");
+        }
+    }
 }

@@ -193,9 +193,9 @@ fn hash_in(text: &str) -> Result<[u8; 32], &'static str> {
     let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     for (index, byte) in hash.iter_mut().enumerate() {
         let digits = text.get(2 * index..2 * index + 2).filter(|_| is_hex);
-        *byte = digits
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or("`gatepost token NAME` makes a token and the entry for this file")?;
+        *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or(
+            "the SHA-256 of the token belongs here, and never the token itself: `gatepost token NAME` makes both",
+        )?;
     }
     Ok(hash)
 }
@@ -203,24 +203,20 @@ fn hash_in(text: &str) -> Result<[u8; 32], &'static str> {
 impl TokenFile {
     /// Names and hashes that more than one caller has.
     fn repeated(&self) -> Vec<Problem> {
-        let names = self.token.iter().map(|entry| (&entry.name, entry.name.get_ref().clone()));
-        let hashes = self.token.iter().map(|entry| (&entry.sha256, entry.sha256.get_ref().to_lowercase()));
-        let twice = |problems: &mut Vec<Problem>, of: Vec<(&Spanned<String>, String)>, message: &str, help: &str| {
-            let mut first: HashMap<String, Range<usize>> = HashMap::new();
-            for (place, text) in of {
-                if let Some(earlier) = first.get(&text) {
-                    let problem = Problem::error(message).at(place.span().into(), "").at(earlier.clone().into(), "");
-                    problems.push(problem.with_help(help));
-                } else {
-                    first.insert(text, place.span());
-                }
-            }
-        };
-        let mut problems = Vec::new();
-        twice(&mut problems, names.collect(), "two callers have this name", "a name tells the callers apart in logs");
-        twice(&mut problems, hashes.collect(), "two callers have this hash", "give each caller a token of its own");
+        let names = self.token.iter().map(|entry| (entry.name.get_ref().clone(), entry.name.span()));
+        let hashes = self.token.iter().map(|entry| (entry.sha256.get_ref().to_lowercase(), entry.sha256.span()));
+        let mut problems = alike(names, "two callers have this name", "a name tells the callers apart in logs");
+        problems.extend(alike(hashes, "two callers have this hash", "give each caller a token of its own"));
         problems
     }
+}
+
+fn alike(values: impl Iterator<Item = (String, Range<usize>)>, message: &str, help: &str) -> Vec<Problem> {
+    let mut seen = HashMap::new();
+    let again = values.filter_map(|(text, span)| Some((seen.insert(text, span.clone())?, span)));
+    again
+        .map(|(first, second)| Problem::error(message).at(first.into(), "").at(second.into(), "").with_help(help))
+        .collect()
 }
 
 /// The text with what may be secret made unreadable, byte by byte, so that every place in it stays the same: the file holds
