@@ -100,12 +100,17 @@ impl Serving {
         arguments.split_terminator('\0').map(str::to_owned).collect()
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         post(&format!("http://{}{path}", self.address()), "application/json", &body.to_string())
     }
 
     pub fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
+        let script = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     }
 

@@ -1,0 +1,228 @@
+//! What 100,000 stored accounts and as many users cost: `cargo bench --bench scale`.
+//!
+//! It compares services that differ in nothing but how much they store, in one run, asked in turns. Issue 4: "an evaluation costs
+//! within 10 % of what it costs with ten; a resource search returns its first page of 100 in under 50 ms while evaluations keep
+//! flowing; memory per stored entity is reported and under 1 kB for the support-contact account".
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
+
+#[path = "../tests/common/binary.rs"]
+#[allow(dead_code)]
+mod binary;
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use binary::{Serving, command};
+use serde_json::{Value, json};
+
+const FEW: usize = 10;
+const MANY: usize = 100_000;
+
+fn main() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |name: &str, accounts: usize, users: usize| {
+        let file = folder.path().join(format!("{name}.json"));
+        std::fs::write(&file, entities(accounts, users).to_string()).unwrap();
+        let begun = Instant::now();
+        let arguments = ["serve", "--listen", "127.0.0.1:0", "--entities", file.to_str().unwrap()];
+        let serving = Serving::start(&mut command(folder.path(), &arguments));
+        println!("{accounts:>7} accounts, {users:>7} users: ready after {:.2} s", begun.elapsed().as_secs_f64());
+        serving
+    };
+    let few = start("few", FEW, FEW);
+    let accounts = start("accounts", MANY, FEW);
+    let many = start("many", MANY, MANY);
+
+    let resident = [&few, &accounts, &many].map(resident_bytes);
+    let each = |from: usize, to: usize| (resident[to] - resident[from]) as f64 / (MANY - FEW) as f64;
+    println!(
+        "resident: {:.1} MB, {:.1} MB, {:.1} MB",
+        megabytes(resident[0]),
+        megabytes(resident[1]),
+        megabytes(resident[2])
+    );
+    println!("memory for each stored account: {:.0} bytes; for each stored user: {:.0} bytes", each(0, 1), each(1, 2));
+
+    evaluations(&few, &many);
+    searches(&many);
+}
+
+/// The same question in turns to both services, each time about other entities.
+fn evaluations(few: &Serving, many: &Serving) {
+    let mut connections = [(Connection::to(few), FEW, Vec::new()), (Connection::to(many), MANY, Vec::new())];
+    for turn in 0..400 {
+        for (connection, stored, times) in &mut connections {
+            for index in 0..50 {
+                // Far from one another, so that the many do not lie in the cache.
+                let index = (turn * 50 + index) * 7_919 % *stored;
+                times.push(connection.timed("/access/v1/evaluation", &view(index, index)));
+            }
+        }
+    }
+    let [few, many] = connections.map(|(_, _, times)| quantile(times, 0.5));
+    println!(
+        "evaluation, median over HTTP: {:.1} µs with {FEW} of each, {:.1} µs with {MANY}: {:.3} times",
+        micros(few),
+        micros(many),
+        micros(many) / micros(few)
+    );
+}
+
+/// First pages of 100, while evaluations go on.
+fn searches(many: &Serving) {
+    let searches = [
+        ("dense: a member of the sales team", with_role("salesTeam", 3)),
+        ("sparse: a Company Admin, whose account is one of all", with_role("companyAdmin", MANY / 2)),
+        ("none: an account user of an account that is not there", with_role("accountUser", MANY)),
+    ];
+    let mut connection = Connection::to(many);
+    let quiet: Vec<Duration> =
+        (0..2_000).map(|index| connection.timed("/access/v1/evaluation", &view(index, index))).collect();
+    println!("evaluations alone: {}", quantiles(quiet));
+    for (name, body) in searches {
+        let done = AtomicBool::new(false);
+        let (times, results, meanwhile) = std::thread::scope(|scope| {
+            let evaluating = scope.spawn(|| {
+                let (mut connection, mut times) = (Connection::to(many), Vec::new());
+                while !done.load(Ordering::Relaxed) {
+                    times.push(connection.timed("/access/v1/evaluation", &view(times.len(), times.len())));
+                }
+                times
+            });
+            let mut connection = Connection::to(many);
+            let mut results = 0;
+            let times: Vec<Duration> = (0..200)
+                .map(|_| {
+                    let begun = Instant::now();
+                    let answer = connection.post("/access/v1/search/resource", &body);
+                    let time = begun.elapsed();
+                    let answer: Value = serde_json::from_str(&answer).unwrap();
+                    results = answer["results"].as_array().unwrap().len();
+                    time
+                })
+                .collect();
+            done.store(true, Ordering::Relaxed);
+            (times, results, evaluating.join().unwrap())
+        });
+        println!("search, {name}: {results} results, {}", quantiles(times));
+        println!("  evaluations meanwhile: {}", quantiles(meanwhile));
+    }
+}
+
+fn entities(accounts: usize, users: usize) -> Value {
+    let account = |index: usize| {
+        json!({
+            "uid": { "type": "Account", "id": format!("account-{index:06}") },
+            "attrs": {
+                "kind": ["direct", "partner", "managed"][index % 3],
+                "stage": ["new", "existing"][index % 2],
+                "supportedBy": ["megaport", "partner"][index / 2 % 2],
+                "provisionedServices": index % 5,
+                "signUpEmail": format!("owner@account-{index:06}.example.com"),
+                "billingMarket": "AU",
+                "supportContact": {
+                    "phone": format!("(02) 9{:03} {:04}", 300 + index / 10_000 % 100, index % 10_000),
+                    "email": format!("support@account-{index:06}.example.com"),
+                },
+            },
+        })
+    };
+    let user = |index: usize| {
+        json!({
+            "uid": { "type": "User", "id": format!("user-{index:06}") },
+            "attrs": { "role": ["companyAdmin", "salesTeam", "accountUser"][index % 3], "account": format!("account-{index:06}") },
+        })
+    };
+    (0..accounts).map(account).chain((0..users).map(user)).collect()
+}
+
+fn view(user: usize, account: usize) -> String {
+    json!({
+        "subject": { "type": "User", "id": format!("user-{user:06}") },
+        "action": { "name": "viewSupportContact" },
+        "resource": { "type": "Account", "id": format!("account-{account:06}") },
+    })
+    .to_string()
+}
+
+fn with_role(role: &str, account: usize) -> String {
+    json!({
+        "subject": { "type": "User", "id": "somebody", "properties": { "role": role, "account": format!("account-{account:06}") } },
+        "action": { "name": "viewSupportContact" },
+        "resource": { "type": "Account" },
+        "page": { "limit": 100 },
+    })
+    .to_string()
+}
+
+/// A connection that is kept.
+struct Connection {
+    stream: BufReader<TcpStream>,
+    address: String,
+}
+
+impl Connection {
+    fn to(serving: &Serving) -> Self {
+        let stream = TcpStream::connect(serving.address()).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream: BufReader::new(stream), address: serving.address().to_owned() }
+    }
+
+    fn post(&mut self, path: &str, body: &str) -> String {
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            self.address,
+            body.len()
+        );
+        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
+        let (mut line, mut length) = (String::new(), 0);
+        self.stream.read_line(&mut line).unwrap();
+        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+        while line != "\r\n" {
+            line.clear();
+            self.stream.read_line(&mut line).unwrap();
+            if let Some(value) = line.strip_prefix("content-length: ") {
+                length = value.trim().parse().unwrap();
+            }
+        }
+        let mut answer = vec![0; length];
+        self.stream.read_exact(&mut answer).unwrap();
+        String::from_utf8(answer).unwrap()
+    }
+
+    fn timed(&mut self, path: &str, body: &str) -> Duration {
+        let begun = Instant::now();
+        let answer = self.post(path, body);
+        let time = begun.elapsed();
+        assert!(answer.starts_with("{\"decision\":"), "{answer}");
+        time
+    }
+}
+
+fn resident_bytes(serving: &Serving) -> usize {
+    let status = std::fs::read_to_string(Path::new("/proc").join(serving.id().to_string()).join("status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+fn megabytes(bytes: usize) -> f64 {
+    bytes as f64 / 1e6
+}
+
+fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+fn quantile(mut times: Vec<Duration>, part: f64) -> Duration {
+    times.sort();
+    times[((times.len() - 1) as f64 * part) as usize]
+}
+
+fn quantiles(times: Vec<Duration>) -> String {
+    let at = |part| micros(quantile(times.clone(), part)) / 1e3;
+    format!("median {:.2} ms, p99 {:.2} ms, longest {:.2} ms ({} requests)", at(0.5), at(0.99), at(1.0), times.len())
+}
