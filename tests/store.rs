@@ -229,6 +229,28 @@ fn every_problem_names_its_place_and_what_to_do() {
                 .into(),
             )],
         ),
+        (
+            "Entities that are in one another",
+            vec![
+                ("schema/docs.cedarschema", schema("entity Team;", "entity Team in [Team];")),
+                (
+                    "entities/all.json",
+                    r#"[
+            { "uid": { "type": "Team", "id": "a" }, "parents": [{ "type": "Team", "id": "b" }] },
+            { "uid": { "type": "Team", "id": "b" }, "parents": [{ "type": "Team", "id": "c" }] },
+            { "uid": { "type": "Team", "id": "c" }, "parents": [{ "type": "Team", "id": "b" }] }
+        ]"#
+                    .into(),
+                ),
+            ],
+        ),
+        (
+            "One mistake many times, in one line",
+            vec![(
+                "entities/all.json",
+                format!("[{}]", vec![r#"{ "uid": { "type": "Team", "id": "a" }, "attrs": 7 }"#; 12].join(",")),
+            )],
+        ),
         ("Stored entities that are no JSON", vec![("entities/all.json", "[{]".into())]),
         ("Stored entities that are no array", vec![("entities/all.json", "{}".into())]),
     ];

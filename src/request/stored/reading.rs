@@ -17,7 +17,7 @@ use crate::store::schema::{EntityType, FieldShape, RecordShape, Types};
 use crate::store::{Problem, SourceFile};
 
 /// So many mistakes of one kind are told: who mends the first of a hundred thousand entities mends the others.
-const TOLD: usize = 50;
+const TOLD: usize = 10;
 
 impl StoredEntities {
     /// Reads `files`, each an array of `{"uid": {"type", "id"}, "attrs": {…}, "parents": […], "tags": {…}}`, with values
@@ -26,7 +26,7 @@ impl StoredEntities {
     /// # Errors
     ///
     /// What is not of that form or does not conform to the schema, a uid that is stored twice, a parent that is not stored,
-    /// and cycles: the first fifty of each, with file and entity.
+    /// and cycles: the first ten of each, with file and entity.
     pub fn read<'f>(
         files: impl IntoIterator<Item = &'f SourceFile> + Clone,
         types: &Types,
@@ -156,14 +156,23 @@ fn located<'f>(problem: Problem, uid: &EntityUid, files: impl IntoIterator<Item 
     problem
 }
 
+/// The longest line that is shown with a problem: files that programs write may have one line for all entities.
+const LONGEST_LINE: usize = 400;
+
 /// The problem where the id of that element stands.
 fn at(problem: Problem, element: &Json<'_>, file: &SourceFile) -> Problem {
     let problem = problem.in_file(file);
     let id = element.get("uid").and_then(|uid| uid.get("id")).and_then(Json::as_str);
-    match id.and_then(|id| span_in(&file.text, id)) {
+    match id.and_then(|id| span_in(&file.text, id)).filter(|span| line_length(&file.text, span) <= LONGEST_LINE) {
         Some(span) => problem.at(span, ""),
         None => problem,
     }
+}
+
+fn line_length(text: &str, span: &SourceSpan) -> usize {
+    let (before, after) = text.split_at_checked(span.offset()).unwrap_or((text, ""));
+    let part = |part: Option<&str>| part.map_or(0, str::len);
+    part(before.rsplit('\n').next()) + part(after.split('\n').next())
 }
 
 /// Where a string stands in the text from which it was borrowed; `None` where it was copied, because it holds an escape.
