@@ -13,11 +13,12 @@ use super::prove::SolverArguments;
 use super::report;
 use crate::engine::{Engine, Snapshot};
 use crate::http::authzen::Reasons;
+use crate::http::discovery::PublicUrl;
 use crate::http::{self, ReportPage, Service, body};
 use crate::store::{Severity, Store};
 
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
-    let (address, limits) = (settings.address()?, settings.limits()?);
+    let (address, limits, public_url) = (settings.address()?, settings.limits()?, settings.public_url()?);
     let snapshot = settings.snapshot()?;
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(format!("the service cannot be started: {error}")))?;
@@ -26,7 +27,8 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         let stop = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
         output::print(&banner(&snapshot, address))?;
-        let service = Service { engine: Engine::new(snapshot), limits, report: Arc::default() };
+        let public_url = public_url.or_else(|| PublicUrl::of_loopback(address, false));
+        let service = Service { engine: Engine::new(snapshot), limits, report: Arc::default(), public_url };
         if limits.max_reasons >= Reasons::Admin {
             make_report(service.engine.snapshot(), Arc::clone(&service.report))?;
         }

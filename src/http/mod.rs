@@ -3,6 +3,9 @@
 pub mod authzen;
 pub mod body;
 mod bounded;
+pub mod discovery;
+pub mod openapi;
+pub mod paths;
 mod report;
 
 use std::future::Future;
@@ -25,6 +28,7 @@ use tower_http::request_id::MakeRequestUuid;
 use crate::engine::{Engine, Snapshot};
 use authzen::{BadRequest, Limits};
 use bounded::{BodyError, read};
+use discovery::PublicUrl;
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
@@ -42,6 +46,8 @@ pub struct Service {
     pub limits: Limits,
     /// The reviewer's document, once it is made.
     pub report: Arc<ReportPage>,
+    /// By which URL callers reach it, if that is known.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// Serves until `shutdown` is done: then no new connection is taken, and running requests finish (for at most 30 seconds).
@@ -77,12 +83,15 @@ pub async fn serve(
 /// The routes of the service.
 pub fn routes(service: Service) -> Router {
     Router::new()
-        .route("/access/v1/evaluation", post(evaluation))
-        .route("/access/v1/evaluations", post(evaluations))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/report", get(report::report))
-        .fallback(async || message(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .route(paths::EVALUATION, post(evaluation))
+        .route(paths::EVALUATIONS, post(evaluations))
+        .route(paths::DISCOVERY, get(discovery::configuration))
+        .route(&format!("{}/{{*path}}", paths::DISCOVERY), get(discovery::configuration))
+        .route(paths::OPENAPI, get(openapi::openapi))
+        .route(paths::HEALTHZ, get(healthz))
+        .route(paths::READYZ, get(readyz))
+        .route(paths::REPORT, get(report::report))
+        .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
         .layer(
             tower::ServiceBuilder::new()
@@ -157,6 +166,10 @@ fn with_revision(mut response: Response, snapshot: &Snapshot) -> Response {
         response.headers_mut().insert(REVISION, revision);
     }
     response
+}
+
+fn nothing_here() -> Response {
+    message(StatusCode::NOT_FOUND, "there is nothing at this path")
 }
 
 /// A status other than 200 carries a message: a JSON string.
