@@ -11,6 +11,7 @@ use crate::engine::Snapshot;
 use crate::http::authzen::{Limits, Reasons};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::paging::{Paging, SECRET_BYTES};
+use crate::http::discovery::{PublicUrl, PublicUrlError};
 use crate::request::json::DEEPEST;
 use crate::store::{Origin, Problem, SourceFile};
 
@@ -28,6 +29,9 @@ pub(super) struct Settings {
     /// The address to listen on; a loopback one, unless callers are known [default: 127.0.0.1:8180]
     #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_LISTEN", help_heading = SERVICE, hide_short_help = true)]
     listen: Option<SocketAddr>,
+    /// The URL by which callers reach the service [default: the address, if it is a loopback one]
+    #[arg(long, global = true, value_name = "URL", env = "GATEPOST_PUBLIC_URL", help_heading = SERVICE, hide_short_help = true)]
+    public_url: Option<String>,
     /// The reasons that a caller gets who asks for nothing [default: none]
     #[arg(long, global = true, value_name = "LEVEL", env = "GATEPOST_REASONS", help_heading = SERVICE, hide_short_help = true)]
     reasons: Option<Reasons>,
@@ -84,6 +88,7 @@ impl Settings {
             store: self.store.or(read.store),
             entities: if self.entities.is_empty() { read.entities } else { self.entities },
             listen: self.listen.or(read.listen),
+            public_url: self.public_url.or(read.public_url),
             reasons: self.reasons.or(read.reasons),
             max_reasons: self.max_reasons.or(read.max_reasons),
             max_body_bytes: self.max_body_bytes.or(read.max_body_bytes),
@@ -186,6 +191,14 @@ impl Settings {
             .with_help("make one with `openssl rand -hex 32`"));
         }
         Paging::from_secret(secret).map_err(|_| Failure::new("the page key cannot be used"))
+    }
+
+    /// The URL by which callers reach the service, if it is set.
+    pub(super) fn public_url(&self) -> Result<Option<PublicUrl>, Failure> {
+        self.public_url.as_deref().map(str::parse).transpose().map_err(|error: PublicUrlError| {
+            Failure::new(format!("public-url is no URL by which callers can reach the service: {error}"))
+                .with_help("an example is https://pdp.example.com, or https://example.com/pdp behind a proxy")
+        })
     }
 
     /// What the service allows its callers.

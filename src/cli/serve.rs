@@ -16,11 +16,12 @@ use super::report;
 use crate::engine::{Engine, Snapshot};
 use crate::http::authzen::Reasons;
 use crate::http::callers::Callers;
+use crate::http::discovery::PublicUrl;
 use crate::http::{self, ReportPage, Service, body};
 use crate::store::{Severity, Store};
 
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
-    let (address, limits) = (settings.address()?, settings.limits()?);
+    let (address, limits, public_url) = (settings.address()?, settings.limits()?, settings.public_url()?);
     let snapshot = settings.snapshot()?;
     let callers = settings.callers()?;
     let paging = settings.paging()?;
@@ -31,8 +32,15 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         let listener = TcpListener::bind(address).await.map_err(|error| taken(address, &error))?;
         let stop = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
-        let service =
-            Service { engine: Engine::new(snapshot), limits, paging, callers: callers.clone(), report: Arc::default() };
+        let public_url = public_url.or_else(|| PublicUrl::of_loopback(address, callers.speak_tls()));
+        let service = Service {
+            engine: Engine::new(snapshot),
+            limits,
+            paging,
+            callers: callers.clone(),
+            report: Arc::default(),
+            public_url,
+        };
         let snapshot = service.engine.snapshot();
         watch(callers.clone(), Arc::clone(&snapshot))?;
         output::print(&banner(&snapshot, &callers, address))?;

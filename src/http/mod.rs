@@ -6,6 +6,9 @@ mod bounded;
 pub mod callers;
 mod listener;
 pub mod paging;
+pub mod discovery;
+pub mod openapi;
+pub mod paths;
 mod report;
 mod search;
 
@@ -34,6 +37,7 @@ use bounded::{BodyError, read};
 use callers::{Caller, Callers, Peer};
 use listener::{PlainListener, TlsListener};
 use paging::Paging;
+use discovery::PublicUrl;
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
@@ -55,6 +59,8 @@ pub struct Service {
     pub callers: Callers,
     /// The reviewer's document, once it is made.
     pub report: Arc<ReportPage>,
+    /// By which URL callers reach it, if that is known.
+    pub public_url: Option<PublicUrl>,
 }
 
 /// Serves, over TLS if the callers need it, until `shutdown` is done: then no new connection is taken, and running requests
@@ -106,15 +112,18 @@ where
 pub fn routes(service: Service) -> Router {
     let service = Arc::new(service);
     Router::new()
-        .route("/access/v1/evaluation", post(evaluation))
-        .route("/access/v1/evaluations", post(evaluations))
-        .route("/access/v1/search/subject", post(search::subjects))
-        .route("/access/v1/search/resource", post(search::resources))
-        .route("/access/v1/search/action", post(search::actions))
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/report", get(report::report))
-        .fallback(async || message(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .route(paths::EVALUATION, post(evaluation))
+        .route(paths::EVALUATIONS, post(evaluations))
+        .route(paths::SUBJECT_SEARCH, post(search::subjects))
+        .route(paths::RESOURCE_SEARCH, post(search::resources))
+        .route(paths::ACTION_SEARCH, post(search::actions))
+        .route(paths::DISCOVERY, get(discovery::configuration))
+        .route(&format!("{}/{{*path}}", paths::DISCOVERY), get(discovery::configuration))
+        .route(paths::OPENAPI, get(openapi::openapi))
+        .route(paths::HEALTHZ, get(healthz))
+        .route(paths::READYZ, get(readyz))
+        .route(paths::REPORT, get(report::report))
+        .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
         .layer(middleware::from_fn_with_state(Arc::clone(&service), callers::gate))
         .layer(
@@ -208,6 +217,10 @@ fn with_revision(mut response: Response, snapshot: &Snapshot) -> Response {
         response.headers_mut().insert(REVISION, revision);
     }
     response
+}
+
+fn nothing_here() -> Response {
+    message(StatusCode::NOT_FOUND, "there is nothing at this path")
 }
 
 /// A status other than 200 carries a message: a JSON string.

@@ -10,6 +10,7 @@ use gatepost::engine::{Engine, Snapshot};
 use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
 use gatepost::http::paging::Paging;
+use gatepost::http::discovery::PublicUrl;
 use gatepost::http::{ReportPage, Service, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -87,20 +88,29 @@ impl Server {
 
     /// With that page as its report, which the test makes.
     pub fn with_report(snapshot: Snapshot, limits: Limits, report: Arc<ReportPage>) -> Self {
+        Self::of(|address| {
+            let public_url = PublicUrl::of_loopback(address, false);
+            Service {
+                engine: Engine::new(snapshot),
+                limits,
+                paging: Paging::random().unwrap(),
+                callers: Callers::default(),
+                report,
+                public_url,
+            }
+        })
+    }
+
+    /// Of the service that is made for the address.
+    pub fn of(service: impl FnOnce(SocketAddr) -> Service) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
+        let service = service(address);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let service = Service {
-                    engine: Engine::new(snapshot),
-                    limits,
-                    callers: Callers::default(),
-                    paging: Paging::random().unwrap(),
-                    report,
-                };
                 serve(listener, service, async { drop(stopped.await) }).await
             })
         });

@@ -22,6 +22,7 @@ pub struct EvaluationResponse {
     pub decision: bool,
     /// The reasons, where they were asked for and there are some.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub context: Option<ReasonContext>,
 }
 

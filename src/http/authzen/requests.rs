@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa::openapi::Ref;
-use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, SchemaType};
+use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ArrayBuilder, ArrayItems, ObjectBuilder, SchemaType};
 
 use super::reading::{
     At, FromMember, FromMembers, JsonObject, object, one_of, read_whole, two_of_one_name, without_repeated, wrong_type,
@@ -37,16 +37,16 @@ object! {
     /// never merged; a part that no item uses is not looked at, so each is read only where it is used.
     pub struct EvaluationsRequest<'a> {
         /// Who acts, in items without a subject of their own.
-        #[schema(required = false, schema_with = or_denied::<Entity>)]
+        #[schema(required = false, schema_with = shared::<Entity>)]
         "subject" => pub subject: Shared<'a, Entity<'a>>,
         /// What is done, in items without an action of their own.
-        #[schema(required = false, schema_with = or_denied::<Action>)]
+        #[schema(required = false, schema_with = shared::<Action>)]
         "action" => pub action: Shared<'a, Action<'a>>,
         /// What it is done to, in items without a resource of their own.
-        #[schema(required = false, schema_with = or_denied::<Entity>)]
+        #[schema(required = false, schema_with = shared::<Entity>)]
         "resource" => pub resource: Shared<'a, Entity<'a>>,
         /// The circumstances, in items without a context of their own.
-        #[schema(required = false, schema_with = or_denied::<JsonObject>)]
+        #[schema(required = false, schema_with = shared::<JsonObject>)]
         "context" => pub context: Shared<'a, JsonObject<'a>>,
         /// The items; without any, the request is one for a single decision. One that cannot be read is denied.
         #[schema(schema_with = items)]
@@ -124,6 +124,14 @@ impl<'a> EvaluationsRequest<'a> {
     pub fn read(body: Members<'a>) -> Result<Self, BadRequest> {
         without_repeated(body)?;
         Self::from_members(body, "")
+    }
+
+    /// What a body may be, for the OpenAPI document: a request with items, or one for a single decision.
+    pub fn body_schema() -> AnyOfBuilder {
+        let none = ArrayBuilder::new().items(ArrayItems::False).max_items(Some(0));
+        let without_items = ObjectBuilder::new().property("evaluations", none);
+        let single = AllOfBuilder::new().item(Ref::from_schema_name(EvaluationRequest::name())).item(without_items);
+        AnyOfBuilder::new().item(Ref::from_schema_name(Self::name())).item(single)
     }
 }
 
@@ -240,6 +248,10 @@ impl<'a, T> FromMember<'a> for Shared<'a, T> {
     }
 }
 
+fn shared<T: ToSchema>() -> AnyOfBuilder {
+    or_denied::<T>().description(Some("For the items that have none of their own."))
+}
+
 /// What a part is read as; or anything else, which is no error.
 fn or_denied<T: ToSchema>() -> AnyOfBuilder {
     let other = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(
@@ -269,7 +281,8 @@ impl<'a> FromMember<'a> for Items<'a> {
 }
 
 fn items() -> ArrayBuilder {
-    ArrayBuilder::new().items(or_denied::<Evaluation<'_>>()).min_items(Some(1))
+    let items = ArrayBuilder::new().items(or_denied::<Evaluation<'_>>()).min_items(Some(1));
+    items.description(Some("What is to be decided; how many items are taken at most is for the operator to say."))
 }
 
 object! {

@@ -15,7 +15,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use cedar_policy::EntityUid;
 
-use super::{Service, bounded, message};
+use super::{Service, bounded, message, paths};
 use crate::report::{counted, visible};
 use crate::store::Problem;
 use crate::store::schema::Types;
@@ -24,8 +24,8 @@ use tokens::Tokens;
 pub use tokens::{Entropy, FreshToken};
 pub(super) use watched::Watched;
 
-/// What may be read without being known; everything else, unknown paths and other methods included, is 401.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/.well-known/authzen-configuration", "/openapi.json"];
+/// What may be read without being known, with what lies below; everything else, unknown paths and other methods included, is 401.
+const OPEN: [&str; 4] = [paths::HEALTHZ, paths::READYZ, paths::DISCOVERY, paths::OPENAPI];
 
 /// Who asks. Every request has one as an extension, but for those to what is open to anybody by callers who are not known.
 #[derive(Clone, Debug)]
@@ -286,7 +286,9 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
 }
 
 fn is_open(request: &Request) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD) && OPEN.contains(&request.uri().path())
+    let path = request.uri().path();
+    let is_below = |open: &str| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    matches!(*request.method(), Method::GET | Method::HEAD) && OPEN.into_iter().any(is_below)
 }
 
 #[cfg(test)]

@@ -1,0 +1,22 @@
+//! The paths of the service, for its routes, for those who discover them, and for the document that describes them.
+
+/// One decision.
+pub const EVALUATION: &str = "/access/v1/evaluation";
+/// Many decisions.
+pub const EVALUATIONS: &str = "/access/v1/evaluations";
+/// Which subjects.
+pub const SUBJECT_SEARCH: &str = "/access/v1/search/subject";
+/// Which resources.
+pub const RESOURCE_SEARCH: &str = "/access/v1/search/resource";
+/// Which actions.
+pub const ACTION_SEARCH: &str = "/access/v1/search/action";
+/// What the service says of itself to those who look for it.
+pub const DISCOVERY: &str = "/.well-known/authzen-configuration";
+/// The description of all of this.
+pub const OPENAPI: &str = "/openapi.json";
+/// Whether the process runs.
+pub const HEALTHZ: &str = "/healthz";
+/// Whether it can decide.
+pub const READYZ: &str = "/readyz";
+/// The document for reviewers.
+pub const REPORT: &str = "/report";
