@@ -3,6 +3,7 @@
 //!
 //! `GATEPOST_URL` is where the decisions come from, `GATEPOST_TOKEN` the token if one is wanted, `LISTEN` the address of the page.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,11 +14,12 @@ use axum::http::request::Parts;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tower_http::ServiceBuilderExt as _;
 use tower_http::request_id::{MakeRequestUuid, RequestId};
 
-const UNCHECKED: &str = "Permissions cannot be checked at the moment, so nothing can be done here. Please try again later.";
+const UNCHECKED: &str =
+    "Permissions cannot be checked at the moment, so nothing can be changed here. Please try again later.";
 
 const BUTTONS: [(&str, &str); 5] = [
     ("view", "viewSupportContact"),
@@ -30,7 +32,8 @@ const BUTTONS: [(&str, &str); 5] = [
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let variable = |name: &str, default: &str| std::env::var(name).unwrap_or_else(|_| default.to_owned());
-    let gatepost = Gatepost::new(variable("GATEPOST_URL", "http://127.0.0.1:8180"), std::env::var("GATEPOST_TOKEN").ok());
+    let gatepost =
+        Gatepost::new(variable("GATEPOST_URL", "http://127.0.0.1:8180"), std::env::var("GATEPOST_TOKEN").ok());
     let listener = tokio::net::TcpListener::bind(variable("LISTEN", "127.0.0.1:8280")).await?;
     println!("listening on http://{}", listener.local_addr()?);
     Ok(axum::serve(listener, routes(gatepost)).await?)
@@ -41,9 +44,15 @@ fn routes(gatepost: Gatepost) -> Router {
     let guarded = |action| from_fn_with_state((gatepost.clone(), action), enforce);
     Router::new()
         .route("/", get(page))
-        .route("/support-contact", get(async || "The support contact of acme.\n").layer(guarded("viewSupportContact")))
-        .route("/support-contact", post(async || "saved\n").layer(guarded("enterSupportContact")))
-        .route("/orders", post(async || "ordered\n").layer(guarded("placeOrder")))
+        .route(
+            "/support-contact",
+            get(async || "The support contact of acme.\n").route_layer(guarded("viewSupportContact")),
+        )
+        .route(
+            "/support-contact",
+            post(async |contact: String| format!("saved {contact}\n")).route_layer(guarded("enterSupportContact")),
+        )
+        .route("/orders", post(async || "ordered\n").route_layer(guarded("placeOrder")))
         // The same id in the logs of both services.
         .layer(tower::ServiceBuilder::new().set_x_request_id(MakeRequestUuid).propagate_x_request_id())
         .with_state(gatepost)
@@ -60,10 +69,10 @@ async fn enforce(
     let Ok(body) = to_bytes(body, 64 * 1024).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
-    // What is entered is decided upon too. A route that takes nothing has no context.
-    let context = if body.is_empty() { Ok(Map::new()) } else { serde_json::from_slice(&body) };
+    // What is entered is decided upon too: strings, as the form has them. A route that takes nothing has no context.
+    let context: Result<Form, _> = if body.is_empty() { Ok(Form::new()) } else { serde_json::from_slice(&body) };
     let Ok(context) = context else {
-        return (StatusCode::BAD_REQUEST, "the body must be a JSON object\n").into_response();
+        return (StatusCode::BAD_REQUEST, "the body must be a JSON object of strings\n").into_response();
     };
     let question = json!({
         "subject": subject,
@@ -79,6 +88,9 @@ async fn enforce(
         Err(Unchecked) => (StatusCode::SERVICE_UNAVAILABLE, format!("{UNCHECKED}\n")).into_response(),
     }
 }
+
+/// What a user enters.
+type Form = BTreeMap<String, String>;
 
 /// What a refused user may be told, a line for each reason.
 fn sentences(answer: &Value) -> String {
@@ -98,7 +110,9 @@ async fn page(State(gatepost): State<Gatepost>, User(subject): User, request: Re
             let shown: Vec<_> = shown.map(|(button, _)| *button).collect();
             format!("buttons: {}\n", if shown.is_empty() { "none".to_owned() } else { shown.join(" ") }).into_response()
         }
-        Err(Unchecked) => (StatusCode::SERVICE_UNAVAILABLE, format!("buttons: none\nnotice: {UNCHECKED}\n")).into_response(),
+        Err(Unchecked) => {
+            (StatusCode::SERVICE_UNAVAILABLE, format!("buttons: none\nnotice: {UNCHECKED}\n")).into_response()
+        }
     }
 }
 
@@ -135,7 +149,8 @@ impl<S: Sync> FromRequestParts<S> for User {
     type Rejection = StatusCode;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, StatusCode> {
-        let header = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).ok_or(StatusCode::UNAUTHORIZED);
+        let header =
+            |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).ok_or(StatusCode::UNAUTHORIZED);
         let (id, role, account) = (header("x-user")?, header("x-role")?, header("x-account")?);
         Ok(Self(json!({ "type": "User", "id": id, "properties": { "role": role, "account": account } })))
     }
@@ -160,7 +175,10 @@ struct Gatepost {
 
 impl Gatepost {
     fn new(url: String, token: Option<String>) -> Self {
-        let config = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(3)));
+        let config = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .timeout_global(Some(Duration::from_secs(3)));
         Self { url, token, agent: config.build().into() }
     }
 

@@ -19,13 +19,13 @@ string() {
 
 # Asks, and prints the answer. Where there is none, it says why on standard error and fails: that is never an allow.
 ask() { # PATH BODY
-    local id answer status headers=()
+    local id answer status
     id="page-$(date +%s)-$$-$RANDOM"
-    # From a file and from standard input, because everybody on the machine can read a command line.
-    [ -z "${GATEPOST_TOKEN-}" ] || headers=(--header @<(printf 'Authorization: Bearer %s\n' "$GATEPOST_TOKEN"))
+    # The token comes from a file of its own and the body from standard input: everybody on the machine can read a command line.
     answer=$(curl --silent --show-error --connect-timeout 1 --max-time 3 --write-out '\n%{http_code}' \
-        --header 'Content-Type: application/json' --header "X-Request-ID: $id" ${headers[@]+"${headers[@]}"} \
-        --data-binary @- "${GATEPOST_URL:-http://127.0.0.1:8180}$1" <<<"$2") || { echo "request $id: no answer" >&2; return 1; }
+        --header 'Content-Type: application/json' --header "X-Request-ID: $id" \
+        --config <(printf '%s' "${GATEPOST_TOKEN:+header = \"Authorization: Bearer $GATEPOST_TOKEN\"}") --data-binary @- \
+        "${GATEPOST_URL:-http://127.0.0.1:8180}$1" <<<"$2") || { echo "request $id: no answer" >&2; return 1; }
     status=${answer##*$'\n'}
     answer=${answer%$'\n'*}
     case $status in

@@ -46,6 +46,13 @@ ACCOUNT = {
 }
 
 
+class NoRedirects(urllib.request.HTTPRedirectHandler):
+    """The service never sends one elsewhere, and the token must not go there."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
 class Unchecked(Exception):
     """The service gave no decision. Whoever catches this must not allow anything."""
 
@@ -76,9 +83,11 @@ def why_refused(user: dict[str, Any], contact: dict[str, str]) -> list[str]:
     answer = ask("/access/v1/evaluation", question)
     if allows(answer):
         return []
-    reasons: dict[str, str] = answer.get("context", {}).get("reason_user", {})
+    context = answer.get("context")
+    reasons = context.get("reason_user") if isinstance(context, dict) else None
     # What `gatepost:…` says is about the request, and not for users.
-    return [reason for policy, reason in reasons.items() if not policy.startswith("gatepost:")] or ["This is not allowed."]
+    told = [reason for policy, reason in reasons.items() if not policy.startswith("gatepost:")] if isinstance(reasons, dict) else []
+    return told or ["This is not allowed."]
 
 
 def allows(decision: Any) -> bool:
@@ -94,7 +103,7 @@ def ask(path: str, question: dict[str, Any]) -> dict[str, Any]:
         headers["Authorization"] = f"Bearer {TOKEN}"
     request = urllib.request.Request(URL + path, json.dumps(question).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=SECONDS) as response:
+        with urllib.request.build_opener(NoRedirects).open(request, timeout=SECONDS) as response:
             answer = json.load(response)
     except urllib.error.HTTPError as error:
         problem = {

@@ -6,6 +6,8 @@
 //
 // GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions could not be checked.
 
+import { randomUUID } from "node:crypto";
+
 type Json = { readonly [name: string]: unknown };
 
 const url = process.env.GATEPOST_URL ?? "http://127.0.0.1:8180";
@@ -75,13 +77,19 @@ async function whyRefused(user: Json, contact: Json): Promise<string[]> {
 
 /** The answer of the service. Throws `Unchecked`, and logs why, where there is none. */
 async function ask(path: string, question: Json): Promise<Json> {
-  const id = crypto.randomUUID();
+  const id = randomUUID();
   const headers = new Headers({ "Content-Type": "application/json", "X-Request-ID": id });
   if (token) headers.set("Authorization", `Bearer ${token}`);
   let status: number, text: string;
   try {
-    const signal = AbortSignal.timeout(milliseconds);
-    const response = await fetch(url + path, { method: "POST", headers, body: JSON.stringify(question), signal });
+    const response = await fetch(url + path, {
+      method: "POST",
+      headers,
+      body: JSON.stringify(question),
+      signal: AbortSignal.timeout(milliseconds),
+      // The service never sends one elsewhere, and the token must not go there.
+      redirect: "manual",
+    });
     [status, text] = [response.status, await response.text()];
   } catch (error) {
     throw logged(id, `no answer: ${error}`);
