@@ -1,7 +1,7 @@
-//! A tiny service for the support contact of an account, on axum: a middleware asks Gatepost before a handler runs (`enforce`,
-//! the policy enforcement point), and the page shows the buttons of what an action search finds.
+//! A tiny service for the support contact of an account, on axum: a middleware asks Gatepost before a handler runs
+//! (`enforce`, the policy enforcement point), and the page shows the buttons of what an action search finds.
 //!
-//! `GATEPOST_URL` is where the decisions come from, `GATEPOST_TOKEN` the token if one is wanted, `LISTEN` the address of the page.
+//! `GATEPOST_URL` is where the service is, `GATEPOST_TOKEN` the token if it wants one, `LISTEN` the address of the page.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,7 +58,7 @@ fn routes(gatepost: Gatepost) -> Router {
         .with_state(gatepost)
 }
 
-/// The policy enforcement point: lets a request through if its user may do that with the account, with what the body says.
+/// The policy enforcement point: lets a request through if its user may do that with the account and what the body says.
 async fn enforce(
     State((gatepost, action)): State<(Gatepost, &'static str)>,
     User(subject): User,
@@ -142,7 +142,7 @@ fn account() -> Value {
     } })
 }
 
-/// The user, as AuthZEN's subject. Here a gateway that signs users in names them in headers; a service on its own has a session.
+/// The user, as AuthZEN's subject. Here a gateway that signs users in names them in headers; else there is a session.
 struct User(Value);
 
 impl<S: Sync> FromRequestParts<S> for User {
@@ -182,8 +182,8 @@ impl Gatepost {
         Self { url, token, agent: config.build().into() }
     }
 
-    /// Asks, with a client that blocks and so gets a thread of its own. Whatever client a service has does as well, if it has a
-    /// time limit.
+    /// Asks, with a client that blocks and so gets a thread of its own. Whatever client a service has does as well, if it
+    /// has a time limit.
     async fn ask(&self, path: &'static str, question: Value, id: RequestId) -> Result<Value, Unchecked> {
         let gatepost = self.clone();
         let asked = tokio::task::spawn_blocking(move || gatepost.ask_blocking(path, &question, &id));

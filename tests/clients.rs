@@ -109,7 +109,8 @@ fn shows_the_buttons_and_says_why_a_contact_is_refused(client: Client) {
     }
 }
 
-/// "The service unreachable or 503: deny and say so; 400: a bug of the caller, logged and denied; never an error as an allow."
+/// "The service unreachable or 503: deny and say so; 400: a bug of the caller, logged and denied; never treats an error as an
+/// allow."
 fn takes_no_failure_for_an_allow(client: Client) {
     let unchecked = format!("buttons: none\nnotice: {UNCHECKED}\nrefused: {UNCHECKED}\n");
     // What would be an allow to one that does not look at the status.
@@ -395,9 +396,10 @@ static AXUM_MIDDLEWARE: LazyLock<PathBuf> = LazyLock::new(|| {
     if !cfg!(debug_assertions) {
         cargo.arg("--release");
     }
-    // What cargo says to the test about its package would make it build other packages again.
-    for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("CARGO_")) {
-        if !["CARGO_HOME", "CARGO_TARGET_DIR", "CARGO_BUILD_JOBS"].iter().any(|kept| name == *kept) {
+    // What cargo tells the test about its package would make it build other packages again.
+    let told = ["CARGO_MANIFEST_", "CARGO_PKG_", "OUT_DIR"];
+    for (name, _) in std::env::vars_os() {
+        if told.iter().any(|prefix| name.to_string_lossy().starts_with(prefix)) {
             cargo.env_remove(name);
         }
     }

@@ -1,5 +1,5 @@
-//! The OpenID conformance suite for AuthZEN 1.0 against the real binary: every case that is not superseded, and the report by
-//! level that stands in the README.
+//! The OpenID conformance suite for AuthZEN 1.0 against the real binary: every case that is not superseded, and the report
+//! by level that stands in the README.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -58,8 +58,8 @@ const LEVELS: [&str; 2] = ["core", "properties"];
 /// The token of the service that wants one.
 const TOKEN: &str = "gp_conformance";
 
-// "All 127 cases (superseded ones aside), against two real listening services, 100 % of them; a report by level goes to the
-// README."
+// "All 127 cases (superseded ones aside), against two real listening services, 100 % of them; a report by level goes to
+// the README."
 #[test]
 fn every_case_of_the_conformance_suite_holds() {
     let cases = cases();
@@ -90,8 +90,8 @@ fn the_service_that_wants_a_token_takes_the_right_one() {
     }
 }
 
-// "read: any known user. write: alice on a record that is not archived, or an admin on one that is archived. delete: alice,
-// when the action's property `soft` is true."
+// "read: any known user. write: alice on a record that is not archived, or an admin on one that is archived. delete:
+// alice, when the action's property `soft` is true."
 #[test]
 fn the_store_of_the_fixture_allows_exactly_what_its_policy_says() {
     let snapshot = store("authzen");

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# The support-contact page of an account, for a signed-in user: which buttons it shows, by one batch request, and what it
-# says when the phone number that the user enters is refused. It needs nothing but curl.
+# The support-contact page of an account, for a signed-in user: which buttons it shows, by one batch request, and what
+# it says when the phone number that the user enters is refused. It needs nothing but bash and curl.
 #
 #   support-contact.sh ROLE ACCOUNT-OF-THE-USER [PHONE]
 #
-# GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions could not be checked.
+# GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions were not checked.
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: $0 ROLE ACCOUNT-OF-THE-USER [PHONE]" >&2; exit 2; }
 
@@ -21,10 +21,11 @@ string() {
 ask() { # PATH BODY
     local id answer status
     id="page-$(date +%s)-$$-$RANDOM"
-    # The token comes from a file of its own and the body from standard input: everybody on the machine can read a command line.
+    # The token comes as a file and the body on standard input: everybody on the machine can read a command line.
     answer=$(curl --silent --show-error --connect-timeout 1 --max-time 3 --write-out '\n%{http_code}' \
         --header 'Content-Type: application/json' --header "X-Request-ID: $id" \
-        --config <(printf '%s' "${GATEPOST_TOKEN:+header = \"Authorization: Bearer $GATEPOST_TOKEN\"}") --data-binary @- \
+        --config <(printf '%s' "${GATEPOST_TOKEN:+header = \"Authorization: Bearer $GATEPOST_TOKEN\"}") \
+        --data-binary @- \
         "${GATEPOST_URL:-http://127.0.0.1:8180}$1" <<<"$2") || { echo "request $id: no answer" >&2; return 1; }
     status=${answer##*$'\n'}
     answer=${answer%$'\n'*}
@@ -44,8 +45,8 @@ buttons=(view enter edit delete order)
 actions=(viewSupportContact enterSupportContact editSupportContact deleteSupportContact placeOrder)
 exit_status=0
 
-# Whether a contact may be entered depends on the contact too. The one that the form shows as its placeholder is in order,
-# so the answer is about the user and the account.
+# Whether a contact may be entered depends on the contact too. The one that the form shows as its placeholder is in
+# order, so the answer is about the user and the account.
 context='{"phone":"(02) 9374 4000","email":"owner@acme.example"}'
 evaluations=$(printf ',{"action":{"name":"%s"}}' "${actions[@]}")
 shown=() notice=

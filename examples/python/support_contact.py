@@ -1,9 +1,9 @@
-"""The support-contact page of an account, for a signed-in user: which buttons it shows, by one batch request, and what it
-says when the phone number that the user enters is refused. Python 3.9 or newer, with nothing but its standard library.
+"""The support-contact page of an account, for a signed-in user: which buttons it shows, by one batch request, and what
+it says when the phone number that the user enters is refused. Python 3.9, with nothing but its standard library.
 
     python3 support_contact.py ROLE ACCOUNT-OF-THE-USER [PHONE]
 
-GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions could not be checked.
+GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions were not checked.
 """
 
 from __future__ import annotations
@@ -83,11 +83,16 @@ def why_refused(user: dict[str, Any], contact: dict[str, str]) -> list[str]:
     answer = ask("/access/v1/evaluation", question)
     if allows(answer):
         return []
-    context = answer.get("context")
-    reasons = context.get("reason_user") if isinstance(context, dict) else None
+    reasons = member(member(answer, "context"), "reason_user")
     # What `gatepost:…` says is about the request, and not for users.
-    told = [reason for policy, reason in reasons.items() if not policy.startswith("gatepost:")] if isinstance(reasons, dict) else []
+    told = [reason for policy, reason in reasons.items() if not policy.startswith("gatepost:")]
     return told or ["This is not allowed."]
+
+
+def member(answer: dict[str, Any], name: str) -> dict[str, Any]:
+    """That member if it is an object, else an empty one."""
+    value = answer.get(name)
+    return value if isinstance(value, dict) else {}
 
 
 def allows(decision: Any) -> bool:

@@ -1,10 +1,10 @@
-// The support-contact page of an account, for a signed-in user: which buttons it shows, by one action search, and what it
-// says when the phone number that the user enters is refused. It needs nothing but `fetch`, which browsers have too; but a
-// decision that a browser takes protects nothing, so this is for the service behind the page.
+// The support-contact page of an account, for a signed-in user: which buttons it shows, by one action search, and what
+// it says when the phone number that the user enters is refused. It needs nothing but `fetch`, which browsers have too;
+// but a decision that a browser takes protects nothing, so this is for the service behind the page.
 //
 //     node support-contact.js ROLE ACCOUNT-OF-THE-USER [PHONE]
 //
-// GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions could not be checked.
+// GATEPOST_URL is where the service is, GATEPOST_TOKEN the token if it wants one. Exit 1: permissions were not checked.
 
 import { randomUUID } from "node:crypto";
 
@@ -13,7 +13,8 @@ type Json = { readonly [name: string]: unknown };
 const url = process.env.GATEPOST_URL ?? "http://127.0.0.1:8180";
 const token = process.env.GATEPOST_TOKEN;
 const milliseconds = 3000;
-const unchecked = "Permissions cannot be checked at the moment, so nothing can be changed here. Please try again later.";
+const unchecked =
+  "Permissions cannot be checked at the moment, so nothing can be changed here. Please try again later.";
 
 const buttons = new Map([
   ["view", "viewSupportContact"],
@@ -42,8 +43,8 @@ class Unchecked extends Error {}
 
 /** The buttons that the page shows to that user. */
 async function buttonsOf(user: Json): Promise<string[]> {
-  // Whether a contact may be entered depends on the contact too. The one that the form shows as its placeholder is in order,
-  // so the answer is about the user and the account.
+  // Whether a contact may be entered depends on the contact too. The one that the form shows as its placeholder is in
+  // order, so the answer is about the user and the account.
   const placeholder = { phone: "(02) 9374 4000", email: "owner@acme.example" };
   const question = { subject: user, resource: account, context: placeholder };
   const allowed = new Set<unknown>();
