@@ -14,8 +14,8 @@ use gatepost::engine::Engine;
 use gatepost::http::Service;
 use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
-use gatepost::http::paging::Paging;
 use gatepost::http::discovery::{PublicUrl, PublicUrlError};
+use gatepost::http::paging::Paging;
 
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
 
@@ -43,6 +43,7 @@ fn reached_by(url: Option<&str>) -> Server {
         callers: Callers::default(),
         report: Arc::default(),
         public_url,
+        capabilities: Vec::new(),
     })
 }
 
@@ -183,4 +184,18 @@ fn a_url_that_cannot_be_used_exits_2() {
     assert!(ran.err.contains("a user name or a password"), "{}", ran.err);
     assert!(ran.err.contains("https://pdp.example.com"), "{}", ran.err);
     assert!(!ran.err.contains("s3cret"), "{}", ran.err);
+}
+
+/// "capabilities, no null or empty value": what the operator names is announced, and nothing else.
+#[test]
+fn capabilities_are_announced_as_they_are_set() {
+    let urns = ["urn:ietf:params:authzen:capability:example", "urn:example:x-1:a%20b"];
+    let here = common::folder([("gatepost.toml", format!("capability = [{:?}, {:?}]\n", urns[0], urns[1]))]);
+    let serving = Serving::start(&mut command(here.path(), &["serve", "--listen", "127.0.0.1:0"]));
+    let said = ureq::get(format!("{}{WELL_KNOWN}", serving.url())).call().unwrap().body_mut().read_to_string().unwrap();
+    assert!(said.ends_with(&format!("\"capabilities\":[{:?},{:?}]}}", urns[0], urns[1])), "{said}");
+    for wrong in ["", "reasons", "urn:", "urn:x:y", "urn:-ab:c", "urn:ab:", "urn:ab:c d", "https://example.com"] {
+        let ran = common::binary::gatepost(here.path(), &["serve", &format!("--capability={wrong}")]).with(2);
+        assert!(ran.err.contains("a capability is a URN"), "{wrong}: {}", ran.err);
+    }
 }

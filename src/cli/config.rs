@@ -10,8 +10,8 @@ use super::output::Failure;
 use crate::engine::Snapshot;
 use crate::http::authzen::{Limits, Reasons};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
+use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
-use crate::http::discovery::{PublicUrl, PublicUrlError};
 use crate::request::json::DEEPEST;
 use crate::store::{Origin, Problem, SourceFile};
 
@@ -32,6 +32,10 @@ pub(super) struct Settings {
     /// The URL by which callers reach the service [default: the address, if it is a loopback one]
     #[arg(long, global = true, value_name = "URL", env = "GATEPOST_PUBLIC_URL", help_heading = SERVICE, hide_short_help = true)]
     public_url: Option<String>,
+    /// A capability that the service announces, by its URN; may be given several times
+    #[arg(long, global = true, value_name = "URN", env = "GATEPOST_CAPABILITY", value_delimiter = ',', help_heading = SERVICE, hide_short_help = true)]
+    #[serde(default)]
+    capability: Vec<String>,
     /// The reasons that a caller gets who asks for nothing [default: none]
     #[arg(long, global = true, value_name = "LEVEL", env = "GATEPOST_REASONS", help_heading = SERVICE, hide_short_help = true)]
     reasons: Option<Reasons>,
@@ -89,6 +93,7 @@ impl Settings {
             entities: if self.entities.is_empty() { read.entities } else { self.entities },
             listen: self.listen.or(read.listen),
             public_url: self.public_url.or(read.public_url),
+            capability: if self.capability.is_empty() { read.capability } else { self.capability },
             reasons: self.reasons.or(read.reasons),
             max_reasons: self.max_reasons.or(read.max_reasons),
             max_body_bytes: self.max_body_bytes.or(read.max_body_bytes),
@@ -199,6 +204,14 @@ impl Settings {
             Failure::new(format!("public-url is no URL by which callers can reach the service: {error}"))
                 .with_help("an example is https://pdp.example.com, or https://example.com/pdp behind a proxy")
         })
+    }
+
+    /// What the service announces that it can do.
+    pub(super) fn capabilities(&self) -> Result<Vec<Capability>, Failure> {
+        let read = |text: &String| {
+            text.parse().map_err(|error| Failure::new(format!("`{text}` cannot be announced as a capability: {error}")))
+        };
+        self.capability.iter().map(read).collect()
     }
 
     /// What the service allows its callers.

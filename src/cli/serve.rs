@@ -21,7 +21,8 @@ use crate::http::{self, ReportPage, Service, body};
 use crate::store::{Severity, Store};
 
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
-    let (address, limits, public_url) = (settings.address()?, settings.limits()?, settings.public_url()?);
+    let (address, limits) = (settings.address()?, settings.limits()?);
+    let (public_url, capabilities) = (settings.public_url()?, settings.capabilities()?);
     let snapshot = settings.snapshot()?;
     let callers = settings.callers()?;
     let paging = settings.paging()?;
@@ -40,6 +41,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
             callers: callers.clone(),
             report: Arc::default(),
             public_url,
+            capabilities,
         };
         let snapshot = service.engine.snapshot();
         watch(callers.clone(), Arc::clone(&snapshot))?;

@@ -22,7 +22,7 @@ use smol_str::SmolStr;
 
 use super::CedarRequest;
 use super::formula::parts;
-use crate::request::stored::{Packed, PackedEntity, StoredEntities, Table};
+use crate::request::stored::{Packed, PackedEntity, Slots, StoredEntities, Table};
 use crate::store::Statement;
 use crate::store::schema::{RecordShape, Shape};
 
@@ -108,7 +108,7 @@ enum Seen<'a> {
     String(&'a str),
     Entity(&'a EntityTypeName, &'a str),
     /// A set of a candidate, and the shape of its elements.
-    Packed(&'a [Packed], &'a Shape),
+    Packed(Slots<'a>, &'a Shape),
     Constants(&'a [Constant]),
     Other,
 }
@@ -405,19 +405,19 @@ impl Path {
         let Some((last, before)) = self.slots.split_last() else { return Seen::Other };
         for slot in before {
             match fields.get(*slot) {
-                Some(Packed::Many(inner)) => fields = inner,
+                Packed::Many(inner) => fields = inner,
                 _ => return Seen::Absent,
             }
         }
-        fields.get(*last).map_or(Seen::Absent, |value| packed(value, &self.shape))
+        packed(fields.get(*last), &self.shape)
     }
 }
 
-fn packed<'a>(value: &'a Packed, shape: &'a Shape) -> Seen<'a> {
+fn packed<'a>(value: Packed<'a>, shape: &'a Shape) -> Seen<'a> {
     match (value, shape) {
         (Packed::Absent, _) => Seen::Absent,
-        (Packed::Bool(value), _) => Seen::Bool(*value),
-        (Packed::Long(value), _) => Seen::Long(*value),
+        (Packed::Bool(value), _) => Seen::Bool(value),
+        (Packed::Long(value), _) => Seen::Long(value),
         (Packed::Text(text), Shape::String) => Seen::String(text),
         (Packed::Text(id), Shape::Entity(name)) => Seen::Entity(name, id),
         (Packed::Many(elements), Shape::Set(element)) => Seen::Packed(elements, element),

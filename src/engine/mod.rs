@@ -286,7 +286,7 @@ struct Gathered<'a> {
 impl Gathered<'_> {
     fn add(&mut self, uid: &EntityUid, attributes: &Record) -> Result<(), String> {
         let stored = self.stored.get(uid);
-        let parents: HashSet<EntityUid> = stored.into_iter().flat_map(Stored::parents).cloned().collect();
+        let parents: HashSet<EntityUid> = stored.into_iter().flat_map(Stored::parents).collect();
         references_in(attributes, &mut self.open);
         self.open.extend(parents.iter().cloned());
         let tags = stored.map(Stored::tags).unwrap_or_default();

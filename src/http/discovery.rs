@@ -36,18 +36,14 @@ pub struct Metadata<'a> {
     /// Where actions are searched.
     #[schema(format = "uri")]
     search_action_endpoint: String,
-    /// URNs of capabilities.
+    /// URNs of capabilities, as the operator set them.
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     #[schema(value_type = Vec<String>, required = false, min_items = 1)]
-    capabilities: &'a [&'a str],
+    capabilities: &'a [Capability],
 }
 
-/// URNs from the registry that the standard asks for (section 9.1.2), which has none so far: the member is left out, as one
-/// without a value must be.
-const CAPABILITIES: &[&str] = &[];
-
 impl<'a> Metadata<'a> {
-    fn of(url: &'a PublicUrl) -> Self {
+    fn of(url: &'a PublicUrl, capabilities: &'a [Capability]) -> Self {
         let at = |path: &str| format!("{}{path}", url.text);
         Self {
             policy_decision_point: &url.text,
@@ -56,7 +52,7 @@ impl<'a> Metadata<'a> {
             search_subject_endpoint: at(paths::SUBJECT_SEARCH),
             search_resource_endpoint: at(paths::RESOURCE_SEARCH),
             search_action_endpoint: at(paths::ACTION_SEARCH),
-            capabilities: CAPABILITIES,
+            capabilities,
         }
     }
 }
@@ -67,7 +63,7 @@ pub(super) async fn configuration(State(service): State<Arc<Service>>, uri: Uri)
     let behind = uri.path().strip_prefix(paths::DISCOVERY).unwrap_or_default();
     match &service.public_url {
         Some(url) if behind.is_empty() || behind == url.path() => {
-            let mut response = json(StatusCode::OK, &Metadata::of(url));
+            let mut response = json(StatusCode::OK, &Metadata::of(url, &service.capabilities));
             response.headers_mut().insert(CACHE_CONTROL, AN_HOUR);
             response
         }
@@ -81,6 +77,29 @@ pub(super) async fn configuration(State(service): State<Arc<Service>>, uri: Uri)
 
 /// It changes only with the settings of the service, and an hour is soon enough to hear of a move. Who asks makes no difference.
 const AN_HOUR: HeaderValue = HeaderValue::from_static("public, max-age=3600");
+
+/// The URN of a capability (section 9.1.2). The standard takes those that are registered with IANA; its registry began empty, so the
+/// service knows none by itself, and announces those that its operator names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Capability(String);
+
+impl FromStr for Capability {
+    type Err = &'static str;
+
+    /// Reads a URN (RFC 8141): `urn:`, a namespace, and what is named in it.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let mut parts = text.splitn(3, ':');
+        let is_urn = parts.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn"))
+            && parts.next().is_some_and(is_namespace)
+            && parts.next().is_some_and(|name| !name.is_empty() && name.chars().all(|found| found.is_ascii_graphic()));
+        if is_urn { Ok(Self(text.to_owned())) } else { Err("a capability is a URN, such as `urn:ietf:params:…`") }
+    }
+}
+
+fn is_namespace(text: &str) -> bool {
+    let inner = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    (2..=32).contains(&text.len()) && inner && !text.starts_with('-') && !text.ends_with('-')
+}
 
 /// The URL by which callers reach the service: absolute, without a user, a query or a fragment, and without a slash at its end.
 #[derive(Clone, Debug, PartialEq, Eq)]

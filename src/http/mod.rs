@@ -4,10 +4,10 @@ pub mod authzen;
 pub mod body;
 mod bounded;
 pub mod callers;
-mod listener;
-pub mod paging;
 pub mod discovery;
+mod listener;
 pub mod openapi;
+pub mod paging;
 pub mod paths;
 mod report;
 mod search;
@@ -35,9 +35,9 @@ use crate::engine::{Engine, Snapshot};
 use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
 use callers::{Caller, Callers, Peer};
+use discovery::{Capability, PublicUrl};
 use listener::{PlainListener, TlsListener};
 use paging::Paging;
-use discovery::PublicUrl;
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
@@ -61,6 +61,8 @@ pub struct Service {
     pub report: Arc<ReportPage>,
     /// By which URL callers reach it, if that is known.
     pub public_url: Option<PublicUrl>,
+    /// What it announces that it can do.
+    pub capabilities: Vec<Capability>,
 }
 
 /// Serves, over TLS if the callers need it, until `shutdown` is done: then no new connection is taken, and running requests

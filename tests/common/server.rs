@@ -9,8 +9,8 @@ use std::time::Duration;
 use gatepost::engine::{Engine, Snapshot};
 use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
-use gatepost::http::paging::Paging;
 use gatepost::http::discovery::PublicUrl;
+use gatepost::http::paging::Paging;
 use gatepost::http::{ReportPage, Service, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
@@ -97,6 +97,7 @@ impl Server {
                 callers: Callers::default(),
                 report,
                 public_url,
+                capabilities: Vec::new(),
             }
         })
     }

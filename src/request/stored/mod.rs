@@ -9,7 +9,7 @@ use std::sync::Arc;
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::SmolStr;
 
-pub use packed::{Packed, PackedEntity, Reading, Table};
+pub use packed::{Packed, PackedEntity, Reading, Slots, Table};
 
 use super::value::{Record, Value};
 
@@ -50,7 +50,7 @@ impl StoredEntity {
     }
 }
 
-impl<'a> Stored<'a> {
+impl Stored<'_> {
     /// The attributes as they were written.
     pub fn raw(self) -> Record {
         match self {
@@ -76,21 +76,16 @@ impl<'a> Stored<'a> {
     }
 
     /// The direct parents.
-    pub fn parents(self) -> &'a [EntityUid] {
+    pub fn parents(self) -> Vec<EntityUid> {
         match self {
-            Self::Own(entity) => &entity.parents,
-            Self::Packed(_, entity) => entity.parents(),
+            Self::Own(entity) => entity.parents.clone(),
+            Self::Packed(table, entity) => entity.parents(&table.entity_type),
         }
     }
 
     /// The entity by itself.
     pub fn to_entity(self) -> StoredEntity {
-        StoredEntity {
-            raw: self.raw(),
-            attributes: self.attributes(),
-            tags: self.tags(),
-            parents: self.parents().to_vec(),
-        }
+        StoredEntity { raw: self.raw(), attributes: self.attributes(), tags: self.tags(), parents: self.parents() }
     }
 }
 
@@ -110,7 +105,7 @@ impl StoredEntities {
         let mut open = vec![uid];
         while let Some(next) = open.pop() {
             if !found.contains(&next) {
-                open.extend(self.get(&next).into_iter().flat_map(Stored::parents).cloned());
+                open.extend(self.get(&next).into_iter().flat_map(Stored::parents));
                 found.insert(next);
             }
         }
@@ -159,7 +154,7 @@ impl StoredEntities {
     /// Whether the same is stored here and there.
     pub fn same(&self, others: &Self) -> bool {
         let is_there = |(uid, stored): (EntityUid, Stored<'_>)| {
-            let of = |stored: Stored<'_>| (stored.raw(), stored.tags(), stored.parents().to_vec());
+            let of = |stored: Stored<'_>| (stored.raw(), stored.tags(), stored.parents());
             others.get(&uid).is_some_and(|other| of(stored) == of(other))
         };
         self.len() == others.len() && self.iter().all(is_there)
@@ -183,7 +178,7 @@ impl StoredEntities {
                     if !on_the_way.insert(uid.clone()) {
                         return Some(way.into_iter().map(|(uid, _)| uid).skip_while(|on| *on != uid).collect());
                     }
-                    let parents = self.get(&uid).map(|stored| stored.parents().to_vec()).unwrap_or_default();
+                    let parents = self.get(&uid).map(Stored::parents).unwrap_or_default();
                     way.push((uid, parents));
                 }
                 let Some((_, parents)) = way.last_mut() else { break };

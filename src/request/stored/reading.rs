@@ -73,9 +73,9 @@ impl StoredEntities {
             let enumerated = types.entity(&parent.type_name().to_string()).is_some_and(|known| known.ids.is_some());
             enumerated || self.get(parent).is_some()
         };
-        let mut orphans: Vec<(EntityUid, &EntityUid)> = self
+        let mut orphans: Vec<(EntityUid, EntityUid)> = self
             .iter()
-            .flat_map(|(uid, stored)| stored.parents().iter().map(move |parent| (uid.clone(), parent)))
+            .flat_map(|(uid, stored)| stored.parents().into_iter().map(move |parent| (uid.clone(), parent)))
             .filter(|(_, parent)| !is_there(parent))
             .collect();
         orphans.sort();
