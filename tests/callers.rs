@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use common::binary::{PATIENCE, Ran, Serving, command, gatepost};
 use common::server::{Answer, Client, exchange};
-use common::{enter, folder, write};
+use common::{enter, folder, with, write};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, SanType};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
 
@@ -368,6 +368,101 @@ fn a_limited_caller_does_not_get_the_report() {
     assert!(refused.json().as_str().is_some_and(|text| text.starts_with("the report shows all policies")));
     assert_tells_nothing(&format!("{:?}{}", refused.headers, refused.text.replace("all policies", "")));
     assert!([200, 503].contains(&report(&all).status), "it is made, or being made");
+}
+
+/// "A token can be limited to actions and entity types it may ask about": by itself it is 403, in a batch the item is denied, and a
+/// search finds what it may ask about.
+#[test]
+fn a_limited_caller_is_answered_within_its_limits_only() {
+    let ((all, all_entry), (some, some_entry)) = (token("all"), token("some"));
+    let limits = "actions = [\"enterSupportContact\"]\ntypes = [\"User\", \"Account\"]\n";
+    let here = folder([("tokens.toml", format!("{all_entry}{some_entry}{limits}"))]);
+    let serving = serve(&here, &WITH_TOKENS);
+    let client = plain(&serving);
+    let ask = |token: &str, path: &str, body: &Value| {
+        let answer = client.send("POST", path, &[JSON, ("authorization", &bearer(token))], body.to_string()).unwrap();
+        (answer.status, answer.text)
+    };
+    let allowed = (200, "{\"decision\":true}".to_owned());
+    let refused = (403, "\"the caller may not ask about this action and these types\"".to_owned());
+    let enter = enter();
+    let view = with(enter.clone(), json!({ "action": { "name": "viewSupportContact" } }));
+    let whole = with(enter.clone(), json!({ "action": { "name": "Action::\"viewSupportContact\"" } }));
+    let portal = with(enter.clone(), json!({ "subject": { "type": "Portal", "id": "portal" } }));
+    let nothing = with(enter.clone(), json!({ "action": { "name": "" } }));
+    assert_eq!(ask(&some, SINGLE, &enter), allowed);
+    for other in [&view, &whole, &portal, &nothing] {
+        assert_eq!(ask(&some, SINGLE, other), refused, "{other}");
+        assert_eq!(ask(&some, "/access/v1/evaluations", other), refused, "a batch without items is a single one");
+        assert_eq!(ask(&all, SINGLE, other).0, 200);
+    }
+    // It is refused before anything is said of what it sends.
+    let wrong = with(view.clone(), json!({ "resource": { "properties": { "kind": 7 } } }));
+    assert_eq!(ask(&some, SINGLE, &wrong), refused);
+    let batch = json!({ "evaluations": [enter, view, whole], "options": { "reasons": "user" } });
+    let items = "{\"evaluations\":[{\"decision\":true},REFUSED,REFUSED]}";
+    let item = "{\"decision\":false,\"context\":{\"reason_user\":{\"gatepost:invalid\":\"the caller may not ask about this action and these types\"}}}";
+    assert_eq!(ask(&some, "/access/v1/evaluations", &batch), (200, items.replace("REFUSED", item)));
+    for (path, found) in [
+        ("/access/v1/search/subject", (200, "{\"results\":[]}".to_owned())),
+        ("/access/v1/search/resource", (200, "{\"results\":[]}".to_owned())),
+        ("/access/v1/search/action", (200, "{\"results\":[{\"name\":\"enterSupportContact\"}]}".to_owned())),
+    ] {
+        assert_eq!(ask(&some, path, &enter), found, "{path}");
+        assert_eq!(ask(&some, path, &portal), refused, "{path}");
+    }
+    assert!(ask(&all, "/access/v1/search/action", &enter).1.contains("viewSupportContact"));
+    assert_eq!(ask(&some, "/access/v1/search/resource", &view), refused);
+    // A page of one caller's search is no page of another's.
+    let first = with(enter, json!({ "subject": { "id": "ada" }, "page": { "limit": 0 } }));
+    let page: Value = serde_json::from_str(&ask(&some, "/access/v1/search/action", &first).1).unwrap();
+    let next = with(first, json!({ "page": { "token": page["page"]["next_token"] } }));
+    assert_eq!(ask(&some, "/access/v1/search/action", &next).0, 200);
+    assert_eq!(ask(&all, "/access/v1/search/action", &next).0, 400);
+}
+
+/// A limit by the whole name of an action allows it by that name, and an action search then finds it by that name.
+#[test]
+fn an_action_search_finds_what_a_limit_by_a_whole_name_allows() {
+    let (some, entry) = token("some");
+    let whole = "Action::\"viewSupportContact\"";
+    let here = folder([("tokens.toml", format!("{entry}actions = ['{whole}']\n"))]);
+    let serving = serve(&here, &WITH_TOKENS);
+    let (client, bearer) = (plain(&serving), bearer(&some));
+    let send = |path: &str, body: &Value| {
+        client.send("POST", path, &[JSON, ("authorization", &bearer)], body.to_string()).unwrap()
+    };
+    let found = send("/access/v1/search/action", &enter()).json();
+    assert_eq!(found, json!({ "results": [{ "name": whole }] }));
+    let asked = with(enter(), json!({ "action": found["results"][0] }));
+    assert_eq!(send(SINGLE, &asked).text, "{\"decision\":true}");
+}
+
+/// A token of a page says where the search goes on, whatever the caller's limits are by then: nothing that it still may ask about
+/// is lost.
+#[test]
+fn pages_go_on_where_they_were_when_limits_change() {
+    let (some, entry) = token("some");
+    let here = folder([("tokens.toml", &entry)]);
+    let serving = serve(&here, &WITH_TOKENS);
+    let (client, bearer) = (plain(&serving), bearer(&some));
+    let send = |body: &Value| {
+        client
+            .send("POST", "/access/v1/search/action", &[JSON, ("authorization", &bearer)], body.to_string())
+            .unwrap()
+            .json()
+    };
+    let names = |page: &Value| -> Vec<String> {
+        page["results"].as_array().unwrap().iter().map(|found| found["name"].as_str().unwrap().to_owned()).collect()
+    };
+    let all = names(&send(&enter()));
+    let first = send(&with(enter(), json!({ "page": { "limit": 2 } })));
+    assert_eq!(names(&first), all[..2]);
+    let allowed: Vec<String> = all[1..].iter().map(|name| format!("{name:?}")).collect();
+    replace(&here, "tokens.toml", &format!("{entry}actions = [{}]\n", allowed.join(", ")));
+    soon("the limit", || names(&send(&enter())) == all[1..]);
+    let next = with(enter(), json!({ "page": { "limit": 2, "token": first["page"]["next_token"] } }));
+    assert_eq!(names(&send(&next)), all[2..4]);
 }
 
 /// "`gatepost token NAME` prints a fresh token … and the TOML entry to paste; think about how an operator uses it in a pipe."

@@ -326,7 +326,10 @@ fn what_only_facts_show_is_named() {
     let old = copy_of_built_in();
     let new = copy_of_built_in();
     edit(&new, "schema/support-contact.cedarschema", "@market(\"resource.billingMarket\")\n", "");
-    common::write(new.path(), "entities/portal.json", b"[]");
+    let ada = r#"[{ "uid": { "type": "User", "id": "ada" }, "attrs": { "role": "salesTeam", "account": "acme" } }]"#;
+    common::write(new.path(), "entities/users.json", ada.as_bytes());
+    // Nothing is stored in it: that is no difference.
+    common::write(old.path(), "entities/none.json", b"[]");
     let found = diff(&old, &new, &["--solver", "/nowhere", "--format", "json"]).with(2).json();
     let named: Vec<&str> =
         found["notCompared"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();

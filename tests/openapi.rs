@@ -135,6 +135,8 @@ fn schemathesis_finds_no_failure() {
     let service = format!("http://{}", serving.address());
     wait_for_the_report(&service);
     let mut schemathesis = Command::new(schemathesis());
+    let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/schemathesis.toml");
+    schemathesis.arg("--config-file").arg(config);
     schemathesis.current_dir(here.path()).args(["--no-color", "run", &format!("{service}/openapi.json")]);
     schemathesis.args(["--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"]);
     // The same requests each time; with the number of examples, they end the run in far less than two minutes.

@@ -33,7 +33,7 @@ fn searched(snapshot: &Snapshot, body: &Value, target: Option<Target>) -> Result
     }
     match target {
         Some(target) => snapshot.search(question, target).map(|search| found(&search)),
-        None => snapshot.search_actions(question).map(|search| found(&search)),
+        None => snapshot.search_actions(question, |_| true).map(|search| found(&search)),
     }
     .map_err(|error| error.to_string())
 }
@@ -102,6 +102,41 @@ fn every_search_finds_exactly_what_single_evaluations_allow() {
     // The cases are worth something: many are allowed, many are not, and the filter tells most of these.
     assert!(found * 20 > candidates && found * 2 < candidates, "{found} of {candidates}");
     assert!((decided - found) * 2 < candidates - found, "{decided} of {candidates} decided on, {found} allowed");
+}
+
+/// The same over HTTP, in pages of every small size: each result once, and the last page is the last.
+#[test]
+fn the_pages_of_every_search_hold_its_results() {
+    for seed in 1_000..1_006 {
+        let mut random = Random::new(seed);
+        let store = random.store();
+        let files = folder(store.files.iter().map(|(path, text)| (path, text)));
+        let server = Server::start(snapshot_of(files.path()), Limits::default());
+        for _ in 0..40 {
+            let body = random.question(&store);
+            let path = random.pick(&[SUBJECT, RESOURCE, ACTION]);
+            let whole = server.post(path, body.to_string());
+            if whole.status == 400 {
+                continue;
+            }
+            let whole = results(&whole);
+            for limit in [1, 2, 5] {
+                let (mut found, mut page) = (Vec::new(), json!({ "limit": limit }));
+                loop {
+                    let answer = server.post(path, with(body.clone(), json!({ "page": page })).to_string());
+                    let here = results(&answer);
+                    let token = next_token(&answer);
+                    assert!(here.len() == limit || token.is_empty(), "seed {seed}: {answer:?}");
+                    found.extend(here);
+                    if token.is_empty() {
+                        break;
+                    }
+                    page = json!({ "token": token });
+                }
+                assert_eq!(found, whole, "seed {seed}, {path}: {body}");
+            }
+        }
+    }
 }
 
 fn results(answer: &Answer) -> Vec<String> {

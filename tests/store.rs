@@ -230,6 +230,26 @@ fn every_problem_names_its_place_and_what_to_do() {
             )],
         ),
         (
+            "Tags and parents that are not of the schema",
+            vec![
+                (
+                    "schema/docs.cedarschema",
+                    schema("entity Team;", "entity Rank enum [\"high\"];\nentity Team in [Rank] tags { size: Long, name?: String };"),
+                ),
+                (
+                    "entities/all.json",
+                    r#"[
+            { "uid": { "type": "Team", "id": "a" }, "parents": [{ "type": "Rank", "id": "hihg" }] },
+            { "uid": { "type": "Team", "id": "b" }, "tags": { "k": { "name": "x" } } },
+            { "uid": { "type": "Team", "id": "c" }, "tags": { "k": { "size": 1, "naem": "x" } } },
+            { "uid": { "type": "Team", "id": "d" }, "tags": { "k": { "size": "1" } } },
+            { "uid": { "type": "Team", "id": "e" }, "tags": { "k": { "size": 1 } }, "parents": [{ "type": "Rank", "id": "high" }] }
+        ]"#
+                    .into(),
+                ),
+            ],
+        ),
+        (
             "Entities that are in one another",
             vec![
                 ("schema/docs.cedarschema", schema("entity Team;", "entity Team in [Team];")),

@@ -32,7 +32,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         return Err(Failure::new(format!("there is no folder `{}`", store.display()))
             .with_help("`gatepost init DIR` makes a new store"));
     }
-    let (mut problems, snapshot) = match Snapshot::load(settings.origin()) {
+    let (mut problems, snapshot) = match settings.load() {
         Ok(snapshot) => (snapshot.store.warnings.clone(), Some(snapshot)),
         Err(StoreError(problems)) => (problems, None),
     };

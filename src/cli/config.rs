@@ -13,7 +13,7 @@ use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
 use crate::request::json::DEEPEST;
-use crate::store::{Origin, Problem, SourceFile};
+use crate::store::{Origin, Problem, SourceFile, StoreError};
 
 /// Every setting. The names in `gatepost.toml` are those of the flags, without the dashes at the front.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
@@ -140,7 +140,12 @@ impl Settings {
 
     /// The store, ready to decide.
     pub(super) fn snapshot(&self) -> Result<Snapshot, Failure> {
-        Snapshot::load_with(self.origin(), &self.entities).map_err(Failure::Store)
+        self.load().map_err(Failure::Store)
+    }
+
+    /// The same, with what is wrong with it.
+    pub(super) fn load(&self) -> Result<Snapshot, StoreError> {
+        Snapshot::load_with(self.origin(), &self.entities)
     }
 
     /// The address to listen on: a loopback one, unless callers are known, or need not be.
@@ -187,7 +192,9 @@ impl Settings {
         let shown = path.display();
         let secret = std::fs::read(path)
             .map_err(|error| Failure::new(format!("the page key in `{shown}` cannot be read: {error}")))?;
-        let secret = secret.trim_ascii_end();
+        // An editor ends a text with a newline, which is no part of it; random bytes may end with one, which is.
+        let is_text = secret.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+        let secret = if is_text { secret.trim_ascii_end() } else { &secret };
         if secret.len() < SECRET_BYTES {
             return Err(Failure::new(format!(
                 "the page key in `{shown}` has {} bytes; at least {SECRET_BYTES} are needed",

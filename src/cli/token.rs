@@ -13,7 +13,7 @@ use crate::http::callers::{CALLER_NAME, FreshToken, is_caller_name};
 #[derive(Debug, Args)]
 #[command(after_help = PIPE)]
 pub(super) struct Arguments {
-    /// The name of the caller, as logs will show it
+    /// The name by which the caller is known
     #[arg(value_name = "NAME")]
     name: String,
     /// How to write it

@@ -319,7 +319,7 @@ impl Test {
                     _ => match left.seen(candidate) {
                         Seen::Entity(name, id) => {
                             let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id));
-                            any(stored.with_ancestors(uid).iter().map(above))
+                            any(stored.ancestors(&uid).iter().chain([&uid]).map(above))
                         }
                         Seen::Absent => Some(false),
                         _ => None,
@@ -432,7 +432,8 @@ impl Constant {
             EvalResult::Long(value) => Self::Long(value),
             EvalResult::String(text) => Self::String(text.into()),
             EvalResult::EntityUid(uid) => {
-                let above = stored.with_ancestors(uid.clone());
+                let mut above = stored.ancestors(&uid);
+                above.insert(uid.clone());
                 Self::Entity(uid, above)
             }
             EvalResult::Set(elements) => {

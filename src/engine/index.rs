@@ -28,8 +28,8 @@ pub(super) struct Bucket {
     /// Where the policies stand in the store.
     pub(super) statements: Vec<usize>,
     pub(super) notes: HashMap<PolicyId, Arc<PolicyNote>>,
-    /// The entities that the policies name: what is stored of them may be read.
-    pub(super) named: Vec<EntityUid>,
+    /// What the policies may read.
+    pub(super) reads: Reads,
     /// The permits among the policies, in the order of the store: what a denial because nothing permits speaks of.
     pub(super) permits: Vec<Arc<PolicyNote>>,
 }
@@ -54,7 +54,7 @@ impl Index {
                 policies: policy::set_of(candidates.iter().map(|(policy, _)| *policy)),
                 statements,
                 notes: candidates.iter().map(|(policy, note)| (policy.policy.id().clone(), Arc::clone(note))).collect(),
-                named: named(candidates.iter().map(|(policy, _)| &policy.policy), &store.types),
+                reads: Reads::of(candidates.iter().map(|(policy, _)| &policy.policy), &store.types),
                 permits: candidates
                     .iter()
                     .filter(|(policy, _)| policy.permits())
@@ -70,10 +70,25 @@ impl Index {
     }
 }
 
-/// The entities that policies name, but for those of enumerated types and actions, of which nothing is stored.
-pub(super) fn named<'a>(policies: impl IntoIterator<Item = &'a Policy>, types: &Types) -> Vec<EntityUid> {
-    let all: BTreeSet<EntityUid> = policies.into_iter().flat_map(policy::named_in_conditions).collect();
-    let can_be_stored =
-        |uid: &EntityUid| types.entity(&uid.type_name().to_string()).is_some_and(|entity| entity.ids.is_none());
-    all.into_iter().filter(can_be_stored).collect()
+/// What policies may read beyond the principal, the resource and the context.
+#[derive(Clone, Debug)]
+pub(super) struct Reads {
+    /// The entities that they name, but for those of enumerated types and actions, of which nothing is stored.
+    pub(super) named: Vec<EntityUid>,
+    /// How many references they follow at most, one after the other.
+    pub(super) references: usize,
+}
+
+impl Reads {
+    pub(super) fn of<'a>(policies: impl IntoIterator<Item = &'a Policy>, types: &Types) -> Self {
+        let mut all = BTreeSet::new();
+        let mut references = 0;
+        for policy in policies {
+            all.extend(policy::named_in_conditions(policy));
+            references = references.max(policy::accesses(policy));
+        }
+        let can_be_stored =
+            |uid: &EntityUid| types.entity(&uid.type_name().to_string()).is_some_and(|entity| entity.ids.is_none());
+        Self { named: all.into_iter().filter(can_be_stored).collect(), references }
+    }
 }

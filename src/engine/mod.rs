@@ -7,28 +7,25 @@ mod decision;
 mod explain;
 mod filter;
 mod formula;
+mod gathered;
 mod index;
 mod search;
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use cedar_policy::{
-    AuthorizationError, Authorizer, Context, Entities, Entity, EntityUid, Policy, PolicyId, PolicySet, Request,
-    Response,
-};
+use cedar_policy::{AuthorizationError, Authorizer, Entities, Policy, PolicyId, PolicySet, Request, Response};
 
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
 pub use explain::{Condition, ConditionOutcome, Explained};
 pub use formula::{Atom, Formula, Part, parts};
-use index::Index;
+use gathered::Gathered;
+use index::{Index, Reads};
 pub use search::{ActionSearch, EntitySearch, Search, Target};
 
 use crate::request::case::Case;
-use crate::request::stored::{Stored, StoredEntities, references};
-use crate::request::value::{Record, to_cedar};
+use crate::request::stored::StoredEntities;
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
 use crate::store::{Origin, Revision, Statement, Store, StoreError, StoreFiles, policy};
@@ -143,7 +140,7 @@ impl Snapshot {
         if !request.missing.is_empty() {
             return Decision::missing(request);
         }
-        let cedar = match self.to_cedar(request, bucket, &bucket.named, entities) {
+        let cedar = match self.to_cedar(request, bucket, &bucket.reads, entities) {
             Ok(cedar) => cedar,
             Err(message) => return Decision::failed(request, &message),
         };
@@ -171,7 +168,7 @@ impl Snapshot {
             return Vec::new();
         };
         let Some(bucket) = self.index.bucket(request.environment) else { return Vec::new() };
-        let Ok(cedar) = self.to_cedar(&request, bucket, &bucket.named, entities) else { return Vec::new() };
+        let Ok(cedar) = self.to_cedar(&request, bucket, &bucket.reads, entities) else { return Vec::new() };
         let mut explained: Vec<Explained> = decision
             .spoken_of()
             .filter_map(|note| {
@@ -191,7 +188,7 @@ impl Snapshot {
     /// What each atom of each formula is for a request, `None` where it cannot be evaluated; nothing where the request cannot.
     pub fn values<'f>(&self, formulas: impl Iterator<Item = &'f Formula>, case: &Case) -> Vec<Vec<Option<bool>>> {
         let bucket = self.index.bucket(case.request.environment);
-        let cedar = bucket.and_then(|bucket| self.to_cedar(&case.request, bucket, &bucket.named, &case.entities).ok());
+        let cedar = bucket.and_then(|bucket| self.to_cedar(&case.request, bucket, &bucket.reads, &case.entities).ok());
         cedar.map(|cedar| formulas.map(|formula| formula.values(&cedar)).collect()).unwrap_or_default()
     }
 
@@ -215,7 +212,7 @@ impl Snapshot {
 
     fn response(&self, matcher: &Matcher, case: &Case) -> Result<Response, String> {
         let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
-        let cedar = self.to_cedar(&case.request, bucket, &matcher.named, &case.entities)?;
+        let cedar = self.to_cedar(&case.request, bucket, &matcher.reads, &case.entities)?;
         Ok(self.authorizer.is_authorized(&cedar.request, &matcher.policies, &cedar.entities))
     }
 
@@ -223,29 +220,16 @@ impl Snapshot {
         &self,
         request: &TypedRequest,
         bucket: &index::Bucket,
-        named: &[EntityUid],
+        reads: &Reads,
         stored: &StoredEntities,
     ) -> Result<CedarRequest, String> {
-        let context = Context::from_pairs(to_cedar(&request.context)).map_err(|error| error.to_string())?;
-        let mut gathered = Gathered { stored, entities: HashMap::new(), open: named.to_vec() };
+        let mut gathered = Gathered::new(stored, reads, &request.context)?;
         // The principal and the resource may be one entity; then their attributes are the same.
         for entity in [&request.principal, &request.resource] {
             gathered.add(&entity.uid, &entity.attributes)?;
         }
-        references_in(&request.context, &mut gathered.open);
         gathered.reach()?;
-        let all = gathered.entities.into_values().chain(bucket.action_entities.iter().cloned());
-        Ok(CedarRequest {
-            request: Request::new(
-                request.principal.uid.clone(),
-                bucket.action.clone(),
-                request.resource.uid.clone(),
-                context,
-                None,
-            )
-            .map_err(|error| error.to_string())?,
-            entities: Entities::from_entities(all, None).map_err(|error| error.to_string())?,
-        })
+        gathered.request(&request.principal.uid, bucket, &request.resource.uid)
     }
 }
 
@@ -253,7 +237,7 @@ impl Snapshot {
 #[derive(Clone, Debug)]
 pub struct Matcher {
     policies: PolicySet,
-    named: Vec<EntityUid>,
+    reads: Reads,
 }
 
 impl Matcher {
@@ -261,60 +245,17 @@ impl Matcher {
     pub fn new(policy: &Policy, types: &Types) -> Self {
         // One policy has no id twice, and a template is none: the only two reasons for which Cedar refuses.
         let set = PolicySet::from_policies([policy.clone()]).unwrap_or_default();
-        Self { policies: set, named: index::named([policy], types) }
+        Self { policies: set, reads: Reads::of([policy], types) }
     }
 
     /// A matcher for statements of one store, which have ids of their own.
     pub fn of<'s>(statements: impl IntoIterator<Item = &'s Statement> + Clone, types: &Types) -> Self {
         let policies = statements.clone().into_iter().map(|statement| &statement.policy);
-        Self { named: index::named(policies, types), policies: policy::set_of(statements) }
+        Self { reads: Reads::of(policies, types), policies: policy::set_of(statements) }
     }
 }
 
 struct CedarRequest {
     request: Request,
     entities: Entities,
-}
-
-/// The entities that a request can reach: its principal and resource, their ancestors, and what attributes refer to.
-struct Gathered<'a> {
-    stored: &'a StoredEntities,
-    entities: HashMap<EntityUid, Entity>,
-    open: Vec<EntityUid>,
-}
-
-impl Gathered<'_> {
-    fn add(&mut self, uid: &EntityUid, attributes: &Record) -> Result<(), String> {
-        let stored = self.stored.get(uid);
-        let parents: HashSet<EntityUid> = stored.into_iter().flat_map(Stored::parents).collect();
-        references_in(attributes, &mut self.open);
-        self.open.extend(parents.iter().cloned());
-        let tags = stored.map(Stored::tags).unwrap_or_default();
-        references_in(&tags, &mut self.open);
-        let entity = if tags.is_empty() {
-            Entity::new(uid.clone(), to_cedar(attributes), parents)
-        } else {
-            Entity::new_with_tags(uid.clone(), to_cedar(attributes), parents, to_cedar(&tags))
-        };
-        self.entities.insert(uid.clone(), entity.map_err(|error| error.to_string())?);
-        Ok(())
-    }
-
-    fn reach(&mut self) -> Result<(), String> {
-        while let Some(uid) = self.open.pop() {
-            if self.entities.contains_key(&uid) {
-                continue;
-            }
-            if let Some(stored) = self.stored.get(&uid) {
-                self.add(&uid, &stored.attributes())?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn references_in(record: &Record, found: &mut Vec<EntityUid>) {
-    let mut references_here = Vec::new();
-    record.values().for_each(|value| references(value, &mut references_here));
-    found.extend(references_here.into_iter().cloned());
 }

@@ -3,13 +3,16 @@
 //! The result is by definition what single decisions say: every candidate that [`super::filter`] cannot rule out is decided as any
 //! request is.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use cedar_policy_core::ast::Var;
 use smol_str::SmolStr;
 
 use super::Snapshot;
 use super::filter::{Candidate, Filter, Reading};
+use super::gathered::Gathered;
+use super::index::Bucket;
 use crate::request::place::Part;
 use crate::request::stored::Table;
 use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, resolve};
@@ -33,6 +36,16 @@ pub struct EntitySearch<'a> {
     target: Target,
     candidates: Candidates<'a>,
     filter: Filter,
+    prepared: Option<Prepared<'a>>,
+}
+
+/// What is the same for every candidate of which the caller says nothing, and which is not the other entity of the request.
+#[derive(Debug)]
+struct Prepared<'a> {
+    bucket: &'a Bucket,
+    other: EntityUid,
+    entity_type: EntityTypeName,
+    gathered: Gathered<'a>,
 }
 
 /// A search for actions, in the order of their names.
@@ -40,7 +53,8 @@ pub struct EntitySearch<'a> {
 pub struct ActionSearch<'a> {
     snapshot: &'a Snapshot,
     question: Question<'a>,
-    names: Vec<String>,
+    /// `None` for one that is not looked for.
+    names: Vec<Option<String>>,
 }
 
 #[derive(Debug)]
@@ -65,6 +79,7 @@ impl Snapshot {
             target,
             candidates: Candidates::Listed(Vec::new()),
             filter: Filter::none(),
+            prepared: None,
         };
         let Some(entity_type) = self.store.types.entity(search.target().type_name) else { return Ok(search) };
         let example = self.example(entity_type);
@@ -90,6 +105,7 @@ impl Snapshot {
                 search.candidates = Candidates::Stored(table);
                 if search.target().attributes.is_empty() {
                     search.filter = self.filter(&request, target, entity_type);
+                    search.prepared = self.prepared(&request, target);
                 }
             }
             (None, None) => {}
@@ -98,28 +114,36 @@ impl Snapshot {
     }
 
     /// A search for the actions that the schema has for the types of the question; the question's own action is not looked at. An
-    /// action for which a member of the context has the wrong type is none that is allowed.
+    /// action for which a member of the context has the wrong type is none that is allowed. Found are those whose id or whole name
+    /// passes, by the name that does.
     ///
     /// # Errors
     ///
     /// A value of the wrong type in what the question says of its principal and its resource.
-    pub fn search_actions<'a>(&'a self, question: Question<'a>) -> Result<ActionSearch<'a>, InvalidRequest> {
+    pub fn search_actions<'a>(
+        &'a self,
+        question: Question<'a>,
+        passes: impl Fn(&str) -> bool,
+    ) -> Result<ActionSearch<'a>, InvalidRequest> {
         let types = &self.store.types;
         let is = |environment: &Environment| {
             environment.principal.to_string() == question.principal.type_name
                 && environment.resource.to_string() == question.resource.type_name
         };
         let question = Question { action_attributes: &[], ..question };
-        let mut names = BTreeSet::new();
+        let mut names = BTreeMap::new();
         for environment in types.environments.iter().filter(|found| is(found)) {
             let name = types.name_of_action(environment);
             match resolve(&Question { action: &name, ..question }, types, &self.entities, Facts::FromPlugins) {
-                Ok(_) => drop(names.insert(name)),
+                Ok(_) => drop(names.insert(name, environment.action.to_string())),
                 Err(error) if error.place.part == Part::Context => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(ActionSearch { snapshot: self, question, names: names.into_iter().collect() })
+        let chosen = names
+            .into_iter()
+            .map(|(name, whole)| if passes(&name) { Some(name) } else { Some(whole).filter(|whole| passes(whole)) });
+        Ok(ActionSearch { snapshot: self, question, names: chosen.collect() })
     }
 
     /// What could be wrong with the question was found before the first candidate.
@@ -145,19 +169,62 @@ impl Snapshot {
         let (Some(environment), Some(bucket)) = (environment, self.index.bucket(request.environment)) else {
             return Filter::none();
         };
-        let Ok(cedar) = self.to_cedar(request, bucket, &bucket.named, &self.entities) else { return Filter::none() };
-        let (variable, root) = match target {
-            Target::Principal => (Var::Principal, PathRoot::Principal),
-            Target::Resource => (Var::Resource, PathRoot::Resource),
-        };
+        let Ok(cedar) = self.to_cedar(request, bucket, &bucket.reads, &self.entities) else { return Filter::none() };
         let reading = Reading {
             cedar: &cedar,
-            target: variable,
+            target: match target {
+                Target::Principal => Var::Principal,
+                Target::Resource => Var::Resource,
+            },
             shape: &entity_type.attributes,
-            context_varies: depends_on(&environment.context, root),
+            context_varies: depends_on(&environment.context, target.root()),
             stored: &self.entities,
         };
         Filter::new(bucket.statements.iter().filter_map(|index| self.store.policies.get(*index)), &reading)
+    }
+
+    /// `None` where candidates have less in common: where a plugin reads the context by each of them, or so much is missing that it
+    /// is not all named.
+    fn prepared(&self, request: &TypedRequest, target: Target) -> Option<Prepared<'_>> {
+        let environment = self.store.types.environments.get(request.environment)?;
+        if request.missing.more > 0 || depends_on(&environment.context, target.root()) {
+            return None;
+        }
+        let bucket = self.index.bucket(request.environment)?;
+        let (candidate, other) = match target {
+            Target::Principal => (&request.principal, &request.resource),
+            Target::Resource => (&request.resource, &request.principal),
+        };
+        let mut gathered = Gathered::new(&self.entities, &bucket.reads, &request.context).ok()?;
+        gathered.add(&other.uid, &other.attributes).ok()?;
+        gathered.reach().ok()?;
+        let entity_type = candidate.uid.type_name().clone();
+        Some(Prepared { bucket, other: other.uid.clone(), entity_type, gathered })
+    }
+
+    /// Whether a stored candidate is allowed; `None` where it cannot be evaluated, which denies.
+    fn allows_prepared(&self, prepared: &Prepared<'_>, target: Target, id: &str) -> Option<bool> {
+        let uid = EntityUid::from_type_name_and_id(prepared.entity_type.clone(), EntityId::new(id));
+        let mut gathered = prepared.gathered.clone();
+        gathered.add(&uid, &self.entities.get(&uid)?.attributes()).ok()?;
+        gathered.reach().ok()?;
+        let (principal, resource) = match target {
+            Target::Principal => (&uid, &prepared.other),
+            Target::Resource => (&prepared.other, &uid),
+        };
+        let cedar = gathered.request(principal, prepared.bucket, resource).ok()?;
+        let response = self.authorizer.is_authorized(&cedar.request, &prepared.bucket.policies, &cedar.entities);
+        let failed = response.diagnostics().errors().next().is_some();
+        Some(response.decision() == cedar_policy::Decision::Allow && !failed)
+    }
+}
+
+impl Target {
+    fn root(self) -> PathRoot {
+        match self {
+            Self::Principal => PathRoot::Principal,
+            Self::Resource => PathRoot::Resource,
+        }
     }
 }
 
@@ -207,7 +274,10 @@ impl Search for EntitySearch<'_> {
     }
 
     fn allows(&self, candidate: &str) -> bool {
-        self.snapshot.allows(&self.asked(candidate))
+        match self.prepared.as_ref().filter(|_| !self.is_the_other(candidate)) {
+            Some(prepared) => self.snapshot.allows_prepared(prepared, self.target, candidate) == Some(true),
+            None => self.snapshot.allows(&self.asked(candidate)),
+        }
     }
 }
 
@@ -217,20 +287,11 @@ impl Search for ActionSearch<'_> {
     }
 
     fn candidate(&self, place: usize) -> Option<&str> {
-        self.names.get(place).map(String::as_str)
+        self.names.get(place)?.as_deref()
     }
 
     fn allows(&self, candidate: &str) -> bool {
         self.snapshot.allows(&Question { action: candidate, ..self.question })
-    }
-}
-
-impl ActionSearch<'_> {
-    /// The search for those actions only whose names pass.
-    #[must_use]
-    pub fn only(mut self, passes: impl Fn(&str) -> bool) -> Self {
-        self.names.retain(|name| passes(name));
-        self
     }
 }
 

@@ -11,6 +11,7 @@ pub mod paging;
 pub mod paths;
 mod report;
 mod search;
+mod slice;
 
 use std::future::Future;
 use std::net::SocketAddr;

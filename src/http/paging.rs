@@ -12,6 +12,7 @@ use ring::error::Unspecified;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
 use super::authzen::Page;
 use super::callers::Caller;
@@ -21,11 +22,13 @@ use crate::store::Revision;
 /// The fewest bytes of a secret from which the key of the tokens is made.
 pub const SECRET_BYTES: usize = 32;
 
-/// Makes page tokens, and reads them.
+/// Makes page tokens, and reads them; and lets so many searches run at once that a processor is left for the other requests.
 #[derive(Debug)]
 pub struct Paging {
     sealing: LessSafeKey,
     nonces: hmac::Key,
+    /// Each search that runs takes one.
+    pub(super) turns: Semaphore,
 }
 
 /// Where a page begins, and how many results it has at most.
@@ -82,7 +85,9 @@ impl Paging {
         let derived = |purpose: &str| hmac::sign(&secret, purpose.as_bytes());
         let sealing = UnboundKey::new(&CHACHA20_POLY1305, derived("gatepost page token: sealing").as_ref())?;
         let nonces = hmac::Key::new(hmac::HMAC_SHA256, derived("gatepost page token: nonces").as_ref());
-        Ok(Self { sealing: LessSafeKey::new(sealing), nonces })
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Semaphore::new(processors.saturating_sub(1).max(1));
+        Ok(Self { sealing: LessSafeKey::new(sealing), nonces, turns })
     }
 
     /// Where the page begins that is asked for; a page has at most `most` results.

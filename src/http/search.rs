@@ -11,17 +11,21 @@ use serde::Serialize;
 
 use super::authzen::{
     ActionSearchRequest, BadRequest, FoundAction, FoundEntity, Page, PageResponse, Refusal, ResourceSearchRequest,
-    SearchResponse, Slice, SubjectSearchRequest, members,
+    SearchResponse, SubjectSearchRequest, members,
 };
 use super::callers::Caller;
 use super::paging::{SearchId, Start};
+use super::slice::Slice;
 use super::{Service, answered, received};
 use crate::engine::{Search, Snapshot, Target};
 use crate::request::json::{Json, Members};
 
-/// The most candidates on which one page decides. Where nearly all of them are denied, a page has fewer results than it could, and
-/// the search goes on with the next one.
+/// The most candidates on which one page decides, for a body of at most [`USUAL_BODY`] bytes; fewer for a larger one, each decision on
+/// which costs more. Where nearly all of them are denied, a page has fewer results than it could, and the search goes on with the
+/// next one.
 const MOST_DECISIONS: usize = 10_000;
+const FEWEST_DECISIONS: usize = 100;
+const USUAL_BODY: usize = 1024;
 
 /// So far is looked for the first result of the next page, to know whether there is one.
 const LOOK_AHEAD: usize = 1_000;
@@ -35,6 +39,8 @@ struct Asked<'a> {
     snapshot: &'a Snapshot,
     caller: &'a Caller,
     body: Members<'a>,
+    /// On how many candidates it may decide for one page.
+    decisions: usize,
 }
 
 /// Which subjects may do it?
@@ -84,8 +90,8 @@ pub(super) async fn actions(
         if !asked.caller.may_ask_about(types) {
             return Err(Refusal::NotAllowed);
         }
-        let search = asked.snapshot.search_actions(request.question())?;
-        let search = search.only(|name| asked.caller.may_ask(name, types));
+        let may_ask = |name: &str| asked.caller.may_ask(name, types);
+        let search = asked.snapshot.search_actions(request.question(), may_ask)?;
         asked.answer("action", &search, &request.page, |name| FoundAction { name: name.to_owned() }).await
     })
     .await
@@ -110,7 +116,10 @@ async fn respond<T: Serialize>(
     let read = Json::parse(&bytes, service.limits.depth).map_err(BadRequest::from);
     let body = read.as_ref().map_err(BadRequest::clone).and_then(|json| members(json, "the body"));
     let answer = match body {
-        Ok(body) => search(&Asked { service, snapshot: &snapshot, caller, body }).await,
+        Ok(body) => {
+            let decisions = (MOST_DECISIONS * USUAL_BODY / bytes.len().max(USUAL_BODY)).max(FEWEST_DECISIONS);
+            search(&Asked { service, snapshot: &snapshot, caller, body, decisions }).await
+        }
         Err(error) => Err(error.into()),
     };
     answered(answer, &snapshot)
@@ -128,7 +137,9 @@ impl Asked<'_> {
         let (id, revision) = (SearchId::of(kind, self.caller, self.body), self.snapshot.revision());
         let start = self.service.paging.start(page, &id, revision, self.service.limits.page_results);
         let start = start.map_err(|error| BadRequest::Shape(error.to_string()))?;
-        let Found { names, next } = run(search, start).await;
+        // The semaphore is never closed.
+        let _turn = self.service.paging.turns.acquire().await.map_err(|_| Refusal::Failed)?;
+        let Found { names, next } = run(search, start, self.decisions).await;
         let results: Vec<T> = names.into_iter().map(result).collect();
         let is_paged = next.is_some() || page.token.0.is_some() || page.limit.0.is_some();
         let next_token = next.map(|place| self.service.paging.token(Start { place, ..start }, &id, revision));
@@ -144,9 +155,8 @@ struct Found<'a> {
     next: Option<usize>,
 }
 
-async fn run<S: Search>(search: &S, start: Start) -> Found<'_> {
+async fn run<S: Search>(search: &S, start: Start, mut decisions: usize) -> Found<'_> {
     let mut names = Vec::new();
-    let mut decisions = 0;
     let mut full_at = None;
     let mut slice = Slice::begin();
     for place in start.place..search.candidates() {
@@ -162,10 +172,8 @@ async fn run<S: Search>(search: &S, start: Start) -> Found<'_> {
             }
             continue;
         };
-        if decisions >= MOST_DECISIONS {
-            return Found { names, next: Some(place) };
-        }
-        decisions += 1;
+        let Some(left) = decisions.checked_sub(1) else { return Found { names, next: Some(place) } };
+        decisions = left;
         if search.allows(candidate) {
             if full_at.is_some() {
                 return Found { names, next: Some(place) };

@@ -137,6 +137,30 @@ pub fn named_and_read(policy: &Policy) -> BTreeSet<EntityUid> {
     named_in(read)
 }
 
+/// How many attributes and tags a policy reads at most one through the other: two for `principal.account.kind`. So many references
+/// away from where it begins lies the farthest entity of which it can read anything.
+pub fn accesses(policy: &Policy) -> usize {
+    policy.as_ref().non_scope_constraints().map_or(0, accesses_in)
+}
+
+fn accesses_in(expression: &Expr) -> usize {
+    let deepest = |parts: &[&Expr]| parts.iter().map(|part| accesses_in(part)).max().unwrap_or(0);
+    match expression.expr_kind() {
+        ExprKind::GetAttr { expr, .. } => 1 + accesses_in(expr),
+        ExprKind::ExtHasAttr { expr, attrs } => attrs.len() + accesses_in(expr),
+        ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, arg2 } => 1 + deepest(&[arg1, arg2]),
+        ExprKind::BinaryApp { arg1, arg2, .. } => deepest(&[arg1, arg2]),
+        ExprKind::And { left, right } | ExprKind::Or { left, right } => deepest(&[left, right]),
+        ExprKind::If { test_expr, then_expr, else_expr } => deepest(&[test_expr, then_expr, else_expr]),
+        ExprKind::UnaryApp { arg, .. } => accesses_in(arg),
+        ExprKind::HasAttr { expr, .. } | ExprKind::Like { expr, .. } | ExprKind::Is { expr, .. } => accesses_in(expr),
+        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().map(accesses_in).max().unwrap_or(0),
+        ExprKind::Set(elements) => elements.iter().map(accesses_in).max().unwrap_or(0),
+        ExprKind::Record(fields) => fields.values().map(accesses_in).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 fn named_in<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<EntityUid> {
     let parts = expressions.into_iter().flat_map(Expr::subexpressions);
     let named = parts.filter_map(|part| match part.expr_kind() {

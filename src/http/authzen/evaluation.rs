@@ -1,7 +1,5 @@
 //! Decisions: one, and many at once (AuthZEN, sections 6 and 7).
 
-use std::time::{Duration, Instant};
-
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -12,6 +10,7 @@ use super::{
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
+use crate::http::slice::Slice;
 use crate::request::json::{Json, Members};
 use crate::request::{Facts, Question};
 
@@ -91,26 +90,6 @@ pub async fn evaluations(
         slice.let_others_in().await;
     }
     Ok(EvaluationsResponse::Batch { evaluations: answers })
-}
-
-/// How long one request decides without letting others in.
-const SLICE: Duration = Duration::from_millis(2);
-
-/// The time for which a request with much to decide has decided in one go.
-pub(in crate::http) struct Slice(Instant);
-
-impl Slice {
-    pub(in crate::http) fn begin() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Lets other requests in, if it is their turn.
-    pub(in crate::http) async fn let_others_in(&mut self) {
-        if self.0.elapsed() > SLICE {
-            tokio::task::yield_now().await;
-            self.0 = Instant::now();
-        }
-    }
 }
 
 /// The question that a body asks, for whoever reads AuthZEN without a service.

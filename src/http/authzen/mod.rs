@@ -14,7 +14,6 @@ use crate::request::InvalidRequest;
 use crate::request::json::JsonError;
 use crate::request::place::{Part, Place};
 
-pub(super) use evaluation::Slice;
 pub use evaluation::{EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question};
 pub use reading::JsonObject;
 pub(super) use reading::members;

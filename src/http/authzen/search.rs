@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::reading::{At, FromMember, JsonObject, object, read_whole, shape};
 use super::requests::question;
@@ -135,7 +136,7 @@ object! {
         #[schema(required = false, value_type = String)]
         "token" => pub token: Token<'a>,
         /// The most results that are wanted; a page may have fewer.
-        #[schema(required = false, value_type = u64)]
+        #[schema(required = false, schema_with = whole_number)]
         "limit" => pub limit: Limit,
     }
 }
@@ -163,6 +164,11 @@ pub struct Limit(
     /// The number; one that is larger than any page stands for the largest.
     pub Option<u64>,
 );
+
+/// Of any size: one that is larger than any page stands for the largest.
+fn whole_number() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))
+}
 
 impl<'a> FromMember<'a> for Limit {
     fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {

@@ -24,7 +24,8 @@ use tokens::Tokens;
 pub use tokens::{Entropy, FreshToken};
 pub(super) use watched::Watched;
 
-/// What may be read without being known, with what lies below; everything else, unknown paths and other methods included, is 401.
+/// What may be read without being known, with what lies below the metadata; everything else, unknown paths and other methods
+/// included, is 401.
 const OPEN: [&str; 4] = [paths::HEALTHZ, paths::READYZ, paths::DISCOVERY, paths::OPENAPI];
 
 /// Who asks. Every request has one as an extension, but for those to what is open to anybody by callers who are not known.
@@ -287,8 +288,8 @@ pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Reque
 
 fn is_open(request: &Request) -> bool {
     let path = request.uri().path();
-    let is_below = |open: &str| path.strip_prefix(open).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-    matches!(*request.method(), Method::GET | Method::HEAD) && OPEN.into_iter().any(is_below)
+    let is_metadata = path.strip_prefix(paths::DISCOVERY).is_some_and(|rest| rest.starts_with('/'));
+    matches!(*request.method(), Method::GET | Method::HEAD) && (is_metadata || OPEN.contains(&path))
 }
 
 #[cfg(test)]

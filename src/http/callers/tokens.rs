@@ -205,7 +205,7 @@ impl TokenFile {
     fn repeated(&self) -> Vec<Problem> {
         let names = self.token.iter().map(|entry| (entry.name.get_ref().clone(), entry.name.span()));
         let hashes = self.token.iter().map(|entry| (entry.sha256.get_ref().to_lowercase(), entry.sha256.span()));
-        let mut problems = alike(names, "two callers have this name", "a name tells the callers apart in logs");
+        let mut problems = alike(names, "two callers have this name", "a name tells the callers apart");
         problems.extend(alike(hashes, "two callers have this hash", "give each caller a token of its own"));
         problems
     }

@@ -99,13 +99,14 @@ impl StoredEntities {
         Some(Stored::Packed(table, table.get(uid.id().as_ref())?))
     }
 
-    /// The entity, and everything that it is in.
-    pub fn with_ancestors(&self, uid: EntityUid) -> HashSet<EntityUid> {
+    /// Everything that an entity is in.
+    pub fn ancestors(&self, uid: &EntityUid) -> HashSet<EntityUid> {
         let mut found = HashSet::new();
-        let mut open = vec![uid];
+        let parents = |uid: &EntityUid| self.get(uid).map(Stored::parents).unwrap_or_default();
+        let mut open = parents(uid);
         while let Some(next) = open.pop() {
             if !found.contains(&next) {
-                open.extend(self.get(&next).into_iter().flat_map(Stored::parents));
+                open.extend(parents(&next));
                 found.insert(next);
             }
         }

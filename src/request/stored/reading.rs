@@ -10,7 +10,7 @@ use smol_str::SmolStr;
 
 use super::{StoredEntities, StoredEntity, Table, id};
 use crate::request::facts::{Roots, read_facts};
-use crate::request::json::{DEEPEST, Json};
+use crate::request::json::{DEEPEST, Json, Members};
 use crate::request::place::{Part, Place};
 use crate::request::value::{Decoder, Facts, Record};
 use crate::store::schema::{EntityType, FieldShape, RecordShape, Types};
@@ -203,7 +203,7 @@ fn read_entity(json: &Json<'_>, types: &Types, facts: Facts) -> Result<(EntityUi
     let raw = attributes(json.get("attrs"), &uid, entity_type, types, facts)?;
     let attributes = read_facts(&entity_type.attributes, &raw, &Roots::of_entity(&raw));
     let tags = tags(json.get("tags"), &uid, entity_type, types, facts)?;
-    let parents = parents(json.get("parents"), &uid, entity_type)?;
+    let parents = parents(json.get("parents"), &uid, entity_type, types)?;
     Ok((uid, StoredEntity { raw, attributes, tags, parents }))
 }
 
@@ -228,20 +228,30 @@ fn attributes(
         Some(Json::Object(members)) => members,
         Some(other) => return Err(format!("`attrs` of `{uid}` is {}, not an object", other.kind())),
     };
+    decoded(&entity_type.attributes, members, types, facts, "attribute").map_err(|why| format!("`{uid}`: {why}"))
+}
+
+/// Members that must conform to the shape. A caller's undeclared properties are dropped, and what is missing is denied; an author's
+/// are mistakes. `what` they are, a message says.
+fn decoded(
+    shape: &RecordShape,
+    members: Members<'_>,
+    types: &Types,
+    facts: Facts,
+    what: &str,
+) -> Result<Record, String> {
     let place = Place::new(Part::Resource);
-    let mut decoder = Decoder::new(types, facts);
-    let record = decoder.members(&entity_type.attributes, members, &place);
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
-    let record = record.map_err(|error| {
-        format!("`{uid}`: `{}` must be {}, but is {}", at(&error.place), error.expected, error.found)
-    })?;
-    decoder.require(&entity_type.attributes, &record, &place);
-    // A caller's undeclared properties are dropped; an author's are a mistake.
+    let mut decoder = Decoder::new(types, facts);
+    let record = decoder.members(shape, members, &place);
+    let record =
+        record.map_err(|error| format!("`{}` must be {}, but is {}", at(&error.place), error.expected, error.found))?;
+    decoder.require(shape, &record, &place);
     if let Some(place) = decoder.dropped.named.first() {
-        return Err(format!("`{uid}`: the schema declares no attribute `{}`", at(place)));
+        return Err(format!("the schema declares no {what} `{}`", at(place)));
     }
     match decoder.missing.named.first() {
-        Some(place) => Err(format!("`{uid}`: the required attribute `{}` is missing", at(place))),
+        Some(place) => Err(format!("the required {what} `{}` is missing", at(place))),
         None => Ok(record),
     }
 }
@@ -262,15 +272,17 @@ fn tags(
     let Some(shape) = &entity_type.tags else { return Ok(Record::new()) };
     let field = |name: &str| (SmolStr::from(name), FieldShape { required: false, shape: shape.clone() });
     let shape = RecordShape(members.iter().map(|(name, _)| field(name)).collect());
-    let mut decoder = Decoder::new(types, facts);
-    let record = decoder.members(&shape, members, &Place::new(Part::Resource));
-    let record = record.map_err(|error| {
-        format!("`{uid}`: the tag `{}` must be {}, but is {}", error.place.path, error.expected, error.found)
-    })?;
+    let record =
+        decoded(&shape, members, types, facts, "field").map_err(|why| format!("`{uid}`: among its tags, {why}"))?;
     Ok(read_facts(&shape, &record, &Roots::default()))
 }
 
-fn parents(json: Option<&Json<'_>>, uid: &EntityUid, entity_type: &EntityType) -> Result<Vec<EntityUid>, String> {
+fn parents(
+    json: Option<&Json<'_>>,
+    uid: &EntityUid,
+    entity_type: &EntityType,
+    types: &Types,
+) -> Result<Vec<EntityUid>, String> {
     let elements = match json {
         None => return Ok(Vec::new()),
         Some(Json::Array(elements)) => elements,
@@ -278,10 +290,13 @@ fn parents(json: Option<&Json<'_>>, uid: &EntityUid, entity_type: &EntityType) -
     };
     let parents = elements.iter().map(|element| {
         let parent = read_uid(element)?;
-        if entity_type.parents.contains(parent.type_name()) {
-            Ok(parent)
-        } else {
-            Err(format!("`{uid}`: the schema lets no `{}` be a parent of a `{}`", parent.type_name(), uid.type_name()))
+        let (of, name) = (uid.type_name(), parent.type_name());
+        if !entity_type.parents.contains(name) {
+            return Err(format!("`{uid}`: the schema lets no `{name}` be a parent of a `{of}`"));
+        }
+        match types.entity(&name.to_string()).filter(|known| !known.has_id(parent.id().as_ref())) {
+            Some(known) => Err(format!("the parent `{parent}` of `{uid}` must be {}", known.expected())),
+            None => Ok(parent),
         }
     });
     parents.collect()
