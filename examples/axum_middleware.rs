@@ -3,6 +3,8 @@
 //!
 //! `GATEPOST_URL` is where the service is, `GATEPOST_TOKEN` the token if it wants one, `LISTEN` the address of the page.
 
+#![expect(clippy::indexing_slicing, reason = "a JSON value without the member is null, which is no decision")]
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

@@ -367,7 +367,7 @@ fn rule_11_properties_overlay_the_stored_attributes_one_by_one() {
 
 #[test]
 fn rule_14_a_value_of_the_wrong_type_is_400_and_names_the_path_and_what_was_expected() {
-    let kinds = "the id of a AccountKind: `direct`, `partner`, `managed`";
+    let kinds = "the id of an AccountKind: `direct`, `partner`, `managed`";
     for (path, value, expected, found) in [
         (
             "subject.properties.role",
@@ -384,7 +384,7 @@ fn rule_14_a_value_of_the_wrong_type_is_400_and_names_the_path_and_what_was_expe
         (
             "subject.properties.account",
             json!({ "__entity": { "type": "Account", "id": "acme" } }),
-            "the plain id of a Account, a string",
+            "the plain id of an Account, a string",
             "an object",
         ),
         ("resource.properties.kind", json!(7), kinds, "a number"),

@@ -285,9 +285,13 @@ fn pages_follow_one_another_to_the_last_and_hold_every_result_once() {
     let answer = server.post(SUBJECT, body.to_string());
     assert_eq!((results(&answer).len(), next_token(&answer).is_empty()), (150, false));
     assert!(answer.text.starts_with("{\"page\":{\"next_token\":"), "{}", answer.text);
-    // A limit of nothing: nothing, and where it would begin.
+    // A limit of nothing: nothing, and where it would begin; who follows that comes to an end.
     let answer = server.post(SUBJECT, who_reads(json!({ "limit": 0 })).to_string());
     assert_eq!((results(&answer).len(), next_token(&answer).is_empty()), (0, false));
+    let again = server.post(SUBJECT, who_reads(json!({ "limit": 0, "token": next_token(&answer) })).to_string());
+    assert_eq!((results(&again).len(), next_token(&again).is_empty()), (0, false));
+    let following = server.post(SUBJECT, who_reads(json!({ "token": next_token(&answer) })).to_string());
+    assert_eq!((results(&following).len(), next_token(&following).is_empty()), (150, false));
 }
 
 /// Rule 10: "the same request three times gives the same bytes", tokens included.
@@ -321,7 +325,6 @@ fn a_token_is_for_the_request_that_it_came_with() {
     assert_eq!(results(&server.post(SUBJECT, format!("{{ {} }}", text.join(", ")))).len(), 3);
     for change in [
         json!({ "page": { "limit": 4 } }),
-        json!({ "page": { "limit": 0 } }),
         json!({ "context": { "page": 2 } }),
         json!({ "context": { "x": [1.25, null, "a"] } }),
         json!({ "context": { "x": [1.5, "a", null] } }),
@@ -411,6 +414,18 @@ fn rule_7_what_a_search_takes_and_what_it_finds_nothing_for() {
     }
     // An id that is not stored is decided as in an evaluation.
     assert_eq!(results(&ask(json!({ "resource": { "id": "record-9" } }))), ["alice", "bob"]);
+}
+
+/// The README's search is answered as the README says.
+#[test]
+fn the_readme_shows_what_the_service_answers() {
+    let server = Server::start(common::built_in(), Limits::default());
+    let answer = server.post(ACTION, common::enter().to_string());
+    let shown = format!(
+        "{ACTION} -H 'Content-Type: application/json' --data-binary @requests/enter-support-contact.json\n{}\n",
+        answer.text
+    );
+    assert!(include_str!("../README.md").contains(&shown), "{shown}");
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy::{EntityId, EntityUid};
 use cedar_policy_core::ast::Var;
 use smol_str::SmolStr;
 
@@ -13,9 +13,11 @@ use super::Snapshot;
 use super::filter::{Candidate, Filter, Reading};
 use super::gathered::Gathered;
 use super::index::Bucket;
-use crate::request::place::Part;
+use crate::request::json::Members;
+use crate::request::place::{Part, Place};
 use crate::request::stored::Table;
-use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, resolve};
+use crate::request::value::{Decoder, Record};
+use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, overlaid, resolve};
 use crate::store::schema::{EntityType, Environment, PathRoot, RecordShape, Shape};
 
 /// Which part of a question is searched.
@@ -39,12 +41,14 @@ pub struct EntitySearch<'a> {
     prepared: Option<Prepared<'a>>,
 }
 
-/// What is the same for every candidate of which the caller says nothing, and which is not the other entity of the request.
+/// What is the same for every candidate but the other entity of the request.
 #[derive(Debug)]
 struct Prepared<'a> {
     bucket: &'a Bucket,
     other: EntityUid,
-    entity_type: EntityTypeName,
+    entity_type: &'a EntityType,
+    /// What the caller says of each candidate.
+    said: Record,
     gathered: Gathered<'a>,
 }
 
@@ -103,9 +107,9 @@ impl Snapshot {
             }
             (None, Some(table)) => {
                 search.candidates = Candidates::Stored(table);
+                search.prepared = self.prepared(&request, target, entity_type, search.target().attributes);
                 if search.target().attributes.is_empty() {
                     search.filter = self.filter(&request, target, entity_type);
-                    search.prepared = self.prepared(&request, target);
                 }
             }
             (None, None) => {}
@@ -185,32 +189,40 @@ impl Snapshot {
 
     /// `None` where candidates have less in common: where a plugin reads the context by each of them, or so much is missing that it
     /// is not all named.
-    fn prepared(&self, request: &TypedRequest, target: Target) -> Option<Prepared<'_>> {
+    fn prepared<'a>(
+        &'a self,
+        request: &TypedRequest,
+        target: Target,
+        entity_type: &'a EntityType,
+        said: Members<'_>,
+    ) -> Option<Prepared<'a>> {
         let environment = self.store.types.environments.get(request.environment)?;
         if request.missing.more > 0 || depends_on(&environment.context, target.root()) {
             return None;
         }
         let bucket = self.index.bucket(request.environment)?;
-        let (candidate, other) = match target {
-            Target::Principal => (&request.principal, &request.resource),
-            Target::Resource => (&request.resource, &request.principal),
+        let other = match target {
+            Target::Principal => &request.resource,
+            Target::Resource => &request.principal,
         };
+        let mut decoder = Decoder::new(&self.store.types, Facts::FromPlugins);
+        let said = decoder.members(&entity_type.attributes, said, &Place::new(Part::Resource)).ok()?;
         let mut gathered = Gathered::new(&self.entities, &bucket.reads, &request.context).ok()?;
         gathered.add(&other.uid, &other.attributes).ok()?;
         gathered.reach().ok()?;
-        let entity_type = candidate.uid.type_name().clone();
-        Some(Prepared { bucket, other: other.uid.clone(), entity_type, gathered })
+        Some(Prepared { bucket, other: other.uid.clone(), entity_type, said, gathered })
     }
 
     /// Whether a stored candidate is allowed; `None` where it cannot be evaluated, which denies.
     fn allows_prepared(&self, prepared: &Prepared<'_>, target: Target, id: &str) -> Option<bool> {
-        let uid = EntityUid::from_type_name_and_id(prepared.entity_type.clone(), EntityId::new(id));
+        let uid = EntityUid::from_type_name_and_id(prepared.entity_type.name.clone(), EntityId::new(id));
+        let candidate = overlaid(uid, prepared.said.clone(), prepared.entity_type, &self.entities);
         let mut gathered = prepared.gathered.clone();
-        gathered.add(&uid, &self.entities.get(&uid)?.attributes()).ok()?;
+        gathered.add(&candidate.uid, &candidate.attributes).ok()?;
         gathered.reach().ok()?;
         let (principal, resource) = match target {
-            Target::Principal => (&uid, &prepared.other),
-            Target::Resource => (&prepared.other, &uid),
+            Target::Principal => (&candidate.uid, &prepared.other),
+            Target::Resource => (&prepared.other, &candidate.uid),
         };
         let cedar = gathered.request(principal, prepared.bucket, resource).ok()?;
         let response = self.authorizer.is_authorized(&cedar.request, &prepared.bucket.policies, &cedar.entities);

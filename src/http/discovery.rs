@@ -92,7 +92,13 @@ impl FromStr for Capability {
         let is_urn = parts.next().is_some_and(|scheme| scheme.eq_ignore_ascii_case("urn"))
             && parts.next().is_some_and(is_namespace)
             && parts.next().is_some_and(|name| !name.is_empty() && name.chars().all(|found| found.is_ascii_graphic()));
-        if is_urn { Ok(Self(text.to_owned())) } else { Err("a capability is a URN, such as `urn:ietf:params:…`") }
+        if is_urn {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(
+                "a capability is a URN: `urn:`, a namespace of 2 to 32 letters, digits and hyphens, `:`, and a name without spaces",
+            )
+        }
     }
 }
 
@@ -135,7 +141,7 @@ impl PublicUrl {
     pub fn of_loopback(address: SocketAddr, tls: bool) -> Option<Self> {
         let scheme = if tls { "https" } else { "http" };
         let text = format!("{scheme}://{address}");
-        address.ip().is_loopback().then(|| Self { path: text.len(), text })
+        address.ip().is_loopback().then_some(Self { path: text.len(), text })
     }
 
     fn path(&self) -> &str {

@@ -81,12 +81,15 @@ fn described_paths() -> Paths {
     let metadata = answer(named::<Metadata<'_>>()).header("Cache-Control", header("For how long this can be kept."));
     let discover = operation("discover", "Where the service is, and what it can do").response("200", metadata);
     let ready = answer(text()).header(REVISION, revision());
+    // Its examples tell about the policies of the store that is compiled in.
+    let describe = operation("describe", "This document").response("200", answer(any_object()));
+    let describe = describe.response("401", Ref::from_response_name("Unauthorized"));
     let told = [
         (paths::DISCOVERY, discover.response("404", Ref::from_response_name("NotFound"))),
         (paths::HEALTHZ, operation("live", "Whether the process runs").response("200", answer(text()))),
         (paths::READYZ, operation("ready", "Whether it can decide").response("200", ready)),
         (paths::REPORT, report()),
-        (paths::OPENAPI, operation("describe", "This document").response("200", answer(any_object()))),
+        (paths::OPENAPI, describe),
     ];
     let posts = asked.into_iter().map(|(path, id, summary, (request, reply))| {
         (path, HttpMethod::Post, asks(operation(id, summary), path, request, reply))

@@ -52,7 +52,7 @@ pub enum TokenError {
     Unknown,
     /// It is from a page of another search.
     #[error(
-        "`page.token` belongs to a request that differs from this one: but for the token, send what the first page was asked with"
+        "`page.token` belongs to a request that differs from this one, or to another caller: but for the token, send what the first page was asked with"
     )]
     OtherRequest,
     /// It is from another revision.
@@ -99,13 +99,15 @@ impl Paging {
         let limit = page.limit.0.map(|limit| usize::try_from(limit).unwrap_or(most).min(most));
         let Some(token) = page.token.0 else { return Ok(Start { place: 0, limit: limit.unwrap_or(most) }) };
         let content = self.opened(token).ok_or(TokenError::Unknown)?;
-        if content.id != id.0 || limit.is_some_and(|limit| limit != content.start.limit) {
+        // Who asks for nothing is told where to begin, and no token says that it goes on so: it would for ever.
+        let is_other = |limit: usize| limit != content.start.limit && limit != 0;
+        if content.id != id.0 || limit.is_some_and(is_other) {
             return Err(TokenError::OtherRequest);
         }
         if content.revision != digest(revision.as_str()) {
             return Err(TokenError::OtherRevision);
         }
-        Ok(content.start)
+        Ok(Start { limit: limit.unwrap_or(content.start.limit), ..content.start })
     }
 
     /// The token for the page that begins there.

@@ -142,9 +142,10 @@ impl Asked<'_> {
         let Found { names, next } = run(search, start, self.decisions).await;
         let results: Vec<T> = names.into_iter().map(result).collect();
         let is_paged = next.is_some() || page.token.0.is_some() || page.limit.0.is_some();
-        let next_token = next.map(|place| self.service.paging.token(Start { place, ..start }, &id, revision));
+        let limit = if start.limit == 0 { self.service.limits.page_results } else { start.limit };
+        let next_token = next.map(|place| self.service.paging.token(Start { place, limit }, &id, revision));
         let next_token = next_token.transpose().map_err(|_| Refusal::Failed)?.unwrap_or_default();
-        let page = is_paged.then(|| PageResponse { next_token, count: Some(results.len()) });
+        let page = is_paged.then_some(PageResponse { next_token, count: Some(results.len()) });
         Ok(SearchResponse { page, results })
     }
 }

@@ -182,6 +182,12 @@ pub fn resolve(
     })))
 }
 
+/// The attributes of an entity: what is stored, and over it, attribute by attribute, what is said of it, with the facts that the
+/// plugins read in both.
+pub fn overlaid(uid: EntityUid, said: Record, entity_type: &EntityType, stored: &StoredEntities) -> TypedEntity {
+    Overlaid::new(uid, said, entity_type, stored).read()
+}
+
 /// An entity of the request: what is stored, and over it, attribute by attribute, what the caller says.
 struct Overlaid<'a> {
     uid: EntityUid,

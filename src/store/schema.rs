@@ -47,12 +47,14 @@ impl EntityType {
 
     /// What a reference to such an entity is in JSON, as an error message says it.
     pub fn expected(&self) -> String {
+        let name = self.name.to_string();
+        let article = if name.starts_with(['A', 'E', 'I', 'O', 'a', 'e', 'i', 'o']) { "an" } else { "a" };
         match &self.ids {
             Some(ids) => {
                 let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
-                format!("the id of a {}: {}", self.name, ids.join(", "))
+                format!("the id of {article} {name}: {}", ids.join(", "))
             }
-            None => format!("the plain id of a {}, a string", self.name),
+            None => format!("the plain id of {article} {name}, a string"),
         }
     }
 }

@@ -26,7 +26,7 @@ pub(super) use watched::Watched;
 
 /// What may be read without being known, with what lies below the metadata; everything else, unknown paths and other methods
 /// included, is 401.
-const OPEN: [&str; 4] = [paths::HEALTHZ, paths::READYZ, paths::DISCOVERY, paths::OPENAPI];
+const OPEN: [&str; 3] = [paths::HEALTHZ, paths::READYZ, paths::DISCOVERY];
 
 /// Who asks. Every request has one as an extension, but for those to what is open to anybody by callers who are not known.
 #[derive(Clone, Debug)]
@@ -305,7 +305,8 @@ mod tests {
     #[test]
     fn a_limit_allows_what_it_holds_and_nothing_else() {
         let whole = r#"Docs::Action::"read""#;
-        let cases: [(Option<&[&str]>, Option<&[&str]>, &str, [&str; 2], bool); 14] = [
+        type Limit<'a> = Option<&'a [&'a str]>;
+        let cases: [(Limit<'_>, Limit<'_>, &str, [&str; 2], bool); 14] = [
             (None, None, "read", ["User", "Document"], true),
             (Some(&["read"]), None, "read", ["User", "Document"], true),
             (Some(&["list", "read"]), None, "read", ["User", "Document"], true),
