@@ -268,7 +268,7 @@ fn every_problem_names_its_place_and_what_to_do() {
             "One mistake many times, in one line",
             vec![(
                 "entities/all.json",
-                format!("[{}]", vec![r#"{ "uid": { "type": "Team", "id": "a" }, "attrs": 7 }"#; 12].join(",")),
+                format!("[{}]", [r#"{ "uid": { "type": "Team", "id": "a" }, "attrs": 7 }"#; 12].join(",")),
             )],
         ),
         ("Stored entities that are no JSON", vec![("entities/all.json", "[{]".into())]),
