@@ -1,7 +1,7 @@
 //! Searches: for which entities of a type, or for which actions, a question is allowed.
 //!
-//! The result is by definition what single decisions say: every candidate that [`super::filter`] cannot rule out is decided as any
-//! request is.
+//! The result is by definition what single decisions say: every candidate that [`super::filter`] cannot rule out is decided. What the
+//! decisions have in common is made once ([`Prepared`]); where they have not, each is made as for any request.
 
 use std::collections::BTreeMap;
 
@@ -187,8 +187,8 @@ impl Snapshot {
         Filter::new(bucket.statements.iter().filter_map(|index| self.store.policies.get(*index)), &reading)
     }
 
-    /// `None` where candidates have less in common: where a plugin reads the context by each of them, or so much is missing that it
-    /// is not all named.
+    /// `None` where candidates have less in common: where a plugin reads the context by each of them, where what is said of them lacks
+    /// something, or so much is missing that it is not all named.
     fn prepared<'a>(
         &'a self,
         request: &TypedRequest,
@@ -207,6 +207,9 @@ impl Snapshot {
         };
         let mut decoder = Decoder::new(&self.store.types, Facts::FromPlugins);
         let said = decoder.members(&entity_type.attributes, said, &Place::new(Part::Resource)).ok()?;
+        if !decoder.missing.is_empty() {
+            return None;
+        }
         let mut gathered = Gathered::new(&self.entities, &bucket.reads, &request.context).ok()?;
         gathered.add(&other.uid, &other.attributes).ok()?;
         gathered.reach().ok()?;

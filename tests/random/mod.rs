@@ -150,6 +150,10 @@ impl Random {
             if self.chance(2) {
                 said["age"] = json!("wrong");
             }
+            if self.chance(3) {
+                // A record that lacks what it requires.
+                said["home"] = json!({});
+            }
             json!({ "type": kind, "id": id, "properties": said })
         };
         let (subject, resource) = (entity(("User", "u")), entity(resource));
