@@ -9,7 +9,7 @@
 //! evaluates to `b`; `None` says nothing. Every way in which tests are joined keeps that: where Cedar's `&&`, `||`, `!` and `if` give
 //! `!b`, they evaluated some part to what this excludes. So a `permit` whose condition is `Some(false)` is not satisfied, and a
 //! `forbid` whose condition is `Some(true)` is satisfied or fails, which denies either way. A candidate is passed over only where no
-//! `permit` is left or such a `forbid` is there: deciding on it would have been a deny. All others are decided as any request is.
+//! `permit` is left or such a `forbid` is there: deciding on it would have been a deny. All others are decided.
 //!
 //! Where the candidate is also the other entity of the request, its attributes are what the caller says of that one: it is never
 //! passed over. Where the caller says something of the candidates themselves, nothing is ([`Filter::none`]).
@@ -113,8 +113,8 @@ enum Seen<'a> {
     Other,
 }
 
-/// What the tests of a search are made from.
-pub(super) struct Reading<'a> {
+/// Makes the tests of a search.
+pub(super) struct Reader<'a> {
     /// The request, with a candidate that stands for all.
     pub(super) cedar: &'a CedarRequest,
     /// The candidate: `principal` or `resource`.
@@ -133,10 +133,10 @@ impl Filter {
     }
 
     /// The filter for these policies, which are all that can apply.
-    pub(super) fn new<'s>(policies: impl IntoIterator<Item = &'s Statement>, reading: &Reading<'_>) -> Self {
+    pub(super) fn new<'s>(policies: impl IntoIterator<Item = &'s Statement>, reader: &Reader<'_>) -> Self {
         let mut filter = Self::default();
         for policy in policies {
-            let condition = reading.condition(policy);
+            let condition = reader.condition(policy);
             match (policy.permits(), &condition) {
                 (_, Test::Known(false)) | (false, Test::Unknown) => {}
                 (true, _) => filter.permits.push(condition),
@@ -155,7 +155,7 @@ impl Filter {
     }
 }
 
-impl Reading<'_> {
+impl Reader<'_> {
     fn condition(&self, policy: &Statement) -> Test {
         let parts = parts(&policy.policy);
         let tests = parts.iter().map(|part| match part.negated {

@@ -10,7 +10,7 @@ use cedar_policy_core::ast::Var;
 use smol_str::SmolStr;
 
 use super::Snapshot;
-use super::filter::{Candidate, Filter, Reading};
+use super::filter::{Candidate, Filter, Reader};
 use super::gathered::Gathered;
 use super::index::Bucket;
 use crate::request::json::Members;
@@ -174,7 +174,7 @@ impl Snapshot {
             return Filter::none();
         };
         let Ok(cedar) = self.to_cedar(request, bucket, &bucket.reads, &self.entities) else { return Filter::none() };
-        let reading = Reading {
+        let reader = Reader {
             cedar: &cedar,
             target: match target {
                 Target::Principal => Var::Principal,
@@ -184,7 +184,7 @@ impl Snapshot {
             context_varies: depends_on(&environment.context, target.root()),
             stored: &self.entities,
         };
-        Filter::new(bucket.statements.iter().filter_map(|index| self.store.policies.get(*index)), &reading)
+        Filter::new(bucket.statements.iter().filter_map(|index| self.store.policies.get(*index)), &reader)
     }
 
     /// `None` where candidates have less in common: where a plugin reads the context by each of them, where what is said of them lacks

@@ -18,6 +18,7 @@ use super::paging::{SearchId, Start};
 use super::slice::Slice;
 use super::{Service, answered, received};
 use crate::engine::{Search, Snapshot, Target};
+use crate::request::Question;
 use crate::request::json::{Json, Members};
 
 /// The most candidates on which one page decides, for a body of at most [`USUAL_BODY`] bytes; fewer for a larger one, each decision on
@@ -52,10 +53,7 @@ pub(super) async fn subjects(
 ) -> Response {
     respond(&service, &caller, &headers, body, async |asked| {
         let request = SubjectSearchRequest::read(asked.body)?;
-        let types = [request.subject.type_name, request.resource.type_name];
-        Refusal::unless_allowed(asked.caller, request.action.name, types)?;
-        let search = asked.snapshot.search(request.question(), Target::Principal)?;
-        asked.answer("subject", &search, &request.page, |id| found(types[0], id)).await
+        asked.entities(request.question(), Target::Principal, &request.page).await
     })
     .await
 }
@@ -69,10 +67,7 @@ pub(super) async fn resources(
 ) -> Response {
     respond(&service, &caller, &headers, body, async |asked| {
         let request = ResourceSearchRequest::read(asked.body)?;
-        let types = [request.subject.type_name, request.resource.type_name];
-        Refusal::unless_allowed(asked.caller, request.action.name, types)?;
-        let search = asked.snapshot.search(request.question(), Target::Resource)?;
-        asked.answer("resource", &search, &request.page, |id| found(types[1], id)).await
+        asked.entities(request.question(), Target::Resource, &request.page).await
     })
     .await
 }
@@ -95,10 +90,6 @@ pub(super) async fn actions(
         asked.answer("action", &search, &request.page, |name| FoundAction { name: name.to_owned() }).await
     })
     .await
-}
-
-fn found(type_name: &str, id: &str) -> FoundEntity {
-    FoundEntity { type_name: type_name.to_owned(), id: id.to_owned() }
 }
 
 async fn respond<T: Serialize>(
@@ -126,6 +117,24 @@ async fn respond<T: Serialize>(
 }
 
 impl Asked<'_> {
+    /// The entities for which the question is allowed.
+    async fn entities(
+        &self,
+        question: Question<'_>,
+        target: Target,
+        page: &Page<'_>,
+    ) -> Result<SearchResponse<FoundEntity>, Refusal> {
+        let types = [question.principal.type_name, question.resource.type_name];
+        Refusal::unless_allowed(self.caller, question.action, types)?;
+        let (kind, type_name) = match target {
+            Target::Principal => ("subject", question.principal.type_name),
+            Target::Resource => ("resource", question.resource.type_name),
+        };
+        let search = self.snapshot.search(question, target)?;
+        let found = |id: &str| FoundEntity { type_name: type_name.to_owned(), id: id.to_owned() };
+        self.answer(kind, &search, page, found).await
+    }
+
     /// The page that is asked for.
     async fn answer<S: Search, T>(
         &self,
