@@ -22,6 +22,7 @@
 pub mod cli;
 pub mod engine;
 pub mod http;
+pub mod log;
 pub mod matrix;
 pub mod plugin;
 pub mod prove;

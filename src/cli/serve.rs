@@ -42,6 +42,7 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
             report: Arc::default(),
             public_url,
             capabilities,
+            log: None,
         };
         let snapshot = service.engine.snapshot();
         watch(callers.clone(), Arc::clone(&snapshot))?;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use cedar_policy_core::evaluator::EvaluationError;
+
 use crate::request::place::Places;
 use crate::request::{TypedRequest, Unknown};
 use crate::store::{Clauses, Statement};
@@ -42,8 +44,24 @@ pub enum Outcome {
 pub struct PolicyError {
     /// The policy.
     pub policy: Option<Arc<PolicyNote>>,
-    /// What went wrong, in Cedar's words.
+    /// What kind of error it is; it holds nothing of the request.
+    pub kind: &'static str,
+    /// What went wrong, in Cedar's words: these may hold values of the request.
     pub message: String,
+}
+
+/// The kind of an error of Cedar.
+pub(super) fn kind_of(error: &EvaluationError) -> &'static str {
+    match error {
+        EvaluationError::EntityDoesNotExist(_) => "the entity does not exist",
+        EvaluationError::EntityAttrDoesNotExist(_) => "the entity does not have the attribute or tag",
+        EvaluationError::RecordAttrDoesNotExist(_) => "the record does not have the attribute",
+        EvaluationError::TypeError(_) => "a value is of the wrong type",
+        EvaluationError::IntegerOverflow(_) => "the number is beyond 64 bits",
+        EvaluationError::FailedExtensionFunctionExecution(_) => "an extension function failed",
+        EvaluationError::RecursionLimit(_) => "the expression is nested too deeply",
+        _ => "it cannot be evaluated",
+    }
 }
 
 /// What there is to say about a policy.

@@ -123,10 +123,24 @@ impl Snapshot {
         facts: Facts,
         entities: &StoredEntities,
     ) -> Result<Decision, InvalidRequest> {
-        Ok(match resolve(question, &self.store.types, entities, facts)? {
-            Resolved::Unknown(unknown) => Decision::unknown(unknown),
-            Resolved::Request(request) => self.decide_typed(&request, entities),
-        })
+        Ok(self.decide_resolved(&resolve(question, &self.store.types, entities, facts)?, entities))
+    }
+
+    /// Makes a typed request of a question, over the store's own entities.
+    ///
+    /// # Errors
+    ///
+    /// A value of the wrong type in the question.
+    pub fn resolve(&self, question: &Question<'_>, facts: Facts) -> Result<Resolved, InvalidRequest> {
+        resolve(question, &self.store.types, &self.entities, facts)
+    }
+
+    /// Decides what [`Snapshot::resolve`] gave, over `entities`.
+    pub fn decide_resolved(&self, resolved: &Resolved, entities: &StoredEntities) -> Decision {
+        match resolved {
+            Resolved::Unknown(unknown) => Decision::unknown(unknown.clone()),
+            Resolved::Request(request) => self.decide_typed(request, entities),
+        }
     }
 
     /// Decides a typed request over `entities`.
@@ -149,7 +163,11 @@ impl Snapshot {
         let determining = response.diagnostics().reason().filter_map(note);
         let errors = response.diagnostics().errors().map(|error| {
             let AuthorizationError::PolicyEvaluationError(inner) = error;
-            PolicyError { policy: note(inner.policy_id()), message: error.to_string() }
+            PolicyError {
+                policy: note(inner.policy_id()),
+                kind: decision::kind_of(inner.inner()),
+                message: error.to_string(),
+            }
         });
         let allowed = response.decision() == cedar_policy::Decision::Allow;
         Decision::evaluated(request, allowed, determining.collect(), errors.collect(), &bucket.permits)

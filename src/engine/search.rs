@@ -39,6 +39,7 @@ pub struct EntitySearch<'a> {
     candidates: Candidates<'a>,
     filter: Filter,
     prepared: Option<Prepared<'a>>,
+    request: Option<Box<TypedRequest>>,
 }
 
 /// What is the same for every candidate but the other entity of the request.
@@ -84,6 +85,7 @@ impl Snapshot {
             candidates: Candidates::Listed(Vec::new()),
             filter: Filter::none(),
             prepared: None,
+            request: None,
         };
         let Some(entity_type) = self.store.types.entity(search.target().type_name) else { return Ok(search) };
         let example = self.example(entity_type);
@@ -97,6 +99,7 @@ impl Snapshot {
         };
         if request.missing.named.iter().any(|place| place.part != own) {
             // What is missing is so for every candidate.
+            search.request = Some(request);
             return Ok(search);
         }
         match (&entity_type.ids, self.entities.table(&entity_type.name)) {
@@ -114,6 +117,7 @@ impl Snapshot {
             }
             (None, None) => {}
         }
+        search.request = Some(request);
         Ok(search)
     }
 
@@ -264,6 +268,9 @@ pub trait Search {
     /// The candidate at that place in the order, by its id or name; `None` where it is sure not to be allowed.
     fn candidate(&self, place: usize) -> Option<&str>;
 
+    /// The candidate at that place, allowed or not.
+    fn name(&self, place: usize) -> Option<&str>;
+
     /// Whether the question is allowed for that candidate: what a single decision says.
     fn allows(&self, candidate: &str) -> bool;
 }
@@ -288,6 +295,13 @@ impl Search for EntitySearch<'_> {
         }
     }
 
+    fn name(&self, place: usize) -> Option<&str> {
+        match &self.candidates {
+            Candidates::Stored(table) => table.at(place).map(|(id, _)| id.as_str()),
+            Candidates::Listed(ids) => ids.get(place).map(SmolStr::as_str),
+        }
+    }
+
     fn allows(&self, candidate: &str) -> bool {
         match self.prepared.as_ref().filter(|_| !self.is_the_other(candidate)) {
             Some(prepared) => self.snapshot.allows_prepared(prepared, self.target, candidate) == Some(true),
@@ -305,12 +319,39 @@ impl Search for ActionSearch<'_> {
         self.names.get(place)?.as_deref()
     }
 
+    fn name(&self, place: usize) -> Option<&str> {
+        self.candidate(place)
+    }
+
     fn allows(&self, candidate: &str) -> bool {
-        self.snapshot.allows(&Question { action: candidate, ..self.question })
+        self.snapshot.allows(&self.asked(candidate))
+    }
+}
+
+impl<'a> ActionSearch<'a> {
+    /// The question for one action.
+    pub fn asked<'q>(&self, name: &'q str) -> Question<'q>
+    where
+        'a: 'q,
+    {
+        Question { action: name, ..self.question }
     }
 }
 
 impl<'a> EntitySearch<'a> {
+    /// What is asked of each candidate, with an entity in their place of which nothing is stored; `None` where the schema does not know
+    /// it.
+    pub fn request(&self) -> Option<&TypedRequest> {
+        self.request.as_deref()
+    }
+
+    /// Whether a plugin reads the context by the candidate, so that its facts are not the same for all.
+    pub fn reads_context_by_candidate(&self) -> bool {
+        let environments = &self.snapshot.store.types.environments;
+        let environment = self.request().and_then(|request| environments.get(request.environment));
+        environment.is_some_and(|environment| depends_on(&environment.context, self.target.root()))
+    }
+
     fn target(&self) -> &Named<'a> {
         match self.target {
             Target::Principal => &self.question.principal,

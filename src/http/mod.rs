@@ -5,6 +5,7 @@ pub mod body;
 mod bounded;
 pub mod callers;
 pub mod discovery;
+pub mod journal;
 mod listener;
 pub mod openapi;
 pub mod paging;
@@ -33,6 +34,8 @@ use tower_http::ServiceBuilderExt;
 use tower_http::request_id::MakeRequestUuid;
 
 use crate::engine::{Engine, Snapshot};
+use crate::log::DecisionLog;
+use crate::log::record::Endpoint;
 use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
 use callers::{Caller, Callers, Peer};
@@ -64,6 +67,8 @@ pub struct Service {
     pub public_url: Option<PublicUrl>,
     /// What it announces that it can do.
     pub capabilities: Vec<Capability>,
+    /// Where decisions are logged, if they are.
+    pub log: Option<DecisionLog>,
 }
 
 /// Serves, over TLS if the callers need it, until `shutdown` is done: then no new connection is taken, and running requests
@@ -149,7 +154,9 @@ async fn evaluation(
         Err(response) => return response,
     };
     let snapshot = service.engine.snapshot();
-    answered(authzen::evaluation(&snapshot, &service.limits, &caller, &body), &snapshot)
+    let mut journal = service.journal(&headers, &caller, Endpoint::Evaluation, &snapshot);
+    let answer = authzen::evaluation(&snapshot, &service.limits, &caller, &body, &mut journal);
+    service.answered(answer, &snapshot, journal).await
 }
 
 async fn evaluations(
@@ -163,7 +170,9 @@ async fn evaluations(
         Err(response) => return response,
     };
     let snapshot = service.engine.snapshot();
-    answered(authzen::evaluations(&snapshot, &service.limits, &caller, &body).await, &snapshot)
+    let mut journal = service.journal(&headers, &caller, Endpoint::Evaluations, &snapshot);
+    let answer = authzen::evaluations(&snapshot, &service.limits, &caller, &body, &mut journal).await;
+    service.answered(answer, &snapshot, journal).await
 }
 
 /// The process runs.

@@ -1,6 +1,8 @@
 //! The three searches: each read, permitted, and run page by page in slices that let other requests in.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Extension;
 use axum::body::Body;
@@ -14,12 +16,14 @@ use super::authzen::{
     SearchResponse, SubjectSearchRequest, members,
 };
 use super::callers::Caller;
+use super::journal::Journal;
 use super::paging::{SearchId, Start};
 use super::slice::Slice;
-use super::{Service, answered, received};
+use super::{Service, received};
 use crate::engine::{Search, Snapshot, Target};
-use crate::request::Question;
+use crate::log::record::{Endpoint, SearchPage};
 use crate::request::json::{Json, Members};
+use crate::request::{Facts, Question};
 
 /// The most candidates on which one page decides, for a body of at most [`USUAL_BODY`] bytes; fewer for a larger one, each decision on
 /// which costs more. Where nearly all of them are denied, a page has fewer results than it could, and the search goes on with the
@@ -40,6 +44,7 @@ struct Asked<'a> {
     snapshot: &'a Snapshot,
     caller: &'a Caller,
     body: Members<'a>,
+    began: Instant,
     /// On how many candidates it may decide for one page.
     decisions: usize,
 }
@@ -51,9 +56,10 @@ pub(super) async fn subjects(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    respond(&service, &caller, &headers, body, async |asked| {
+    let endpoint = Endpoint::SubjectSearch;
+    respond(&service, &caller, &headers, body, endpoint, async |asked, journal| {
         let request = SubjectSearchRequest::read(asked.body)?;
-        asked.entities(request.question(), Target::Principal, &request.page).await
+        asked.entities(request.question(), Target::Principal, &request.page, journal).await
     })
     .await
 }
@@ -65,9 +71,10 @@ pub(super) async fn resources(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    respond(&service, &caller, &headers, body, async |asked| {
+    let endpoint = Endpoint::ResourceSearch;
+    respond(&service, &caller, &headers, body, endpoint, async |asked, journal| {
         let request = ResourceSearchRequest::read(asked.body)?;
-        asked.entities(request.question(), Target::Resource, &request.page).await
+        asked.entities(request.question(), Target::Resource, &request.page, journal).await
     })
     .await
 }
@@ -79,7 +86,8 @@ pub(super) async fn actions(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    respond(&service, &caller, &headers, body, async |asked| {
+    let endpoint = Endpoint::ActionSearch;
+    respond(&service, &caller, &headers, body, endpoint, async |asked, journal| {
         let request = ActionSearchRequest::read(asked.body)?;
         let types = [request.subject.type_name, request.resource.type_name];
         if !asked.caller.may_ask_about(types) {
@@ -87,7 +95,14 @@ pub(super) async fn actions(
         }
         let may_ask = |name: &str| asked.caller.may_ask(name, types);
         let search = asked.snapshot.search_actions(request.question(), may_ask)?;
-        asked.answer("action", &search, &request.page, |name| FoundAction { name: name.to_owned() }).await
+        let (found, answer) =
+            asked.answer("action", &search, &request.page, |name| FoundAction { name: name.to_owned() }).await?;
+        for place in found.places.clone() {
+            if let Some(name) = search.candidate(place) {
+                asked.note_action(place, &search.asked(name), journal)?;
+            }
+        }
+        Ok(answer)
     })
     .await
 }
@@ -97,23 +112,27 @@ async fn respond<T: Serialize>(
     caller: &Caller,
     headers: &HeaderMap,
     body: Body,
-    search: impl AsyncFnOnce(&Asked<'_>) -> Result<SearchResponse<T>, Refusal>,
+    endpoint: Endpoint,
+    search: impl AsyncFnOnce(&Asked<'_>, &mut Journal<'_>) -> Result<SearchResponse<T>, Refusal>,
 ) -> Response {
     let bytes = match received(service, headers, body).await {
         Ok(bytes) => bytes,
         Err(response) => return response,
     };
+    let began = Instant::now();
     let snapshot = service.engine.snapshot();
+    let mut journal = service.journal(headers, caller, endpoint, &snapshot);
     let read = Json::parse(&bytes, service.limits.depth).map_err(BadRequest::from);
     let body = read.as_ref().map_err(BadRequest::clone).and_then(|json| members(json, "the body"));
     let answer = match body {
         Ok(body) => {
             let decisions = (MOST_DECISIONS * USUAL_BODY / bytes.len().max(USUAL_BODY)).max(FEWEST_DECISIONS);
-            search(&Asked { service, snapshot: &snapshot, caller, body, decisions }).await
+            let asked = Asked { service, snapshot: &snapshot, caller, body, began, decisions };
+            search(&asked, &mut journal).await
         }
         Err(error) => Err(error.into()),
     };
-    answered(answer, &snapshot)
+    service.answered(answer, &snapshot, journal).await
 }
 
 impl Asked<'_> {
@@ -123,6 +142,7 @@ impl Asked<'_> {
         question: Question<'_>,
         target: Target,
         page: &Page<'_>,
+        journal: &mut Journal<'_>,
     ) -> Result<SearchResponse<FoundEntity>, Refusal> {
         let types = [question.principal.type_name, question.resource.type_name];
         Refusal::unless_allowed(self.caller, question.action, types)?;
@@ -132,48 +152,75 @@ impl Asked<'_> {
         };
         let search = self.snapshot.search(question, target)?;
         let found = |id: &str| FoundEntity { type_name: type_name.to_owned(), id: id.to_owned() };
-        self.answer(kind, &search, page, found).await
+        let (run, answer) = self.answer(kind, &search, page, found).await?;
+        let before = |place: usize| place.checked_sub(1).and_then(|last| search.name(last));
+        let page = SearchPage {
+            request: search.request(),
+            results: &run.names,
+            after: before(run.places.start),
+            up_to: run.next.and_then(before),
+            decided: run.decided,
+            context_varies: search.reads_context_by_candidate(),
+        };
+        journal.searched(&question, &page, self.began);
+        Ok(answer)
+    }
+
+    /// Takes up the decision on one action.
+    fn note_action(&self, place: usize, question: &Question<'_>, journal: &mut Journal<'_>) -> Result<(), Refusal> {
+        if journal.is_open() {
+            let resolved = self.snapshot.resolve(question, Facts::FromPlugins)?;
+            let decision = self.snapshot.decide_resolved(&resolved, &self.snapshot.entities);
+            journal.decided(Some(place), question, &resolved, &decision, self.began);
+        }
+        Ok(())
     }
 
     /// The page that is asked for.
-    async fn answer<S: Search, T>(
+    async fn answer<'s, S: Search, T>(
         &self,
         kind: &str,
-        search: &S,
+        search: &'s S,
         page: &Page<'_>,
         result: impl Fn(&str) -> T,
-    ) -> Result<SearchResponse<T>, Refusal> {
+    ) -> Result<(Found<'s>, SearchResponse<T>), Refusal> {
         let (id, revision) = (SearchId::of(kind, self.caller, self.body), self.snapshot.revision());
         let start = self.service.paging.start(page, &id, revision, self.service.limits.page_results);
         let start = start.map_err(|error| BadRequest::Shape(error.to_string()))?;
         // The semaphore is never closed.
         let _turn = self.service.paging.turns.acquire().await.map_err(|_| Refusal::Failed)?;
-        let Found { names, next } = run(search, start, self.decisions).await;
-        let results: Vec<T> = names.into_iter().map(result).collect();
-        let is_paged = next.is_some() || page.token.0.is_some() || page.limit.0.is_some();
+        let found = run(search, start, self.decisions).await;
+        let results: Vec<T> = found.names.iter().map(|name| result(name)).collect();
+        let is_paged = found.next.is_some() || page.token.0.is_some() || page.limit.0.is_some();
         let limit = if start.limit == 0 { self.service.limits.page_results } else { start.limit };
-        let next_token = next.map(|place| self.service.paging.token(Start { place, limit }, &id, revision));
+        let next_token = found.next.map(|place| self.service.paging.token(Start { place, limit }, &id, revision));
         let next_token = next_token.transpose().map_err(|_| Refusal::Failed)?.unwrap_or_default();
         let page = is_paged.then_some(PageResponse { next_token, count: Some(results.len()) });
-        Ok(SearchResponse { page, results })
+        Ok((found, SearchResponse { page, results }))
     }
 }
 
 /// What a page found, and where the next one begins, if there is one.
 struct Found<'a> {
     names: Vec<&'a str>,
+    /// The places that were looked at.
+    places: Range<usize>,
     next: Option<usize>,
+    decided: usize,
 }
 
-async fn run<S: Search>(search: &S, start: Start, mut decisions: usize) -> Found<'_> {
+async fn run<S: Search>(search: &S, start: Start, decisions: usize) -> Found<'_> {
+    let mut decided = 0;
     let mut names = Vec::new();
     let mut full_at = None;
     let mut slice = Slice::begin();
+    let mut next = None;
     for place in start.place..search.candidates() {
         if names.len() >= start.limit {
             let first = *full_at.get_or_insert(place);
             if place - first >= LOOK_AHEAD {
-                return Found { names, next: Some(place) };
+                next = Some(place);
+                break;
             }
         }
         let Some(candidate) = search.candidate(place) else {
@@ -182,15 +229,19 @@ async fn run<S: Search>(search: &S, start: Start, mut decisions: usize) -> Found
             }
             continue;
         };
-        let Some(left) = decisions.checked_sub(1) else { return Found { names, next: Some(place) } };
-        decisions = left;
+        if decided >= decisions {
+            next = Some(place);
+            break;
+        }
+        decided += 1;
         if search.allows(candidate) {
             if full_at.is_some() {
-                return Found { names, next: Some(place) };
+                next = Some(place);
+                break;
             }
             names.push(candidate);
         }
         slice.let_others_in().await;
     }
-    Found { names, next: None }
+    Found { names, places: start.place..next.unwrap_or(search.candidates()), next, decided }
 }

@@ -56,6 +56,20 @@ pub struct FactField {
     pub name: &'static str,
     /// The field's type in the schema.
     pub kind: FactKind,
+    /// Whether the fact repeats what was read, so that who may not see the one may not see the other.
+    pub repeats: bool,
+}
+
+impl FactField {
+    /// A fact that says something about what was read.
+    pub const fn about(name: &'static str, kind: FactKind) -> Self {
+        Self { name, kind, repeats: false }
+    }
+
+    /// A fact that repeats what was read.
+    pub const fn repeating(name: &'static str, kind: FactKind) -> Self {
+        Self { name, kind, repeats: true }
+    }
 }
 
 /// The type of a fact.

@@ -65,7 +65,7 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
 /// that is not there was of no interest to the solver.
 fn record(shape: &RecordShape, get: &dyn Fn(&str) -> Option<Option<EvalResult>>) -> Option<Record> {
     let mut record = Record::new();
-    for (name, FieldShape { required, shape }) in &shape.0 {
+    for (name, FieldShape { required, shape, .. }) in &shape.0 {
         match get(name)? {
             Some(found) => drop(record.insert(name.clone(), value(shape, &found)?)),
             None if *required => drop(record.insert(name.clone(), plain(shape, &some_entity))),

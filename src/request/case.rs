@@ -30,13 +30,16 @@ impl Case {
         context: Record,
         entities: BTreeMap<EntityUid, StoredEntity>,
     ) -> Option<Self> {
-        let typed =
-            |uid: &EntityUid| Some(TypedEntity { uid: uid.clone(), attributes: entities.get(uid)?.attributes.clone() });
+        let typed = |uid: &EntityUid| {
+            let attributes = entities.get(uid)?.attributes.clone();
+            Some(TypedEntity { uid: uid.clone(), attributes, raw: Record::new() })
+        };
         let request = TypedRequest {
             environment,
             principal: typed(&principal)?,
             resource: typed(&resource)?,
             context,
+            raw_context: Record::new(),
             missing: Places::default(),
             dropped: Places::default(),
         };

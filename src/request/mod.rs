@@ -64,6 +64,8 @@ pub struct TypedRequest {
     pub resource: TypedEntity,
     /// The context.
     pub context: Record,
+    /// The context as it came: with the raw strings that plugins read. Empty where facts came.
+    pub raw_context: Record,
     /// What the schema requires, but is neither sent nor stored. Such a request is denied.
     pub missing: Places,
     /// What was sent, but is not declared.
@@ -77,6 +79,8 @@ pub struct TypedEntity {
     pub uid: EntityUid,
     /// Its attributes: the stored ones, and over them the caller's.
     pub attributes: Record,
+    /// The same as they came: with the raw strings that plugins read. Empty where facts came.
+    pub raw: Record,
 }
 
 /// What resolving a question gives.
@@ -171,12 +175,13 @@ pub fn resolve(
 
     let roots =
         Roots { principal: Some(&principal.raw), resource: Some(&resource.raw), context: Some(&context), this: None };
-    let context = read_facts(&environment.context, &context, &roots);
+    let facts = read_facts(&environment.context, &context, &roots);
     Ok(Resolved::Request(Box::new(TypedRequest {
         environment: index,
         principal: principal.read(),
         resource: resource.read(),
-        context,
+        context: facts,
+        raw_context: context,
         missing: decoder.missing,
         dropped: decoder.dropped,
     })))
@@ -211,7 +216,7 @@ impl<'a> Overlaid<'a> {
             Some(stored) => stored,
             None => read_facts(&self.entity_type.attributes, &self.raw, &Roots::of_entity(&self.raw)),
         };
-        TypedEntity { uid: self.uid, attributes }
+        TypedEntity { uid: self.uid, attributes, raw: self.raw }
     }
 }
 

@@ -102,7 +102,15 @@ pub enum Facts {
     FromPlugins,
     /// The record of facts too: for an author at the command line, never over HTTP.
     Given,
+    /// The record of facts, and what the decision log wrote in place of what it masks.
+    Logged,
 }
+
+/// The member under which the decision log writes the digest of a value that it masks.
+pub const MASKED: &str = "gatepost:masked";
+
+/// The member under which a decision log without masks writes the raw string beside its facts.
+pub const RAW: &str = "gatepost:raw";
 
 /// Reads JSON values by the shapes of the schema, and gathers what is missing and what is dropped.
 pub struct Decoder<'a> {
@@ -176,6 +184,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn value(&mut self, shape: &Shape, json: &Json<'_>, place: &Place) -> Result<Value, InvalidRequest> {
+        if self.facts == Facts::Logged
+            && let Some(value) = self.logged(shape, json)
+        {
+            return Ok(value);
+        }
         match (shape, json) {
             (Shape::Bool, Json::Bool(value)) => Ok(Value::Bool(*value)),
             (Shape::Long, Json::Long(value)) => Ok(Value::Long(*value)),
@@ -195,11 +208,28 @@ impl<'a> Decoder<'a> {
             (Shape::Record(record), Json::Object(members)) => self.record(record, members, place),
             (Shape::Extension(extension), Json::String(text)) => self.extension(*extension, text, place),
             (Shape::Parsed(_), Json::String(text)) => Ok(Value::Raw(text.as_ref().into())),
-            (Shape::Parsed(parsed), Json::Object(members)) if self.facts == Facts::Given => {
+            (Shape::Parsed(parsed), Json::Object(members)) if self.facts != Facts::FromPlugins => {
                 self.record(&parsed.facts, members, place)
             }
             _ => Err(InvalidRequest::new(place, expected(shape, self.types), json.kind().to_owned())),
         }
+    }
+
+    /// What stands for a value that the decision log wrote otherwise than it came: the raw string, or if that is masked, any value.
+    fn logged(&self, shape: &Shape, json: &Json<'_>) -> Option<Value> {
+        let Json::Object(members) = json else { return None };
+        let takes_facts = matches!(shape, Shape::Parsed(_) | Shape::Record(_)) && members.len() > 1;
+        match (member(members, RAW), member(members, MASKED)) {
+            (Some(Json::String(raw)), _) if matches!(shape, Shape::String) => Some(Value::String(raw.as_ref().into())),
+            (_, Some(_)) if !takes_facts => Some(plain(shape, &|name| self.some_entity(name))),
+            _ => None,
+        }
+    }
+
+    fn some_entity(&self, name: &EntityTypeName) -> EntityUid {
+        let ids = self.types.entity(&name.to_string()).and_then(|entity| entity.ids.as_ref());
+        let id = ids.and_then(|ids| ids.first()).map(SmolStr::as_str).unwrap_or_default();
+        EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
     }
 
     fn record(&mut self, shape: &RecordShape, members: Members<'_>, place: &Place) -> Result<Value, InvalidRequest> {

@@ -9,8 +9,8 @@ use serde_json::{Map, Value as Json};
 
 use super::problem::{Problem, SourceFile};
 use super::schema::{
-    AttributePath, Declaration, Environment, FieldShape, Parsed, PathRoot, Reader, RecordShape, Shape, Types,
-    annotation, is_required, members,
+    AttributePath, Declaration, Environment, FieldShape, Parsed, PathRoot, Reader, RecordShape, SENSITIVE, Shape,
+    Types, annotation, is_required, members,
 };
 use crate::plugin::{self, FactKind, PLUGINS, Plugin, VALID};
 
@@ -80,6 +80,7 @@ fn misplaced(reader: &Reader) -> Vec<Problem> {
         for (key, value) in annotations(&declaration.json) {
             let help = match key {
                 BINDING if what != "type" => "it binds common types: `type … = { … };`",
+                SENSITIVE => "put it on an attribute: the decision log then masks its value",
                 key if is_parameter(key) => "put it on an attribute whose type is bound to a plugin",
                 _ => continue,
             };

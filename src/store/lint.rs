@@ -17,6 +17,12 @@ pub const SHADOWED: &str = "shadowed";
 /// In `@allow`: conditions of the policy may be always true or always false.
 pub const CONSTANT: &str = "constant";
 
+/// In `@allow`: the policy may read what the decision log masks.
+pub const MASKED: &str = "masked";
+
+/// Every warning that a policy can allow.
+const ALLOWABLE: [&str; 3] = [SHADOWED, CONSTANT, MASKED];
+
 /// Every problem beyond parsing and types.
 pub(super) fn lint(store: &Store) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -140,7 +146,7 @@ impl Typing<'_> {
             },
             ExprKind::Record(fields) => {
                 let known = fields.iter().filter_map(|(name, value)| match self.of(value) {
-                    Typed::Shape(shape) => Some((name.clone(), FieldShape { required: true, shape })),
+                    Typed::Shape(shape) => Some((name.clone(), FieldShape { required: true, sensitive: false, shape })),
                     _ => None,
                 });
                 Typed::Shape(Shape::Record(RecordShape(known.collect())))
@@ -168,11 +174,11 @@ impl Typing<'_> {
 /// What `@allow` names, but no warning is called.
 fn unknown_lints(store: &Store) -> impl Iterator<Item = Problem> + '_ {
     store.policies.iter().flat_map(|policy| {
-        let unknown = policy.allowed_lints().filter(|name| ![SHADOWED, CONSTANT].contains(name));
+        let unknown = policy.allowed_lints().filter(|name| !ALLOWABLE.contains(name));
         unknown.map(move |name| {
             let problem = Problem::warning(format!("`{}` allows `{name}`, which is the name of no warning", policy.id));
             let problem = problem.in_file(&policy.file).at(policy.find(name), "");
-            problem.with_help(format!("what can be allowed is `{SHADOWED}` and `{CONSTANT}`"))
+            problem.with_help(format!("what can be allowed is `{}`", ALLOWABLE.join("`, `")))
         })
     })
 }

@@ -120,6 +120,8 @@ pub struct RecordShape(pub BTreeMap<SmolStr, FieldShape>);
 pub struct FieldShape {
     /// Whether the field must be there.
     pub required: bool,
+    /// `@sensitive`: the decision log masks its value.
+    pub sensitive: bool,
     /// The shape of its value.
     pub shape: Shape,
 }
@@ -388,7 +390,8 @@ impl Reader {
         let fields = attributes.map(|(name, json)| {
             let annotations = json.get("annotations").and_then(Json::as_object).cloned().unwrap_or_default();
             let shape = self.shape(json, namespace, &annotations);
-            (SmolStr::from(name.as_str()), FieldShape { required: is_required(json), shape })
+            let (required, sensitive) = (is_required(json), annotations.contains_key(SENSITIVE));
+            (SmolStr::from(name.as_str()), FieldShape { required, sensitive, shape })
         });
         RecordShape(fields.collect())
     }
@@ -444,6 +447,9 @@ impl Reader {
         [qualified(namespace, name), name.to_owned()].into_iter().find(|full| among.contains_key(full))
     }
 }
+
+/// The annotation on an attribute whose value the decision log masks.
+pub(super) const SENSITIVE: &str = "sensitive";
 
 /// How the description of a [`Parsed`] shape starts.
 pub(super) const READ: &str = "a string that";

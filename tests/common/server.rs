@@ -98,6 +98,7 @@ impl Server {
                 report,
                 public_url,
                 capabilities: Vec::new(),
+                log: None,
             }
         })
     }

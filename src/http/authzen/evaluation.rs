@@ -1,5 +1,7 @@
 //! Decisions: one, and many at once (AuthZEN, sections 6 and 7).
 
+use std::time::Instant;
+
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -10,7 +12,9 @@ use super::{
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
+use crate::http::journal::Journal;
 use crate::http::slice::Slice;
+use crate::log::record::NotDecided;
 use crate::request::json::{Json, Members};
 use crate::request::{Facts, Question};
 
@@ -38,7 +42,7 @@ pub enum EvaluationsResponse {
     },
 }
 
-/// Answers a body of `/access/v1/evaluation`.
+/// Answers a body of `/access/v1/evaluation`; what is decided is taken up by the journal.
 ///
 /// # Errors
 ///
@@ -48,12 +52,14 @@ pub fn evaluation(
     limits: &Limits,
     caller: &Caller,
     body: &[u8],
+    journal: &mut Journal<'_>,
 ) -> Result<EvaluationResponse, Refusal> {
+    let began = Instant::now();
     let body = Json::parse(body, limits.depth)?;
-    single(snapshot, limits, caller, members(&body, "the body")?)
+    Asked { snapshot, caller, began, item: None }.single(limits, members(&body, "the body")?, journal)
 }
 
-/// Answers a body of `/access/v1/evaluations`.
+/// Answers a body of `/access/v1/evaluations`; what is decided is taken up by the journal.
 ///
 /// # Errors
 ///
@@ -64,13 +70,16 @@ pub async fn evaluations(
     limits: &Limits,
     caller: &Caller,
     body: &[u8],
+    journal: &mut Journal<'_>,
 ) -> Result<EvaluationsResponse, Refusal> {
+    let began = Instant::now();
     let body = Json::parse(body, limits.depth)?;
     let body = members(&body, "the body")?;
     let request = EvaluationsRequest::read(body)?;
     let items = request.evaluations.0;
     if items.is_empty() {
-        return single(snapshot, limits, caller, body).map(EvaluationsResponse::Single);
+        let asked = Asked { snapshot, caller, began, item: None };
+        return asked.single(limits, body, journal).map(EvaluationsResponse::Single);
     }
     if items.len() > limits.batch_items {
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
@@ -79,9 +88,9 @@ pub async fn evaluations(
     let reasons = limits.reasons_for(request.options.reasons);
     let mut answers = Vec::with_capacity(items.len());
     let mut slice = Slice::begin();
-    for item in items {
-        let answer =
-            batch_item(snapshot, caller, &request, item, reasons).unwrap_or_else(|error| refused(&error, reasons));
+    for (index, item) in items.iter().enumerate() {
+        let asked = Asked { snapshot, caller, began: Instant::now(), item: Some(index) };
+        let answer = asked.of_batch(&request, item, reasons, journal).unwrap_or_else(|error| refused(&error, reasons));
         let decision = answer.decision;
         answers.push(answer);
         if request.options.semantic.stops_at(decision) {
@@ -101,36 +110,60 @@ pub fn question<'a>(body: &'a Json<'a>) -> Result<Question<'a>, BadRequest> {
     Evaluation::read(members(body, "the body")?)?.question()
 }
 
-fn single(
-    snapshot: &Snapshot,
-    limits: &Limits,
-    caller: &Caller,
-    body: Members<'_>,
-) -> Result<EvaluationResponse, Refusal> {
-    let request = EvaluationRequest::read(body)?;
-    decided(snapshot, caller, &request.question(), limits.reasons_for(request.options.reasons))
+/// What a question is asked in.
+struct Asked<'a> {
+    snapshot: &'a Snapshot,
+    caller: &'a Caller,
+    began: Instant,
+    item: Option<usize>,
 }
 
-fn batch_item(
-    snapshot: &Snapshot,
-    caller: &Caller,
-    request: &EvaluationsRequest<'_>,
-    item: &Json<'_>,
-    reasons: Reasons,
-) -> Result<EvaluationResponse, Refusal> {
-    let item = Evaluation::read(members(item, "the item")?)?;
-    decided(snapshot, caller, &item.question_in(request)?, reasons)
-}
+impl Asked<'_> {
+    fn single(
+        &self,
+        limits: &Limits,
+        body: Members<'_>,
+        journal: &mut Journal<'_>,
+    ) -> Result<EvaluationResponse, Refusal> {
+        let request = EvaluationRequest::read(body)?;
+        self.decided(&request.question(), limits.reasons_for(request.options.reasons), journal)
+    }
 
-fn decided(
-    snapshot: &Snapshot,
-    caller: &Caller,
-    question: &Question<'_>,
-    reasons: Reasons,
-) -> Result<EvaluationResponse, Refusal> {
-    let types = [question.principal.type_name, question.resource.type_name];
-    Refusal::unless_allowed(caller, question.action, types)?;
-    let decision = snapshot.decide(question, Facts::FromPlugins)?;
-    let explain = || snapshot.explain(question, Facts::FromPlugins, &snapshot.entities, &decision);
-    Ok(answer(&decision, reasons, explain))
+    fn of_batch(
+        &self,
+        request: &EvaluationsRequest<'_>,
+        item: &Json<'_>,
+        reasons: Reasons,
+        journal: &mut Journal<'_>,
+    ) -> Result<EvaluationResponse, Refusal> {
+        let read = members(item, "the item").and_then(Evaluation::read);
+        let read = read.and_then(|read| read.question_in(request));
+        let question = read.inspect_err(|_| self.not_decided(NotDecided::Malformed, journal))?;
+        self.decided(&question, reasons, journal)
+    }
+
+    fn decided(
+        &self,
+        question: &Question<'_>,
+        reasons: Reasons,
+        journal: &mut Journal<'_>,
+    ) -> Result<EvaluationResponse, Refusal> {
+        let types = [question.principal.type_name, question.resource.type_name];
+        Refusal::unless_allowed(self.caller, question.action, types)
+            .inspect_err(|_| self.not_decided(NotDecided::NotAllowed(question), journal))?;
+        let resolved = self.snapshot.resolve(question, Facts::FromPlugins);
+        let resolved = resolved.inspect_err(|error| self.not_decided(NotDecided::Invalid(error), journal))?;
+        let entities = &self.snapshot.entities;
+        let decision = self.snapshot.decide_resolved(&resolved, entities);
+        journal.decided(self.item, question, &resolved, &decision, self.began);
+        let explain = || self.snapshot.explain(question, Facts::FromPlugins, entities, &decision);
+        Ok(answer(&decision, reasons, explain))
+    }
+
+    /// A whole request that is not decided is refused, and so no decision.
+    fn not_decided(&self, why: NotDecided<'_>, journal: &mut Journal<'_>) {
+        if let Some(item) = self.item {
+            journal.not_decided(item, why, self.began);
+        }
+    }
 }

@@ -270,7 +270,8 @@ fn tags(
         (Some(other), _) => return Err(format!("`tags` of `{uid}` is {}, not an object", other.kind())),
     };
     let Some(shape) = &entity_type.tags else { return Ok(Record::new()) };
-    let field = |name: &str| (SmolStr::from(name), FieldShape { required: false, shape: shape.clone() });
+    let field =
+        |name: &str| (SmolStr::from(name), FieldShape { required: false, sensitive: false, shape: shape.clone() });
     let shape = RecordShape(members.iter().map(|(name, _)| field(name)).collect());
     let record =
         decoded(&shape, members, types, facts, "field").map_err(|why| format!("`{uid}`: among its tags, {why}"))?;

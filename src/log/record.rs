@@ -1,0 +1,638 @@
+//! What the decision log says of a decision: one JSON object, in the words of the policies.
+//!
+//! A request is written as it was decided: what is stored, and over it what the caller sent, with the facts that plugins read, and
+//! without what the schema does not declare; of that, only the names are written. Every value is written as a request would send it
+//! (plain ids, strings), so that it can be read under another schema.
+//!
+//! Raw strings that plugins read, the facts that repeat them, and attributes that are marked `@sensitive` are masked ([`Mask`]).
+
+use std::time::{Duration, SystemTime};
+
+use cedar_policy::EntityUid;
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use smol_str::SmolStr;
+
+use super::mask::Mask;
+use crate::engine::{Decision, Outcome, PolicyError, PolicyNote};
+use crate::plugin::PLUGINS;
+use crate::request::place::Places;
+use crate::request::value::{MASKED, RAW, Record, Value};
+use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
+use crate::store::Revision;
+use crate::store::schema::{Parsed, RecordShape, Shape, Types};
+
+/// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
+pub const LONGEST: usize = 64 << 10;
+
+/// So many characters of an id or a name are written where the whole would be too long.
+const SHORTENED: usize = 200;
+
+/// Writes records.
+#[derive(Clone, Debug)]
+pub struct Recorder {
+    /// What values are masked with; `None`: they are not.
+    pub mask: Option<Mask>,
+}
+
+/// What the records of one request over HTTP have in common.
+#[derive(Clone, Copy, Debug)]
+pub struct Heading<'a> {
+    /// The id of the request, by which its records belong together.
+    pub request_id: &'a str,
+    /// The id of the trace that the caller follows it by (W3C Trace Context), if it does.
+    pub trace_id: Option<&'a str>,
+    /// Who asked; `None` where nobody is asked who they are.
+    pub caller: Option<&'a str>,
+    /// What was asked for.
+    pub endpoint: Endpoint,
+    /// By what was decided.
+    pub revision: &'a Revision,
+    /// The schema of that revision.
+    pub types: &'a Types,
+}
+
+/// What a request over HTTP asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Endpoint {
+    /// One decision.
+    Evaluation,
+    /// Many; each record then has the number of its item.
+    Evaluations,
+    /// Who may.
+    SubjectSearch,
+    /// To what.
+    ResourceSearch,
+    /// What; each action has a record of its own, as of an item of a batch.
+    ActionSearch,
+}
+
+/// How a decision came about, in a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Verdict {
+    /// Allowed.
+    Allow,
+    /// Denied by the policies: one forbids, or none permits.
+    Deny,
+    /// Denied: a policy could not be evaluated.
+    Error,
+    /// Denied: the request lacks what the schema requires.
+    Missing,
+    /// Denied: the schema does not know what was asked about.
+    Unknown,
+    /// Denied: the item of a batch was no request.
+    Invalid,
+    /// Denied: the caller may not ask.
+    NotAllowed,
+}
+
+impl Verdict {
+    /// How that decision came about.
+    pub fn of(decision: &Decision) -> Self {
+        match &decision.outcome {
+            _ if decision.allowed => Self::Allow,
+            Outcome::Evaluated { errors, .. } if errors.is_empty() => Self::Deny,
+            Outcome::Evaluated { .. } | Outcome::Failed(_) => Self::Error,
+            Outcome::Missing(_) => Self::Missing,
+            Outcome::Unknown(_) => Self::Unknown,
+        }
+    }
+
+    /// The word for it in the log and the metrics.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Deny => "deny",
+            Self::Error => "error",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+            Self::Invalid => "invalid",
+            Self::NotAllowed => "notAllowed",
+        }
+    }
+}
+
+/// Why an item of a batch was denied without being decided.
+#[derive(Clone, Copy, Debug)]
+pub enum NotDecided<'a> {
+    /// It is no request.
+    Malformed,
+    /// It has a value of the wrong type.
+    Invalid(&'a InvalidRequest),
+    /// Its caller may not ask this.
+    NotAllowed(&'a Question<'a>),
+}
+
+/// A page of a search.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchPage<'a> {
+    /// The request, with an entity in place of the candidates that is none of them; `None` where the schema does not know it.
+    pub request: Option<&'a TypedRequest>,
+    /// What was found.
+    pub results: &'a [&'a str],
+    /// The candidates that were looked at come after this one in the order of their ids, if it is not the first page,
+    pub after: Option<&'a str>,
+    /// and go up to this one, if it is not the last page.
+    pub up_to: Option<&'a str>,
+    /// How many of them had to be decided on.
+    pub decided: usize,
+    /// Whether a plugin read the context by each candidate: its facts are then not those of the record.
+    pub context_varies: bool,
+}
+
+impl Recorder {
+    /// The record of a decision, as a JSON object. `item` is the number of the item of a batch, from 0; `began` is when the service
+    /// took the question up.
+    pub fn decision(
+        &self,
+        heading: &Heading<'_>,
+        item: Option<usize>,
+        question: &Question<'_>,
+        resolved: &Resolved,
+        decision: &Decision,
+        took: Duration,
+    ) -> Vec<u8> {
+        let line = |asked| Line { asked, ..Line::new(heading, item, Verdict::of(decision), took).saying(decision) };
+        let whole = match resolved {
+            Resolved::Request(request) => written(&line(self.request(heading.types, request))),
+            Resolved::Unknown(_) => written(&line(Asked::named(question))),
+        };
+        if whole.len() <= LONGEST {
+            return whole;
+        }
+        written(&Line { too_large: Some(whole.len()), ..line(Asked::shortened(question)) })
+    }
+
+    /// The record of an item of a batch that was denied without being decided.
+    pub fn not_decided(&self, heading: &Heading<'_>, item: usize, why: NotDecided<'_>, took: Duration) -> Vec<u8> {
+        let line = Line::new(heading, Some(item), Verdict::Invalid, took);
+        written(&match why {
+            NotDecided::Malformed => line,
+            NotDecided::Invalid(invalid) => Line { invalid: Some(Expected::of(invalid)), ..line },
+            NotDecided::NotAllowed(question) => {
+                Line { verdict: Some(Verdict::NotAllowed), asked: Asked::shortened(question), ..line }
+            }
+        })
+    }
+
+    /// The record of a page of a search. `question` is what was asked of each candidate.
+    pub fn search(
+        &self,
+        heading: &Heading<'_>,
+        question: &Question<'_>,
+        page: &SearchPage<'_>,
+        took: Duration,
+    ) -> Vec<u8> {
+        let SearchPage { results, after, up_to, decided, context_varies, .. } = *page;
+        let found = Found { results: Some(results), count: results.len(), after, up_to, decided, context_varies };
+        let line = |asked, found| Line {
+            line_type: "search",
+            decision: None,
+            verdict: None,
+            asked,
+            found: Some(found),
+            ..Line::new(heading, None, Verdict::Allow, took)
+        };
+        let asked = match page.request {
+            Some(request) => self.request(heading.types, request),
+            None => Asked::named(question),
+        };
+        let whole = written(&line(asked.searched(heading.endpoint), found));
+        if whole.len() <= LONGEST {
+            return whole;
+        }
+        let found = Found { results: None, after: None, up_to: None, ..found };
+        let asked = Asked::shortened(question).searched(heading.endpoint);
+        written(&Line { too_large: Some(whole.len()), ..line(asked, found) })
+    }
+
+    fn request<'a>(&'a self, types: &'a Types, request: &'a TypedRequest) -> Asked<'a> {
+        let entity = |entity: &'a TypedEntity| {
+            let shape = types.entity(&entity.uid.type_name().to_string()).map(|found| &found.attributes);
+            let attributes =
+                shape.map(|shape| Logged { shape, record: &entity.attributes, raw: &entity.raw, mask: &self.mask });
+            Some(EntityLine { id: Some(id_of(&entity.uid)), attributes, ..EntityLine::of(entity.uid.type_name()) })
+        };
+        let environment = types.environments.get(request.environment);
+        Asked {
+            principal: entity(&request.principal),
+            action: environment.map(|environment| environment.action.to_string()),
+            resource: entity(&request.resource),
+            context: environment.map(|environment| Logged {
+                shape: &environment.context,
+                record: &request.context,
+                raw: &request.raw_context,
+                mask: &self.mask,
+            }),
+        }
+    }
+}
+
+fn written(line: &Line<'_>) -> Vec<u8> {
+    // It is made of strings, numbers and maps with strings for keys, which always serialize.
+    serde_json::to_vec(line).unwrap_or_default()
+}
+
+/// A whole record.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Line<'a> {
+    #[serde(rename = "type")]
+    line_type: &'static str,
+    time: String,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<&'a str>,
+    endpoint: Endpoint,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    item: Option<usize>,
+    caller: Option<&'a str>,
+    #[serde(flatten)]
+    asked: Asked<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    too_large: Option<usize>,
+    #[serde(skip_serializing_if = "Listed::is_empty")]
+    dropped: Listed<'a>,
+    plugins: Versions,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    decision: Option<Answer>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<Verdict>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    determining: Vec<Cited<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Failed<'a>>,
+    #[serde(skip_serializing_if = "Listed::is_empty")]
+    missing: Listed<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invalid: Option<Expected<'a>>,
+    #[serde(flatten)]
+    found: Option<Found<'a>>,
+    revision: &'a str,
+    duration_micros: u128,
+}
+
+/// What was answered.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Answer {
+    Allow,
+    Deny,
+}
+
+impl<'a> Line<'a> {
+    fn new(heading: &Heading<'a>, item: Option<usize>, verdict: Verdict, took: Duration) -> Self {
+        Self {
+            line_type: "decision",
+            time: DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true),
+            request_id: heading.request_id,
+            trace_id: heading.trace_id,
+            endpoint: heading.endpoint,
+            item,
+            caller: heading.caller,
+            asked: Asked::default(),
+            too_large: None,
+            dropped: Listed::default(),
+            plugins: Versions,
+            decision: Some(if verdict == Verdict::Allow { Answer::Allow } else { Answer::Deny }),
+            verdict: Some(verdict),
+            determining: Vec::new(),
+            errors: Vec::new(),
+            missing: Listed::default(),
+            invalid: None,
+            found: None,
+            revision: heading.revision.as_str(),
+            duration_micros: took.as_micros(),
+        }
+    }
+
+    /// With what determined a decision, and what stood in its way.
+    fn saying(mut self, decision: &'a Decision) -> Self {
+        self.dropped = Listed(Some(&decision.dropped));
+        match &decision.outcome {
+            Outcome::Evaluated { determining, errors, .. } => {
+                self.determining = determining.iter().map(|note| Cited::of(note)).collect();
+                self.errors = errors.iter().map(Failed::of).collect();
+            }
+            Outcome::Missing(places) => self.missing = Listed(Some(places)),
+            // Why a request fails whole may hold something of it.
+            Outcome::Failed(_) => self.errors = vec![Failed { policy: None, error: "the request cannot be evaluated" }],
+            Outcome::Unknown(_) => {}
+        }
+        self
+    }
+}
+
+/// What was asked.
+#[derive(Default, Serialize)]
+struct Asked<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<EntityLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<EntityLine<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context: Option<Logged<'a>>,
+}
+
+/// An entity of the request. In a search, what is searched has no id.
+#[derive(Serialize)]
+struct EntityLine<'a> {
+    #[serde(rename = "type")]
+    type_name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attributes: Option<Logged<'a>>,
+}
+
+impl<'a> EntityLine<'a> {
+    fn of(type_name: impl ToString) -> Self {
+        Self { type_name: type_name.to_string(), id: None, attributes: None }
+    }
+
+    fn named(named: &Named<'a>) -> Self {
+        Self { id: Some(named.id), ..Self::of(named.type_name) }
+    }
+
+    fn shortened(named: &Named<'a>) -> Self {
+        Self { id: Some(shortened(named.id)), ..Self::of(shortened(named.type_name)) }
+    }
+}
+
+impl<'a> Asked<'a> {
+    /// Which entities a question is about, and nothing that is said of them.
+    fn named(question: &Question<'a>) -> Self {
+        Self {
+            principal: Some(EntityLine::named(&question.principal)),
+            action: Some(question.action.to_owned()),
+            resource: Some(EntityLine::named(&question.resource)),
+            context: None,
+        }
+    }
+
+    fn shortened(question: &Question<'a>) -> Self {
+        Self {
+            principal: Some(EntityLine::shortened(&question.principal)),
+            action: Some(shortened(question.action).to_owned()),
+            resource: Some(EntityLine::shortened(&question.resource)),
+            context: None,
+        }
+    }
+
+    /// Without what a search looks for.
+    fn searched(mut self, endpoint: Endpoint) -> Self {
+        let without_id = |entity: EntityLine<'a>| EntityLine { id: None, ..entity };
+        match endpoint {
+            Endpoint::SubjectSearch => self.principal = self.principal.map(without_id),
+            Endpoint::ResourceSearch => self.resource = self.resource.map(without_id),
+            Endpoint::Evaluation | Endpoint::Evaluations | Endpoint::ActionSearch => {}
+        }
+        self
+    }
+}
+
+fn shortened(text: &str) -> &str {
+    text.char_indices().nth(SHORTENED).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
+}
+
+fn id_of(uid: &EntityUid) -> &str {
+    uid.id().as_ref()
+}
+
+/// What a search found.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Found<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    results: Option<&'a [&'a str]>,
+    count: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    after: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_to: Option<&'a str>,
+    decided: usize,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    context_varies: bool,
+}
+
+/// A policy and the clauses that it cites.
+#[derive(Serialize)]
+struct Cited<'a> {
+    policy: &'a str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    clauses: Vec<&'a str>,
+}
+
+impl<'a> Cited<'a> {
+    fn of(note: &'a PolicyNote) -> Self {
+        Self { policy: &note.id, clauses: note.clauses.iter().map(|(id, _)| id.as_str()).collect() }
+    }
+}
+
+/// A policy that could not be evaluated. Cedar's own message may hold values of the request.
+#[derive(Serialize)]
+struct Failed<'a> {
+    policy: Option<&'a str>,
+    error: &'a str,
+}
+
+impl<'a> Failed<'a> {
+    fn of(error: &'a PolicyError) -> Self {
+        Self { policy: error.policy.as_deref().map(|note| note.id.as_str()), error: error.kind }
+    }
+}
+
+/// What was expected where; what was found is the caller's.
+#[derive(Serialize)]
+struct Expected<'a> {
+    place: String,
+    expected: &'a str,
+}
+
+impl<'a> Expected<'a> {
+    fn of(invalid: &'a InvalidRequest) -> Self {
+        Self { place: invalid.place.to_string(), expected: &invalid.expected }
+    }
+}
+
+/// The names of places; how many more there are stands in their last.
+#[derive(Default)]
+struct Listed<'a>(Option<&'a Places>);
+
+impl Listed<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_none_or(Places::is_empty)
+    }
+}
+
+impl Serialize for Listed<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        if let Some(places) = self.0 {
+            places.named.iter().try_for_each(|place| list.serialize_element(&place.to_string()))?;
+            if places.more > 0 {
+                list.serialize_element(&format!("{MORE}{}", places.more))?;
+            }
+        }
+        list.end()
+    }
+}
+
+/// How the element begins that says how many more there are: no place begins so.
+pub const MORE: &str = "+";
+
+/// The versions of all plugins, by their names.
+struct Versions;
+
+impl Serialize for Versions {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(PLUGINS.iter().map(|plugin| (plugin.name(), plugin.version())))
+    }
+}
+
+/// The attributes of an entity, or the context.
+struct Logged<'a> {
+    shape: &'a RecordShape,
+    record: &'a Record,
+    /// As it came; empty where facts came.
+    raw: &'a Record,
+    mask: &'a Option<Mask>,
+}
+
+impl Serialize for Logged<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.record.len()))?;
+        for (name, value) in self.record {
+            let Some(field) = self.shape.0.get(name) else { continue };
+            let raw = self.raw.get(name);
+            let mask = self.mask.as_ref().filter(|_| field.sensitive);
+            match mask {
+                Some(mask) => map.serialize_entry(name, &Masked { mask, value: raw.unwrap_or(value) })?,
+                None => {
+                    map.serialize_entry(name, &LoggedValue { shape: &field.shape, value, raw, mask: self.mask })?;
+                }
+            }
+        }
+        map.end()
+    }
+}
+
+struct LoggedValue<'a> {
+    shape: &'a Shape,
+    value: &'a Value,
+    raw: Option<&'a Value>,
+    mask: &'a Option<Mask>,
+}
+
+impl Serialize for LoggedValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { shape, value, raw, mask } = self;
+        match (shape, value) {
+            (Shape::Parsed(parsed), Value::Record(facts)) => {
+                let raw = match raw {
+                    Some(Value::Raw(raw)) => Some(raw),
+                    _ => None,
+                };
+                Read { parsed, facts, raw, mask }.serialize(serializer)
+            }
+            (Shape::Record(shape), Value::Record(record)) => {
+                let raw = match raw {
+                    Some(Value::Record(raw)) => raw,
+                    _ => NOTHING,
+                };
+                Logged { shape, record, raw, mask }.serialize(serializer)
+            }
+            (Shape::Set(shape), Value::Set(elements)) => {
+                let raw = match raw {
+                    Some(Value::Set(raw)) => raw.as_slice(),
+                    _ => &[],
+                };
+                let elements = elements.iter().enumerate();
+                serializer.collect_seq(elements.map(|(index, value)| LoggedValue {
+                    shape,
+                    value,
+                    raw: raw.get(index),
+                    mask,
+                }))
+            }
+            _ => Plain(value).serialize(serializer),
+        }
+    }
+}
+
+const NOTHING: &Record = &Record::new();
+
+/// What a plugin read: the facts, but for those that repeat the raw string, and a mask of it.
+struct Read<'a> {
+    parsed: &'a Parsed,
+    facts: &'a Record,
+    raw: Option<&'a SmolStr>,
+    mask: &'a Option<Mask>,
+}
+
+impl Serialize for Read<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        match (self.raw, self.mask) {
+            (Some(raw), Some(mask)) => map.serialize_entry(MASKED, &mask.of(raw))?,
+            (Some(raw), None) => map.serialize_entry(RAW, raw)?,
+            (None, _) => {}
+        }
+        for (name, fact) in self.facts {
+            match self.mask.as_ref().filter(|_| is_masked(self.parsed, name) && !is_empty(fact)) {
+                Some(mask) => map.serialize_entry(name, &Masked { mask, value: fact })?,
+                None => map.serialize_entry(name, &Plain(fact))?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// Whether the fact of that name is masked.
+pub fn is_masked(parsed: &Parsed, name: &str) -> bool {
+    let repeats = parsed.plugin.facts().iter().any(|field| field.name == name && field.repeats);
+    repeats || parsed.facts.0.get(name).is_some_and(|field| field.sensitive)
+}
+
+/// What the facts of a string are that is not valid: nothing is to be hidden there.
+fn is_empty(fact: &Value) -> bool {
+    matches!(fact, Value::String(text) if text.is_empty())
+}
+
+/// A mask of a value: of a string itself, of anything else as it would be written.
+struct Masked<'a> {
+    mask: &'a Mask,
+    value: &'a Value,
+}
+
+impl Serialize for Masked<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mask = match self.value {
+            Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => self.mask.of(text),
+            Value::Entity(uid) => self.mask.of(id_of(uid)),
+            other => self.mask.of(&serde_json::to_string(&Plain(other)).unwrap_or_default()),
+        };
+        serializer.collect_map([(MASKED, mask)])
+    }
+}
+
+/// A value as a request would send it.
+struct Plain<'a>(&'a Value);
+
+impl Serialize for Plain<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Value::Bool(value) => serializer.serialize_bool(*value),
+            Value::Long(value) => serializer.serialize_i64(*value),
+            Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => serializer.serialize_str(text),
+            Value::Entity(uid) => serializer.serialize_str(id_of(uid)),
+            Value::Set(elements) => serializer.collect_seq(elements.iter().map(Plain)),
+            Value::Record(record) => serializer.collect_map(record.iter().map(|(name, value)| (name, Plain(value)))),
+        }
+    }
+}
