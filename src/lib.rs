@@ -26,6 +26,7 @@ pub mod log;
 pub mod matrix;
 pub mod plugin;
 pub mod prove;
+pub mod replay;
 pub mod report;
 pub mod request;
 pub mod store;

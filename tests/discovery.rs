@@ -43,6 +43,7 @@ fn reached_by(url: Option<&str>) -> Server {
         callers: Callers::default(),
         report: Arc::default(),
         public_url,
+        log: None,
         capabilities: Vec::new(),
     })
 }

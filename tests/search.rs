@@ -16,6 +16,7 @@ use common::server::{Answer, Server};
 use common::{decide, folder, snapshot_of, with};
 use gatepost::engine::{Search, Snapshot, Target};
 use gatepost::http::authzen::{self, Limits};
+use gatepost::request::Facts;
 use gatepost::request::json::{DEEPEST, Json};
 use gatepost::request::value::to_cedar;
 use random::Random;
@@ -36,7 +37,7 @@ fn searched(snapshot: &Snapshot, body: &Value, target: Option<Target>) -> Result
         (allowed.map(|candidate| (*candidate).to_owned()).collect(), decided.len())
     }
     match target {
-        Some(target) => snapshot.search(question, target).map(|search| found(&search)),
+        Some(target) => snapshot.search(question, target, Facts::FromPlugins).map(|search| found(&search)),
         None => snapshot.search_actions(question, |_| true).map(|search| found(&search)),
     }
     .map_err(|error| error.to_string())

@@ -11,6 +11,7 @@ use super::output::{self, Failure, counted};
 use super::prove::SolverArguments;
 use super::{Format, holds};
 use crate::engine::Snapshot;
+use crate::matrix::sight;
 use crate::prove;
 use crate::prove::idle::Idle;
 use crate::store::{Problem, Severity, StoreError};
@@ -38,6 +39,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     };
     let mut not_decided = Vec::new();
     if let Some(snapshot) = &snapshot {
+        problems.extend(sight::masked(&snapshot.store));
         let idle = idle(snapshot, arguments)?;
         problems.extend(idle.problems);
         not_decided = idle.undecided;

@@ -139,7 +139,7 @@ impl Snapshot {
     pub fn decide_resolved(&self, resolved: &Resolved, entities: &StoredEntities) -> Decision {
         match resolved {
             Resolved::Unknown(unknown) => Decision::unknown(unknown.clone()),
-            Resolved::Request(request) => self.decide_typed(request, entities),
+            Resolved::Request(request) => self.decide_request(request, entities),
         }
     }
 
@@ -147,7 +147,7 @@ impl Snapshot {
     ///
     /// The decision is an allow only if nothing that the schema requires is missing, no policy raised an error, a `permit`
     /// is satisfied and no `forbid` is. Cedar skips a policy that errors, and a skipped `forbid` would allow.
-    fn decide_typed(&self, request: &TypedRequest, entities: &StoredEntities) -> Decision {
+    pub fn decide_request(&self, request: &TypedRequest, entities: &StoredEntities) -> Decision {
         let Some(bucket) = self.index.bucket(request.environment) else {
             return Decision::failed(request, "the request is of an environment that the schema does not have");
         };
@@ -200,7 +200,7 @@ impl Snapshot {
 
     /// Decides a request over the entities that come with it, and no others.
     pub fn decide_case(&self, case: &Case) -> Decision {
-        self.decide_typed(&case.request, &case.entities)
+        self.decide_request(&case.request, &case.entities)
     }
 
     /// What each atom of each formula is for a request, `None` where it cannot be evaluated; nothing where the request cannot.

@@ -36,6 +36,7 @@ pub struct EntitySearch<'a> {
     snapshot: &'a Snapshot,
     question: Question<'a>,
     target: Target,
+    facts: Facts,
     candidates: Candidates<'a>,
     filter: Filter,
     prepared: Option<Prepared<'a>>,
@@ -77,11 +78,17 @@ impl Snapshot {
     /// # Errors
     ///
     /// A value of the wrong type in the question, as for a single decision, whether there are candidates or not.
-    pub fn search<'a>(&'a self, question: Question<'a>, target: Target) -> Result<EntitySearch<'a>, InvalidRequest> {
+    pub fn search<'a>(
+        &'a self,
+        question: Question<'a>,
+        target: Target,
+        facts: Facts,
+    ) -> Result<EntitySearch<'a>, InvalidRequest> {
         let mut search = EntitySearch {
             snapshot: self,
             question,
             target,
+            facts,
             candidates: Candidates::Listed(Vec::new()),
             filter: Filter::none(),
             prepared: None,
@@ -89,7 +96,7 @@ impl Snapshot {
         };
         let Some(entity_type) = self.store.types.entity(search.target().type_name) else { return Ok(search) };
         let example = self.example(entity_type);
-        let request = match resolve(&search.asked(&example), &self.store.types, &self.entities, Facts::FromPlugins)? {
+        let request = match self.resolve(&search.asked(&example), facts)? {
             Resolved::Unknown(_) => return Ok(search),
             Resolved::Request(request) => request,
         };
@@ -110,7 +117,7 @@ impl Snapshot {
             }
             (None, Some(table)) => {
                 search.candidates = Candidates::Stored(table);
-                search.prepared = self.prepared(&request, target, entity_type, search.target().attributes);
+                search.prepared = self.prepared(&request, target, entity_type, search.target().attributes, facts);
                 if search.target().attributes.is_empty() {
                     search.filter = self.filter(&request, target, entity_type);
                 }
@@ -155,8 +162,8 @@ impl Snapshot {
     }
 
     /// What could be wrong with the question was found before the first candidate.
-    fn allows(&self, question: &Question<'_>) -> bool {
-        self.decide(question, Facts::FromPlugins).is_ok_and(|decision| decision.allowed)
+    fn allows(&self, question: &Question<'_>, facts: Facts) -> bool {
+        self.decide(question, facts).is_ok_and(|decision| decision.allowed)
     }
 
     /// An id that stands for all candidates: one of which nothing is stored.
@@ -199,6 +206,7 @@ impl Snapshot {
         target: Target,
         entity_type: &'a EntityType,
         said: Members<'_>,
+        facts: Facts,
     ) -> Option<Prepared<'a>> {
         let environment = self.store.types.environments.get(request.environment)?;
         if request.missing.more > 0 || depends_on(&environment.context, target.root()) {
@@ -209,7 +217,7 @@ impl Snapshot {
             Target::Principal => &request.resource,
             Target::Resource => &request.principal,
         };
-        let mut decoder = Decoder::new(&self.store.types, Facts::FromPlugins);
+        let mut decoder = Decoder::new(&self.store.types, facts);
         let said = decoder.members(&entity_type.attributes, said, &Place::new(Part::Resource)).ok()?;
         if !decoder.missing.is_empty() {
             return None;
@@ -305,7 +313,7 @@ impl Search for EntitySearch<'_> {
     fn allows(&self, candidate: &str) -> bool {
         match self.prepared.as_ref().filter(|_| !self.is_the_other(candidate)) {
             Some(prepared) => self.snapshot.allows_prepared(prepared, self.target, candidate) == Some(true),
-            None => self.snapshot.allows(&self.asked(candidate)),
+            None => self.snapshot.allows(&self.asked(candidate), self.facts),
         }
     }
 }
@@ -324,7 +332,7 @@ impl Search for ActionSearch<'_> {
     }
 
     fn allows(&self, candidate: &str) -> bool {
-        self.snapshot.allows(&self.asked(candidate))
+        self.snapshot.allows(&self.asked(candidate), Facts::FromPlugins)
     }
 }
 

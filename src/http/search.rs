@@ -150,7 +150,7 @@ impl Asked<'_> {
             Target::Principal => ("subject", question.principal.type_name),
             Target::Resource => ("resource", question.resource.type_name),
         };
-        let search = self.snapshot.search(question, target)?;
+        let search = self.snapshot.search(question, target, Facts::FromPlugins)?;
         let found = |id: &str| FoundEntity { type_name: type_name.to_owned(), id: id.to_owned() };
         let (run, answer) = self.answer(kind, &search, page, found).await?;
         let before = |place: usize| place.checked_sub(1).and_then(|last| search.name(last));

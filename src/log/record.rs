@@ -584,19 +584,13 @@ impl Serialize for Read<'_> {
             (None, _) => {}
         }
         for (name, fact) in self.facts {
-            match self.mask.as_ref().filter(|_| is_masked(self.parsed, name) && !is_empty(fact)) {
+            match self.mask.as_ref().filter(|_| self.parsed.masks(name) && !is_empty(fact)) {
                 Some(mask) => map.serialize_entry(name, &Masked { mask, value: fact })?,
                 None => map.serialize_entry(name, &Plain(fact))?,
             }
         }
         map.end()
     }
-}
-
-/// Whether the fact of that name is masked.
-pub fn is_masked(parsed: &Parsed, name: &str) -> bool {
-    let repeats = parsed.plugin.facts().iter().any(|field| field.name == name && field.repeats);
-    repeats || parsed.facts.0.get(name).is_some_and(|field| field.sensitive)
 }
 
 /// What the facts of a string are that is not valid: nothing is to be hidden there.

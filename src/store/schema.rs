@@ -170,6 +170,14 @@ pub struct Parsed {
     pub facts: RecordShape,
 }
 
+impl Parsed {
+    /// Whether the decision log masks the fact of that name: it repeats the string, or is marked `@sensitive`.
+    pub fn masks(&self, fact: &str) -> bool {
+        let repeats = self.plugin.facts().iter().any(|field| field.name == fact && field.repeats);
+        repeats || self.facts.0.get(fact).is_some_and(|field| field.sensitive)
+    }
+}
+
 impl std::fmt::Debug for Parsed {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter

@@ -1,0 +1,250 @@
+//! What policies, or rows, see of a request: requests that look alike to them are decided alike, and what the decision log masks may be
+//! among it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use cedar_policy::EntityTypeName;
+use cedar_policy_core::ast::{BinaryOp, ExprKind};
+use smol_str::SmolStr;
+
+use super::reads::{Field, Reads, Root, Slot, Step, is_path};
+use crate::request::TypedRequest;
+use crate::request::place::Part;
+use crate::request::value::{Record, Value};
+use crate::store::schema::{Environment, RecordShape, Shape};
+use crate::store::{Problem, Statement, Store, lint, scope};
+
+/// What those statements that can apply see of the requests of one environment.
+#[derive(Debug)]
+pub struct Sight {
+    principal: EntityTypeName,
+    resource: EntityTypeName,
+    /// What each policy reads the value of, by the id of the policy; `None`: it cannot be said.
+    values: BTreeMap<String, Option<BTreeSet<Field>>>,
+    /// Every place whose value, presence or ancestors matter; `None` where requests cannot be compared by these alone.
+    slots: Option<Vec<Slot>>,
+    /// Whether something is stored of the entities of the principal's and of the resource's type.
+    stored: [bool; 2],
+}
+
+impl Sight {
+    /// What statements of a store see in an environment, given by its place in the schema; `None` where it has no such.
+    /// `is_stored` says whether entities of a type are stored.
+    pub fn of(
+        store: &Store,
+        environment: usize,
+        statements: &[Statement],
+        is_stored: impl Fn(&EntityTypeName) -> bool,
+    ) -> Option<Self> {
+        let environment = store.types.environments.get(environment)?;
+        let mut all = Reads::new(&store.types, environment);
+        let mut values = BTreeMap::new();
+        let applies = |found: &&Statement| scope::can_match(&found.policy, environment, &store.schema);
+        for statement in statements.iter().filter(applies) {
+            all.add(&statement.policy);
+            values.insert(statement.id.clone(), values_read(statement, store, environment));
+        }
+        let comparable = values.values().all(Option::is_some);
+        let slots: BTreeSet<Slot> =
+            all.declared.keys().chain(&all.values).chain(all.ancestors.keys()).cloned().collect();
+        let comparable = comparable && !slots.iter().any(|slot| may_lead_back(slot, &all, environment));
+        Some(Self {
+            principal: environment.principal.clone(),
+            resource: environment.resource.clone(),
+            values,
+            slots: comparable.then(|| slots.into_iter().collect()),
+            stored: [is_stored(&environment.principal), is_stored(&environment.resource)],
+        })
+    }
+
+    /// The id of a policy that reads the value at a place of a request, or something in it; the place is given by the names of the
+    /// attributes that lead to it.
+    pub fn reader(&self, part: Part, names: &[SmolStr]) -> Option<&str> {
+        let owner = match part {
+            Part::Principal | Part::PrincipalId => Some(&self.principal),
+            Part::Resource | Part::ResourceId => Some(&self.resource),
+            Part::Context | Part::Action => None,
+        };
+        let is_read = |field: &Field| {
+            let steps = field.steps.iter().zip(names);
+            field.owner.as_ref() == owner
+                && steps.clone().all(|(step, name)| matches!(step, Step::Attribute(read) if read == name))
+        };
+        let mut readers = self.values.iter();
+        let found = readers.find(|(_, fields)| fields.as_ref().is_none_or(|fields| fields.iter().any(is_read)));
+        found.map(|(id, _)| id.as_str())
+    }
+
+    /// What the policies see of a request that lacks nothing: requests with the same are decided alike by one revision. `None` where
+    /// that cannot be said.
+    ///
+    /// Why it is so: a decision depends on the values, the presence and the ancestors of what the policies read, and on nothing else.
+    /// What is read of the request itself is part of the key. What is read of another entity is a function of its id, which is part of
+    /// the key, as long as that entity cannot be the principal or the resource, of which the request may say more than is stored
+    /// (where it can be, there is no key). And of these two the id is part of the key where something is stored of their type.
+    pub fn key(&self, request: &TypedRequest) -> Option<Vec<u8>> {
+        let mut key = Vec::with_capacity(128);
+        for (entity, stored) in [&request.principal, &request.resource].into_iter().zip(self.stored) {
+            if stored {
+                text(&mut key, entity.uid.id().as_ref());
+            }
+        }
+        for slot in self.slots.as_ref()? {
+            match &slot.root {
+                Root::Principal => look(&mut key, Some(&request.principal.uid), &request.principal.attributes, slot),
+                Root::Resource => look(&mut key, Some(&request.resource.uid), &request.resource.attributes, slot),
+                Root::Context => look(&mut key, None, &request.context, slot),
+                Root::Entity(_) => {}
+            }
+        }
+        Some(key)
+    }
+}
+
+/// Every policy that reads what the decision log masks: what it decides cannot be replayed from the log.
+pub fn masked(store: &Store) -> Vec<Problem> {
+    let mut problems: Vec<Problem> = Vec::new();
+    for statement in store.policies.iter().filter(|policy| !policy.allows_lint(lint::MASKED)) {
+        let mut places: BTreeSet<String> = BTreeSet::new();
+        for environment in store.types.environments.iter() {
+            if !scope::can_match(&statement.policy, environment, &store.schema) {
+                continue;
+            }
+            let mut reads = Reads::new(&store.types, environment);
+            reads.add(&statement.policy);
+            let read = reads.values.iter().filter(|slot| is_masked(slot, &reads));
+            places.extend(read.map(ToString::to_string));
+        }
+        problems.extend(places.into_iter().map(|place| {
+            let last = place.rsplit('.').next().unwrap_or_default();
+            let problem = Problem::warning(format!("`{}` reads `{place}`, which the decision log masks", statement.id));
+            problem.in_file(&statement.file).at(statement.find(last), "").with_help(format!(
+                "what it decides cannot be replayed from the log; decide by another fact, or say `@allow(\"{}\")`",
+                lint::MASKED
+            ))
+        }));
+    }
+    problems
+}
+
+/// The fields whose values a policy reads; `None` where it takes something out of what is not a path, which is not followed.
+fn values_read(statement: &Statement, store: &Store, environment: &Environment) -> Option<BTreeSet<Field>> {
+    let mut conditions = statement.policy.as_ref().non_scope_constraints().into_iter();
+    let is_opaque = conditions.any(|condition| {
+        condition.subexpressions().any(|part| match part.expr_kind() {
+            ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } | ExprKind::ExtHasAttr { expr, .. } => {
+                !is_path(expr)
+            }
+            ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag | BinaryOp::In, arg1, .. } => !is_path(arg1),
+            _ => false,
+        })
+    });
+    let mut reads = Reads::new(&store.types, environment);
+    reads.add(&statement.policy);
+    let fields = reads.values.iter().map(|slot| reads.declaration(slot).map(|declared| declared.field));
+    let fields: Option<BTreeSet<Field>> = fields.collect();
+    fields.filter(|_| !is_opaque)
+}
+
+/// Whether the way to a slot leads through an entity that may be the principal or the resource, by another way than from there.
+fn may_lead_back(slot: &Slot, reads: &Reads<'_>, environment: &Environment) -> bool {
+    let is_asked = |name: &EntityTypeName| *name == environment.principal || *name == environment.resource;
+    let lengths = 0..slot.steps.len();
+    lengths.into_iter().any(|length| {
+        let from_the_request = length == 0 && !matches!(slot.root, Root::Entity(_));
+        let steps = slot.steps.iter().take(length).cloned().collect();
+        let declared = reads.declaration(&Slot { root: slot.root.clone(), steps });
+        match declared.map(|declared| declared.shape) {
+            Some(Shape::Entity(name)) => !from_the_request && is_asked(&name),
+            Some(_) => false,
+            None => true,
+        }
+    })
+}
+
+/// Whether the value of a slot is not in the decision log.
+fn is_masked(slot: &Slot, reads: &Reads<'_>) -> bool {
+    let Some(declared) = reads.declaration(slot) else { return false };
+    let shape = match &declared.field.owner {
+        Some(owner) => reads.types.entity(&owner.to_string()).map(|entity| &entity.attributes),
+        None => Some(&reads.environment.context),
+    };
+    shape.is_some_and(|shape| is_masked_in(shape, &declared.field.steps))
+}
+
+fn is_masked_in(shape: &RecordShape, steps: &[Step]) -> bool {
+    let Some((Step::Attribute(name), rest)) = steps.split_first() else { return false };
+    let Some(field) = shape.0.get(name) else { return false };
+    field.sensitive
+        || match (&field.shape, rest) {
+            (Shape::Parsed(parsed), [Step::Attribute(fact), ..]) => parsed.masks(fact),
+            (Shape::Parsed(parsed), []) => parsed.facts.0.keys().any(|fact| parsed.masks(fact)),
+            (Shape::Record(record), [_, ..]) => is_masked_in(record, rest),
+            (shape, []) => holds_masked(shape),
+            _ => false,
+        }
+}
+
+fn holds_masked(shape: &Shape) -> bool {
+    match shape {
+        Shape::Parsed(parsed) => parsed.facts.0.keys().any(|fact| parsed.masks(fact)),
+        Shape::Record(record) => record.0.values().any(|field| field.sensitive || holds_masked(&field.shape)),
+        Shape::Set(element) => holds_masked(element),
+        _ => false,
+    }
+}
+
+/// Adds what stands at a slot to a key: the id of the root itself, or the value to which the steps lead; of an entity on the way, its
+/// id, from which all beyond follows.
+fn look(key: &mut Vec<u8>, uid: Option<&cedar_policy::EntityUid>, attributes: &Record, slot: &Slot) {
+    let Some((first, rest)) = slot.steps.split_first() else {
+        return text(key, uid.map(|uid| AsRef::<str>::as_ref(uid.id())).unwrap_or_default());
+    };
+    let Step::Attribute(name) = first else { return };
+    let mut value = attributes.get(name);
+    for step in rest {
+        value = match (value, step) {
+            (Some(Value::Record(record)), Step::Attribute(name)) => record.get(name),
+            _ => break,
+        };
+    }
+    write(key, value);
+}
+
+/// Values are written so that no two give the same bytes.
+fn write(key: &mut Vec<u8>, value: Option<&Value>) {
+    match value {
+        None => key.push(0),
+        Some(Value::Bool(value)) => key.extend([1, u8::from(*value)]),
+        Some(Value::Long(value)) => {
+            key.push(2);
+            key.extend(value.to_le_bytes());
+        }
+        Some(Value::String(value) | Value::Raw(value) | Value::Extension(_, value)) => {
+            key.push(3);
+            text(key, value);
+        }
+        Some(Value::Entity(uid)) => {
+            key.push(4);
+            text(key, uid.id().as_ref());
+        }
+        Some(Value::Set(elements)) => {
+            key.push(5);
+            key.extend((elements.len() as u64).to_le_bytes());
+            elements.iter().for_each(|element| write(key, Some(element)));
+        }
+        Some(Value::Record(record)) => {
+            key.push(6);
+            key.extend((record.len() as u64).to_le_bytes());
+            for (name, value) in record {
+                text(key, name);
+                write(key, Some(value));
+            }
+        }
+    }
+}
+
+fn text(key: &mut Vec<u8>, text: &str) {
+    key.extend((text.len() as u64).to_le_bytes());
+    key.extend(text.as_bytes());
+}

@@ -1,0 +1,174 @@
+//! A record of the decision log, read.
+
+use cedar_policy::EntityUid;
+use smol_str::SmolStr;
+
+use crate::log::record::MORE;
+use crate::request::json::{Json, Members, member};
+use crate::request::place::{Part, Place};
+use crate::request::value::MASKED;
+use crate::request::{ACTION_MEMBER, Named, Question};
+use crate::store::schema::{Environment, RecordShape, Shape, Types};
+
+/// A record of a decision, or of a page of a search.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Recorded<'a>(Members<'a>);
+
+impl<'a> Recorded<'a> {
+    /// Nothing, if the line is no such record but one of the log itself.
+    pub(super) fn of(line: &'a Json<'a>) -> Option<Self> {
+        let Json::Object(members) = line else { return None };
+        matches!(text(members, "type"), Some("decision" | "search")).then_some(Self(members))
+    }
+
+    pub(super) fn sequence(self) -> i64 {
+        match member(self.0, "sequence") {
+            Some(Json::Long(sequence)) => *sequence,
+            _ => 0,
+        }
+    }
+
+    /// A member that is a string.
+    pub(super) fn text(self, name: &str) -> Option<&'a str> {
+        text(self.0, name)
+    }
+
+    /// The strings of a member that is an array of them.
+    pub(super) fn texts(self, name: &str) -> impl Iterator<Item = &'a str> {
+        elements(self.0, name).filter_map(Json::as_str)
+    }
+
+    pub(super) fn is_search(self) -> bool {
+        self.text("type") == Some("search")
+    }
+
+    pub(super) fn has(self, name: &str) -> bool {
+        member(self.0, name).is_some()
+    }
+
+    /// Whether it was allowed.
+    pub(super) fn allowed(self) -> bool {
+        self.text("decision") == Some("allow")
+    }
+
+    /// The ids of the policies that determined it, in their order.
+    pub(super) fn determining(self) -> impl Iterator<Item = &'a str> {
+        elements(self.0, "determining").filter_map(|policy| policy.get("policy")?.as_str())
+    }
+
+    /// What was asked, as it was logged; nothing, if that is not there.
+    pub(super) fn question(self) -> Option<Question<'a>> {
+        let context = members(self.0, "context");
+        Some(Question {
+            principal: named(member(self.0, "principal")?)?,
+            action: self.text("action")?,
+            action_attributes: members(context, ACTION_MEMBER),
+            resource: named(member(self.0, "resource")?)?,
+            context,
+        })
+    }
+
+    /// Whether it is about the action of that id, or of that whole name.
+    pub(super) fn is_about(self, action: &str) -> bool {
+        let whole = self.text("action").unwrap_or_default();
+        let is_id = || whole.parse().is_ok_and(|uid: EntityUid| AsRef::<str>::as_ref(uid.id()) == action);
+        whole == action || (whole.contains(action) && is_id())
+    }
+
+    /// What the caller sent and the schema of then did not declare, but this one does; so it would now be taken, but its value is not
+    /// in the log.
+    pub(super) fn dropped_then_declared_now(self, environment: &Environment, types: &Types) -> Option<&'a str> {
+        let attributes = |name: &cedar_policy::EntityTypeName| Some(&types.entity(&name.to_string())?.attributes);
+        let parts = [
+            (Part::Principal, attributes(&environment.principal)),
+            (Part::Resource, attributes(&environment.resource)),
+            (Part::Context, Some(&environment.context)),
+        ];
+        let is_declared = |dropped: &str| {
+            let mut parts = parts.iter().filter_map(|(part, shape)| Some((Place::new(*part), (*shape)?)));
+            dropped.starts_with(MORE) || parts.any(|(place, shape)| declares(shape, &place, dropped))
+        };
+        self.texts("dropped").find(|dropped| is_declared(dropped))
+    }
+
+    /// The places whose values are masked: the part, and the names that lead there.
+    pub(super) fn masked(self) -> Vec<(Part, Vec<SmolStr>)> {
+        let attributes = |name: &str| member(self.0, name).and_then(|entity| entity.get("attributes"));
+        let parts = [
+            (Part::Principal, attributes("principal")),
+            (Part::Resource, attributes("resource")),
+            (Part::Context, member(self.0, "context")),
+        ];
+        let mut found = Vec::new();
+        for (part, json) in parts.into_iter().filter_map(|(part, json)| Some((part, json?))) {
+            masked_in(json, &mut Vec::new(), &mut |names| found.push((part, names.to_vec())));
+        }
+        found
+    }
+}
+
+/// A value that stands alone under its digest is masked; facts with a digest beside them are not.
+fn masked_in(json: &Json<'_>, names: &mut Vec<SmolStr>, found: &mut dyn FnMut(&[SmolStr])) {
+    match json {
+        Json::Object(members) if members.len() == 1 && member(members, MASKED).is_some() => found(names),
+        Json::Object(members) => {
+            for (name, value) in members.iter().filter(|(_, value)| matches!(value, Json::Object(_) | Json::Array(_))) {
+                names.push(name.as_ref().into());
+                masked_in(value, names, found);
+                names.pop();
+            }
+        }
+        Json::Array(elements) => elements.iter().for_each(|element| masked_in(element, names, found)),
+        _ => {}
+    }
+}
+
+/// Whether a shape declares a member at a place, as [`Place`] shows it.
+fn declares(shape: &RecordShape, place: &Place, shown: &str) -> bool {
+    shape.0.iter().any(|(name, field)| {
+        let place = place.member(name);
+        let rest = shown.strip_prefix(&place.to_string());
+        match (rest, &field.shape) {
+            (None, _) => false,
+            (Some(""), _) => true,
+            (Some(_), Shape::Record(inner)) => declares(inner, &place, shown),
+            // Which element of a set it was in does not matter.
+            (Some(rest), Shape::Set(element)) => match (element.as_ref(), rest.split_once(']')) {
+                (Shape::Record(inner), Some((index, rest))) if index.starts_with('[') => {
+                    declares(inner, &Place { path: "".into(), ..place }, &format!("{}{rest}", root(&place)))
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    })
+}
+
+fn root(place: &Place) -> String {
+    Place::new(place.part).to_string()
+}
+
+fn named<'a>(entity: &'a Json<'a>) -> Option<Named<'a>> {
+    let Json::Object(entity) = entity else { return None };
+    let id = text(entity, "id").unwrap_or_default();
+    Some(Named { type_name: text(entity, "type")?, id, attributes: members(entity, "attributes") })
+}
+
+fn members<'a>(object: Members<'a>, name: &str) -> Members<'a> {
+    match member(object, name) {
+        Some(Json::Object(members)) => members,
+        _ => &[],
+    }
+}
+
+fn text<'a>(object: Members<'a>, name: &str) -> Option<&'a str> {
+    member(object, name)?.as_str()
+}
+
+fn elements<'a>(object: Members<'a>, name: &str) -> impl Iterator<Item = &'a Json<'a>> {
+    let elements = match member(object, name) {
+        Some(Json::Array(elements)) => elements.as_slice(),
+        _ => &[],
+    };
+    elements.iter()
+}

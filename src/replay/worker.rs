@@ -1,0 +1,382 @@
+//! Decides records again, one after the other.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use smol_str::SmolStr;
+
+use super::Selection;
+use super::recorded::Recorded;
+use super::tally::{Changed, Replay};
+use crate::engine::{Decision, EntitySearch, Matcher, Search, Snapshot, Target};
+use crate::log::record::{MORE, Verdict};
+use crate::matrix::sight::Sight;
+use crate::request::case::Case;
+use crate::request::json::{DEEPEST, Json};
+use crate::request::place::Part;
+use crate::request::{Facts, Question, Resolved, TypedRequest};
+use crate::store::{Statement, scope};
+
+/// So many different requests are kept in mind by each worker.
+const REMEMBERED: usize = 100_000;
+
+/// Of so many candidates that a search finds now or no longer, it is said why.
+const LOOKED_INTO: usize = 20;
+
+/// What policies and rows see, in each environment of the schema.
+pub(super) struct Sights(Vec<Option<EnvironmentSights>>);
+
+struct EnvironmentSights {
+    policies: Sight,
+    rows: Sight,
+    /// The rows that can speak about it, with their names.
+    matchers: Vec<(String, Matcher)>,
+}
+
+impl Sights {
+    pub(super) fn of(snapshot: &Snapshot) -> Self {
+        let store = &snapshot.store;
+        let is_stored = |name: &_| snapshot.entities.table(name).is_some_and(|table| table.len() > 0);
+        let all = store.types.environments.iter().enumerate().map(|(index, environment)| {
+            let applies = |row: &&Statement| scope::can_match(&row.policy, environment, &store.schema);
+            let rows = store.rows.iter().filter(applies);
+            Some(EnvironmentSights {
+                policies: Sight::of(store, index, &store.policies, is_stored)?,
+                rows: Sight::of(store, index, &store.rows, is_stored)?,
+                matchers: rows.map(|row| (row.name(), Matcher::new(&row.policy, &store.types))).collect(),
+            })
+        });
+        Self(all.collect())
+    }
+
+    fn of_environment(&self, environment: usize) -> Result<&EnvironmentSights, String> {
+        self.0.get(environment).and_then(Option::as_ref).ok_or_else(|| "it is of no environment".to_owned())
+    }
+}
+
+/// One of those who decide.
+pub(super) struct Worker<'s> {
+    snapshot: &'s Snapshot,
+    selection: &'s Selection,
+    sights: &'s Sights,
+    decided: HashMap<(usize, Vec<u8>), Arc<Outcome>>,
+    rows: HashMap<(usize, Vec<u8>), Arc<[usize]>>,
+    replay: Replay,
+}
+
+/// What is decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Outcome {
+    verdict: Verdict,
+    /// In the order of their ids.
+    determining: Vec<String>,
+}
+
+impl Outcome {
+    fn bare(verdict: Verdict) -> Self {
+        Self { verdict, determining: Vec::new() }
+    }
+
+    fn of(decision: &Decision) -> Self {
+        let determining = decision.determining().iter().map(|note| note.id.clone()).collect();
+        Self { verdict: Verdict::of(decision), determining }
+    }
+
+    fn in_words(&self) -> String {
+        let why = match self.verdict {
+            Verdict::Deny if self.determining.is_empty() => "nothing permits".to_owned(),
+            Verdict::Allow | Verdict::Deny => self.determining.join(", "),
+            other => in_words(other).to_owned(),
+        };
+        format!("{} ({why})", if self.verdict == Verdict::Allow { "allow" } else { "deny" })
+    }
+}
+
+fn in_words(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "allowed",
+        Verdict::Deny => "denied",
+        Verdict::Error => "a policy cannot be evaluated",
+        Verdict::Missing => "the request lacks what the schema requires",
+        Verdict::Unknown => "the schema does not know what is asked about",
+        Verdict::Invalid => "a value is of another type than the schema declares",
+        Verdict::NotAllowed => "the caller may not ask",
+    }
+}
+
+impl<'s> Worker<'s> {
+    pub(super) fn new(snapshot: &'s Snapshot, selection: &'s Selection, sights: &'s Sights) -> Self {
+        let (decided, rows) = (HashMap::new(), HashMap::new());
+        Self { snapshot, selection, sights, decided, rows, replay: Replay::default() }
+    }
+
+    pub(super) fn done(self) -> Replay {
+        self.replay
+    }
+
+    /// Takes up a line of the log.
+    pub(super) fn take(&mut self, line: &[u8]) {
+        let Ok(json) = Json::parse(line, DEEPEST) else {
+            self.replay.unreadable += 1;
+            return;
+        };
+        let Some(record) = Recorded::of(&json).filter(|record| self.is_selected(*record)) else { return };
+        self.replay.records += 1;
+        self.replay.at(record.text("time").unwrap_or_default());
+        let replayed = if record.is_search() { self.search(record) } else { self.decision(record) };
+        match replayed {
+            Ok(()) => self.replay.replayed += 1,
+            Err(reason) => self.replay.not_replayed(reason, record.sequence()),
+        }
+    }
+
+    fn is_selected(&self, record: Recorded<'_>) -> bool {
+        let Selection { since, action, limit } = self.selection;
+        limit.is_none_or(|limit| self.replay.records < limit)
+            && since.as_deref().is_none_or(|since| record.text("time").is_some_and(|time| time >= since))
+            && action.as_deref().is_none_or(|action| record.is_about(action))
+    }
+
+    /// Decides again what one record asked; the error is why that cannot be done.
+    fn decision(&mut self, record: Recorded<'_>) -> Result<(), String> {
+        let question = question(record)?;
+        let verdict = record.text("verdict").unwrap_or_default();
+        match verdict {
+            "invalid" => return Err("an item of a batch was no request".to_owned()),
+            "notAllowed" => return Err("the caller was not allowed to ask, so what was asked is not logged".to_owned()),
+            _ => {}
+        }
+        let was_known = verdict != "unknown";
+        match self.snapshot.resolve(&question, Facts::Logged) {
+            Ok(Resolved::Request(_)) | Err(_) if !was_known => Err(UNKNOWN_THEN.to_owned()),
+            Ok(Resolved::Unknown(_)) => self.compare(record, &question, &Outcome::bare(Verdict::Unknown), None),
+            Err(_) => self.compare(record, &question, &Outcome::bare(Verdict::Invalid), None),
+            Ok(Resolved::Request(request)) => {
+                let masked = self.replayable(record, request.environment)?;
+                let now = self.decide(&request)?;
+                self.compare(record, &question, &now, Some((&request, &masked)))
+            }
+        }
+    }
+
+    /// What of a record is masked, if it can be decided again.
+    fn replayable(&self, record: Recorded<'_>, environment: usize) -> Result<Vec<(Part, Vec<SmolStr>)>, String> {
+        let types = &self.snapshot.store.types;
+        if record.text("revision") != Some(self.snapshot.revision().as_str())
+            && let Some(environment) = types.environments.get(environment)
+            && let Some(dropped) = record.dropped_then_declared_now(environment, types)
+        {
+            return Err(match dropped.strip_prefix(MORE) {
+                Some(_) => "more was sent that the schema did not declare then than the log names".to_owned(),
+                None => {
+                    format!("`{dropped}` was sent, but the schema did not declare it then: its value is not logged")
+                }
+            });
+        }
+        let masked = record.masked();
+        let sight = &self.sights.of_environment(environment)?.policies;
+        match masked.iter().find_map(|(part, names)| Some((sight.reader(*part, names)?, *part, names))) {
+            Some((policy, part, names)) => Err(format!("`{policy}` reads `{}`, which is masked", shown(part, names))),
+            None => Ok(masked),
+        }
+    }
+
+    fn decide(&mut self, request: &TypedRequest) -> Result<Arc<Outcome>, String> {
+        let decide = |snapshot: &Snapshot| Arc::new(Outcome::of(&snapshot.decide_request(request, &snapshot.entities)));
+        let key = self.sights.of_environment(request.environment)?.policies.key(request);
+        let Some(key) = key.filter(|_| request.missing.is_empty()) else { return Ok(decide(self.snapshot)) };
+        let key = (request.environment, key);
+        if let Some(known) = self.decided.get(&key) {
+            return Ok(Arc::clone(known));
+        }
+        let outcome = decide(self.snapshot);
+        if self.decided.len() < REMEMBERED {
+            self.decided.insert(key, Arc::clone(&outcome));
+        }
+        Ok(outcome)
+    }
+
+    fn compare(
+        &mut self,
+        record: Recorded<'_>,
+        question: &Question<'_>,
+        now: &Outcome,
+        request: Option<(&TypedRequest, &[(Part, Vec<SmolStr>)])>,
+    ) -> Result<(), String> {
+        let verdict = record.text("verdict").unwrap_or_default();
+        let same_policies = record.determining().eq(now.determining.iter().map(String::as_str));
+        if record.allowed() == (now.verdict == Verdict::Allow) {
+            self.replay.otherwise += usize::from(verdict != now.verdict.word() || !same_policies);
+            return Ok(());
+        }
+        let then: BTreeSet<&str> = record.determining().collect();
+        let is_now: BTreeSet<&str> = now.determining.iter().map(String::as_str).collect();
+        let mut policies: Vec<String> = then.symmetric_difference(&is_now).map(|id| (*id).to_owned()).collect();
+        if !matches!(now.verdict, Verdict::Allow | Verdict::Deny) {
+            policies = vec![format!("({})", in_words(now.verdict))];
+        }
+        let rows = match request {
+            Some((request, masked)) => self.rows_about(request, masked)?,
+            None => BTreeSet::new(),
+        };
+        let gained = now.verdict == Verdict::Allow;
+        self.changed(record, policies.into_iter().collect(), rows, [gained, !gained]);
+        let joined: Vec<&str> = then.into_iter().collect();
+        let before = match (record.allowed(), joined.is_empty()) {
+            (true, _) => format!("allow ({})", joined.join(", ")),
+            (false, false) => format!("deny ({})", joined.join(", ")),
+            (false, true) if verdict == "deny" => "deny (nothing permits)".to_owned(),
+            (false, true) => format!("deny ({verdict})"),
+        };
+        self.example(record, question, before, now.in_words());
+        Ok(())
+    }
+
+    fn changed(
+        &mut self,
+        record: Recorded<'_>,
+        policies: BTreeSet<String>,
+        rows: BTreeSet<String>,
+        [gained, lost]: [bool; 2],
+    ) {
+        let (replay, sequence) = (&mut self.replay, record.sequence());
+        replay.changed += 1;
+        replay.gained += usize::from(gained);
+        replay.lost += usize::from(lost);
+        let rows = if rows.is_empty() { BTreeSet::from([String::new()]) } else { rows };
+        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
+        policies.into_iter().for_each(|policy| replay.by_policy.entry(policy).or_default().count(sequence));
+        rows.into_iter().for_each(|row| replay.by_row.entry(row).or_default().count(sequence));
+        replay.by_action.entry(text("action")).or_default().count(sequence);
+        replay.by_caller.entry(text("caller")).or_default().count(sequence);
+    }
+
+    fn example(&mut self, record: Recorded<'_>, question: &Question<'_>, before: String, after: String) {
+        let uid = |named: &crate::request::Named<'_>| match named.id {
+            "" => named.type_name.to_owned(),
+            id => format!("{}::{id:?}", named.type_name),
+        };
+        let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
+        self.replay.example(Changed {
+            sequence: record.sequence(),
+            time: text("time"),
+            request_id: text("requestId"),
+            caller: record.text("caller").map(str::to_owned),
+            request: format!("{} · {} · {}", uid(&question.principal), question.action, uid(&question.resource)),
+            before,
+            after,
+        });
+    }
+
+    /// The rows of the matrix that speak about a request.
+    fn rows_about(
+        &mut self,
+        request: &TypedRequest,
+        masked: &[(Part, Vec<SmolStr>)],
+    ) -> Result<BTreeSet<String>, String> {
+        let sights = self.sights.of_environment(request.environment)?;
+        if let Some(row) = masked.iter().find_map(|(part, names)| sights.rows.reader(*part, names)) {
+            return Ok(BTreeSet::from([format!("(not known: `{row}` reads what is masked)")]));
+        }
+        let find = |snapshot: &Snapshot| -> Arc<[usize]> {
+            let case = Case { request: request.clone(), entities: snapshot.entities.clone() };
+            let matching = sights.matchers.iter().enumerate();
+            matching.filter(|(_, (_, matcher))| snapshot.matches_any(matcher, &case)).map(|(index, _)| index).collect()
+        };
+        let rows = match sights.rows.key(request) {
+            None => find(self.snapshot),
+            Some(key) => {
+                let found = self.rows.entry((request.environment, key)).or_insert_with(|| find(self.snapshot));
+                Arc::clone(found)
+            }
+        };
+        if self.rows.len() > REMEMBERED {
+            self.rows.clear();
+        }
+        Ok(rows.iter().filter_map(|index| Some(sights.matchers.get(*index)?.0.clone())).collect())
+    }
+
+    /// Searches again what one page searched, among the candidates that it looked at.
+    fn search(&mut self, record: Recorded<'_>) -> Result<(), String> {
+        let question = question(record)?;
+        if record.has("contextVaries") {
+            return Err("a plugin read the context of a search by each candidate, which is not logged".to_owned());
+        }
+        let target = match record.text("endpoint") {
+            Some("subjectSearch") => Target::Principal,
+            Some("resourceSearch") => Target::Resource,
+            _ => return Err("a search of a kind that is not known".to_owned()),
+        };
+        let then: BTreeSet<&str> = record.texts("results").collect();
+        let snapshot = self.snapshot;
+        let search = snapshot.search(question, target, Facts::Logged).ok();
+        let request = search.as_ref().and_then(EntitySearch::request);
+        if request.is_some() && !record.has("context") {
+            return Err(UNKNOWN_THEN.to_owned());
+        }
+        if let Some(request) = request {
+            self.replayable(record, request.environment)?;
+        }
+        let now: BTreeSet<&str> = search.as_ref().map(|search| found(search, record)).unwrap_or_default();
+        let (gained, lost): (Vec<&str>, Vec<&str>) =
+            (now.difference(&then).copied().collect(), then.difference(&now).copied().collect());
+        if gained.is_empty() && lost.is_empty() {
+            return Ok(());
+        }
+        let (mut policies, mut rows) = (BTreeSet::new(), BTreeSet::new());
+        for id in gained.iter().chain(&lost).take(LOOKED_INTO) {
+            let mut question = question;
+            match target {
+                Target::Principal => question.principal.id = id,
+                Target::Resource => question.resource.id = id,
+            }
+            if let Ok(Resolved::Request(request)) = snapshot.resolve(&question, Facts::Logged) {
+                let outcome = Outcome::of(&snapshot.decide_request(&request, &snapshot.entities));
+                policies.extend(outcome.determining);
+                rows.extend(self.rows_about(&request, &record.masked())?);
+            }
+        }
+        self.changed(record, policies, rows, [!gained.is_empty(), !lost.is_empty()]);
+        let after = format!("{} found{}{}", now.len(), listed(", with ", &gained), listed(", without ", &lost));
+        self.example(record, &question, format!("{} found", then.len()), after);
+        Ok(())
+    }
+}
+
+const UNKNOWN_THEN: &str = "the schema did not know then what was asked about, so it is not logged whole";
+
+/// What a record asked, if that is all there.
+fn question(record: Recorded<'_>) -> Result<Question<'_>, String> {
+    if record.has("tooLarge") {
+        return Err("the request was too large to be logged whole".to_owned());
+    }
+    record.question().ok_or_else(|| "the record does not say what was asked".to_owned())
+}
+
+/// What a search finds among the candidates that a page looked at.
+fn found<'q>(search: &'q EntitySearch<'_>, record: Recorded<'_>) -> BTreeSet<&'q str> {
+    let first_after = |id: &str| {
+        let (mut low, mut high) = (0, search.candidates());
+        while low < high {
+            let middle = low.midpoint(high);
+            if search.name(middle).is_some_and(|name| name <= id) { low = middle + 1 } else { high = middle }
+        }
+        low
+    };
+    let from = record.text("after").map_or(0, first_after);
+    let to = record.text("upTo").map_or(search.candidates(), first_after);
+    let candidates = (from..to).filter_map(|place| search.candidate(place));
+    candidates.filter(|candidate| search.allows(candidate)).collect()
+}
+
+fn listed(before: &str, ids: &[&str]) -> String {
+    const NAMED: usize = 3;
+    let names: Vec<String> = ids.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
+    let more = if ids.len() > NAMED { format!(" and {} more", ids.len() - NAMED) } else { String::new() };
+    if names.is_empty() { String::new() } else { format!("{before}{}{more}", names.join(", ")) }
+}
+
+fn shown(part: Part, names: &[SmolStr]) -> String {
+    let place = crate::request::place::Place::new(part);
+    names.iter().fold(place, |place, name| place.member(name)).to_string()
+}
