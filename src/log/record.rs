@@ -1,4 +1,4 @@
-//! What the decision log says of a decision: one JSON object, in the words of the policies.
+//! What the decision log says of a decision: the members of a JSON object, in the words of the policies.
 //!
 //! A request is written as it was decided: what is stored, and over it what the caller sent, with the facts that plugins read, and
 //! without what the schema does not declare; of that, only the names are written. Every value is written as a request would send it
@@ -14,6 +14,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
+use super::Entry;
 use super::mask::Mask;
 use crate::engine::{Decision, Outcome, PolicyError, PolicyNote};
 use crate::plugin::PLUGINS;
@@ -144,7 +145,7 @@ pub struct SearchPage<'a> {
 }
 
 impl Recorder {
-    /// The record of a decision, as a JSON object. `item` is the number of the item of a batch, from 0; `began` is when the service
+    /// The record of a decision, as the log takes it. `item` is the number of the item of a batch, from 0; `began` is when the service
     /// took the question up.
     pub fn decision(
         &self,
@@ -154,7 +155,7 @@ impl Recorder {
         resolved: &Resolved,
         decision: &Decision,
         took: Duration,
-    ) -> Vec<u8> {
+    ) -> Entry {
         let line = |asked| Line { asked, ..Line::new(heading, item, Verdict::of(decision), took).saying(decision) };
         let whole = match resolved {
             Resolved::Request(request) => written(&line(self.request(heading.types, request))),
@@ -167,7 +168,7 @@ impl Recorder {
     }
 
     /// The record of an item of a batch that was denied without being decided.
-    pub fn not_decided(&self, heading: &Heading<'_>, item: usize, why: NotDecided<'_>, took: Duration) -> Vec<u8> {
+    pub fn not_decided(&self, heading: &Heading<'_>, item: usize, why: NotDecided<'_>, took: Duration) -> Entry {
         let line = Line::new(heading, Some(item), Verdict::Invalid, took);
         written(&match why {
             NotDecided::Malformed => line,
@@ -185,11 +186,10 @@ impl Recorder {
         question: &Question<'_>,
         page: &SearchPage<'_>,
         took: Duration,
-    ) -> Vec<u8> {
+    ) -> Entry {
         let SearchPage { results, after, up_to, decided, context_varies, .. } = *page;
         let found = Found { results: Some(results), count: results.len(), after, up_to, decided, context_varies };
         let line = |asked, found| Line {
-            line_type: "search",
             decision: None,
             verdict: None,
             asked,
@@ -231,17 +231,19 @@ impl Recorder {
     }
 }
 
-fn written(line: &Line<'_>) -> Vec<u8> {
+/// The members without the braces, which are the log's.
+fn written(line: &Line<'_>) -> Entry {
     // It is made of strings, numbers and maps with strings for keys, which always serialize.
-    serde_json::to_vec(line).unwrap_or_default()
+    let mut object = serde_json::to_vec(line).unwrap_or_default();
+    object.pop();
+    object.drain(..1.min(object.len()));
+    object
 }
 
 /// A whole record.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Line<'a> {
-    #[serde(rename = "type")]
-    line_type: &'static str,
     time: String,
     request_id: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -286,7 +288,6 @@ enum Answer {
 impl<'a> Line<'a> {
     fn new(heading: &Heading<'a>, item: Option<usize>, verdict: Verdict, took: Duration) -> Self {
         Self {
-            line_type: "decision",
             time: DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true),
             request_id: heading.request_id,
             trace_id: heading.trace_id,

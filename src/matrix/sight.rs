@@ -141,7 +141,9 @@ fn values_read(statement: &Statement, store: &Store, environment: &Environment) 
     });
     let mut reads = Reads::new(&store.types, environment);
     reads.add(&statement.policy);
-    let fields = reads.values.iter().map(|slot| reads.declaration(slot).map(|declared| declared.field));
+    // Which entity the principal or the resource is, is no field.
+    let fields = reads.values.iter().filter(|slot| !slot.steps.is_empty());
+    let fields = fields.map(|slot| reads.declaration(slot).map(|declared| declared.field));
     let fields: Option<BTreeSet<Field>> = fields.collect();
     fields.filter(|_| !is_opaque)
 }

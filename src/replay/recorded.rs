@@ -18,7 +18,7 @@ impl<'a> Recorded<'a> {
     /// Nothing, if the line is no such record but one of the log itself.
     pub(super) fn of(line: &'a Json<'a>) -> Option<Self> {
         let Json::Object(members) = line else { return None };
-        matches!(text(members, "type"), Some("decision" | "search")).then_some(Self(members))
+        (text(members, "type") == Some("decision")).then_some(Self(members))
     }
 
     pub(super) fn sequence(self) -> i64 {
@@ -39,7 +39,7 @@ impl<'a> Recorded<'a> {
     }
 
     pub(super) fn is_search(self) -> bool {
-        self.text("type") == Some("search")
+        matches!(self.text("endpoint"), Some("subjectSearch" | "resourceSearch"))
     }
 
     pub(super) fn has(self, name: &str) -> bool {

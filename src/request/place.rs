@@ -53,6 +53,12 @@ impl Place {
         Self { part: self.part, path: path.into() }
     }
 
+    /// Whether it is that place, or one in it.
+    pub fn is_in(&self, other: &Self) -> bool {
+        let rest = self.path.strip_prefix(other.path.as_str());
+        self.part == other.part && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    }
+
     /// The element at that index.
     #[must_use]
     pub fn element(&self, index: usize) -> Self {

@@ -1,0 +1,203 @@
+//! `gatepost replay`: decides every request of a decision log again under a store. Exit 0 if all are decided as they were, 1 if any is
+//! not, 2 if the log cannot be read, or if nothing of it could be decided again.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
+use clap::Args;
+use serde_json::json;
+
+use super::config::Settings;
+use super::holds;
+use super::output::{self, Failure, counted};
+use crate::engine::Snapshot;
+use crate::log::read::Lines;
+use crate::replay::{CHUNK, Group, Replay, Selection, replay};
+use crate::report::blocks::{self, Block, Line};
+use crate::report::grouped;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The folder of the log, or one file of it
+    log: PathBuf,
+    /// Only what was decided since: a date (`2026-11-24`), a time (RFC 3339), or an age (`12h`, `7d`)
+    #[arg(long, value_name = "TIME", value_parser = since)]
+    since: Option<String>,
+    /// Only what was asked about the action of that id or whole name
+    #[arg(long, value_name = "ACTION")]
+    action: Option<String>,
+    /// At most so many requests, the first
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<usize>,
+    /// How to write what was found
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+/// How the changes are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For a terminal
+    #[default]
+    Text,
+    /// To be pasted into a review
+    Markdown,
+    /// For a program
+    Json,
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let snapshot = settings.snapshot()?;
+    let mut lines = Lines::open(&arguments.log)?;
+    let Arguments { since, action, limit, .. } = arguments;
+    let selection = Selection { since: since.clone(), action: action.clone(), limit: *limit };
+    let began = Instant::now();
+    let replayed = replay(&snapshot, &selection, |chunk| -> Result<bool, Failure> {
+        while chunk.len() < CHUNK {
+            let Some(line) = lines.next()? else { return Ok(false) };
+            chunk.extend_from_slice(line.bytes);
+            chunk.push(b'\n');
+        }
+        Ok(true)
+    })?;
+    let seconds = began.elapsed().as_secs_f64();
+    let blocks = || as_blocks(&replayed, arguments, &snapshot, seconds);
+    match arguments.format {
+        Format::Text => output::print(&blocks::as_text(&blocks(), output::width()))?,
+        Format::Markdown => output::print(&blocks::as_markdown(&blocks()))?,
+        Format::Json => output::print_json(&as_json(&replayed, &snapshot, seconds))?,
+    }
+    if replayed.records > 0 && replayed.replayed == 0 {
+        return Ok(ExitCode::from(2));
+    }
+    Ok(holds(replayed.changed == 0))
+}
+
+/// A time as it stands in the log.
+fn since(text: &str) -> Result<String, String> {
+    let midnight = || text.parse::<NaiveDate>().ok().and_then(|date| date.and_hms_opt(0, 0, 0)).map(|time| time.and_utc());
+    let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(midnight);
+    let age = || Some(Utc::now() - TimeDelta::from_std(super::config::age(text).ok()?).ok()?);
+    let time = time.or_else(age).ok_or("it is no date (2026-11-24), no time (2026-11-24T12:00:00Z) and no age (12h, 7d)")?;
+    Ok(time.to_rfc3339_opts(SecondsFormat::Micros, true))
+}
+
+fn as_blocks(replay: &Replay, arguments: &Arguments, snapshot: &Snapshot, seconds: f64) -> Vec<Block> {
+    let log = arguments.log.display().to_string();
+    let mut blocks = vec![Block::Title(
+        Line::text("Replay of ").and_code(log).and_text(" under ").and_code(snapshot.store.origin.to_string()),
+    )];
+    blocks.push(Block::Paragraph(Line::text(summary(replay, seconds))));
+    let span = replay.times.as_ref().map(|(first, last)| format!("Decided from {first} to {last}, replayed under revision "));
+    let span = span.unwrap_or_else(|| "Nothing was decided. Revision ".to_owned());
+    blocks.push(Block::Paragraph(Line::text(span).and_code(snapshot.revision().as_str())));
+    if replay.otherwise > 0 {
+        let otherwise = counted(replay.otherwise, "request");
+        let text = format!("{otherwise} decided alike, but by other policies or for another reason");
+        blocks.push(Block::Paragraph(Line::text(text)));
+    }
+    let groups = [
+        ("Changed, by policy", "Policy", &replay.by_policy, ""),
+        ("Changed, by row of the matrix", "Row", &replay.by_row, "no row speaks about it"),
+        ("Changed, by action", "Action", &replay.by_action, "any"),
+        ("Changed, by caller", "Caller", &replay.by_caller, "callers are not known"),
+    ];
+    for (heading, what, groups, unnamed) in groups {
+        blocks.extend(table(heading, what, groups, unnamed));
+    }
+    if !replay.examples.is_empty() {
+        blocks.push(Block::Heading(Line::text("The first that changed")));
+        let header = ["Record", "Caller", "Request", "Before", "Now"].map(Line::text).to_vec();
+        let rows = replay.examples.iter().map(|example| {
+            let caller = example.caller.clone().unwrap_or_default();
+            let record = format!("{} at {}", example.sequence, example.time);
+            vec![
+                Line::text(record),
+                Line::text(caller),
+                Line::code(&example.request),
+                Line::text(&example.before),
+                Line::text(&example.after),
+            ]
+        });
+        blocks.push(Block::Table(header, rows.collect()));
+    }
+    blocks.extend(table("Not replayed", "Why", &replay.not_replayed, ""));
+    if replay.unreadable > 0 {
+        let lines = counted(replay.unreadable, "line");
+        let text = format!("{lines} of the log cannot be read as JSON: `gatepost log verify` says where");
+        blocks.push(Block::Paragraph(Line::marked(&text)));
+    }
+    blocks
+}
+
+fn summary(replay: &Replay, seconds: f64) -> String {
+    let left = replay.records - replay.replayed;
+    let left = if left > 0 { format!("; {} not replayed", grouped(left)) } else { String::new() };
+    let changes = match replay.changed {
+        0 => "all as before".to_owned(),
+        changed => format!(
+            "{} decided otherwise ({} denied before and allowed now, {} allowed before and denied now)",
+            grouped(changed),
+            grouped(replay.gained),
+            grouped(replay.lost)
+        ),
+    };
+    let speed = grouped((replay.replayed as f64 / seconds.max(1e-9)) as usize);
+    let replayed = grouped(replay.replayed);
+    format!("{replayed} of {} requests replayed, {speed} a second: {changes}{left}", grouped(replay.records))
+}
+
+fn table(heading: &str, what: &str, groups: &BTreeMap<String, Group>, unnamed: &str) -> Vec<Block> {
+    if groups.is_empty() {
+        return Vec::new();
+    }
+    let mut sorted: Vec<(&String, &Group)> = groups.iter().collect();
+    sorted.sort_by_key(|(_, group)| std::cmp::Reverse(group.count));
+    let rows = sorted.into_iter().map(|(name, group)| {
+        let name = if name.is_empty() { Line::text(unnamed) } else { Line::marked(name) };
+        let examples: Vec<String> = group.examples.iter().map(ToString::to_string).collect();
+        vec![name, Line::text(grouped(group.count)), Line::text(examples.join(", "))]
+    });
+    let header = [what, "Requests", "Records"].map(Line::text).to_vec();
+    vec![Block::Heading(Line::text(heading)), Block::Table(header, rows.collect())]
+}
+
+fn as_json(replay: &Replay, snapshot: &Snapshot, seconds: f64) -> serde_json::Value {
+    let groups = |groups: &BTreeMap<String, Group>, name: &str| -> serde_json::Value {
+        let all = groups.iter().map(|(key, group)| json!({ name: key, "count": group.count, "records": group.examples }));
+        all.collect()
+    };
+    let examples = replay.examples.iter().map(|example| {
+        json!({
+            "record": example.sequence,
+            "time": example.time,
+            "requestId": example.request_id,
+            "caller": example.caller,
+            "request": example.request,
+            "before": example.before,
+            "after": example.after,
+        })
+    });
+    json!({
+        "revision": snapshot.revision().as_str(),
+        "records": replay.records,
+        "replayed": replay.replayed,
+        "changed": replay.changed,
+        "gained": replay.gained,
+        "lost": replay.lost,
+        "otherwise": replay.otherwise,
+        "unreadableLines": replay.unreadable,
+        "seconds": seconds,
+        "from": replay.times.as_ref().map(|(first, _)| first),
+        "to": replay.times.as_ref().map(|(_, last)| last),
+        "byPolicy": groups(&replay.by_policy, "policy"),
+        "byRow": groups(&replay.by_row, "row"),
+        "byAction": groups(&replay.by_action, "action"),
+        "byCaller": groups(&replay.by_caller, "caller"),
+        "notReplayed": groups(&replay.not_replayed, "reason"),
+        "examples": examples.collect::<Vec<_>>(),
+    })
+}

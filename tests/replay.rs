@@ -1,0 +1,250 @@
+//! "`gatepost replay LOG [--store DIR]`: every logged request decided again under another store."
+
+#![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+mod random;
+
+use std::convert::Infallible;
+
+use common::{copy_of_built_in, decide, edit, folder, snapshot_of, with};
+use gatepost::engine::Snapshot;
+use gatepost::http::authzen::{self, Limits};
+use gatepost::http::callers::Caller;
+use gatepost::http::journal::Journal;
+use gatepost::log::mask::Mask;
+use gatepost::log::record::{Endpoint, Heading, Recorder};
+use gatepost::replay::{Replay, Selection, replay};
+use random::{Random, RandomStore};
+use serde_json::{Map, Value, json};
+
+/// A log of what a service with that store decided on these bodies; of a body that is refused, there is nothing.
+struct Log {
+    lines: Vec<Vec<u8>>,
+    recorder: Recorder,
+}
+
+impl Log {
+    fn masked() -> Self {
+        Self { lines: Vec::new(), recorder: Recorder { mask: Some(Mask::new(b"a key")) } }
+    }
+
+    fn ask(&mut self, snapshot: &Snapshot, body: &Value) -> Option<Value> {
+        let heading = Heading {
+            request_id: "r",
+            trace_id: None,
+            caller: Some("portal"),
+            endpoint: Endpoint::Evaluation,
+            revision: snapshot.revision(),
+            types: &snapshot.store.types,
+        };
+        let mut journal = Journal::new(&self.recorder, heading);
+        let body = body.to_string();
+        let _ = authzen::evaluation(snapshot, &Limits::default(), &Caller::anonymous(), body.as_bytes(), &mut journal);
+        let record = journal.records().first()?;
+        let (number, members) = (self.lines.len() + 1, str::from_utf8(record).unwrap());
+        let line = format!("{{\"sequence\":{number},\"type\":\"decision\",{members}}}");
+        self.lines.push(line.clone().into_bytes());
+        Some(serde_json::from_str(&line).unwrap())
+    }
+
+    fn replayed(&self, snapshot: &Snapshot) -> Replay {
+        self.selected(snapshot, &Selection::default())
+    }
+
+    fn selected(&self, snapshot: &Snapshot, selection: &Selection) -> Replay {
+        // Many chunks, so that all workers have some.
+        let mut chunks = self.lines.chunks(7);
+        let replayed = replay(snapshot, selection, |chunk| -> Result<bool, Infallible> {
+            let Some(lines) = chunks.next() else { return Ok(false) };
+            for line in lines {
+                chunk.extend_from_slice(line);
+                chunk.push(b'\n');
+            }
+            Ok(true)
+        });
+        let Ok(replayed) = replayed;
+        replayed
+    }
+}
+
+fn snapshot(store: &RandomStore) -> Snapshot {
+    snapshot_of(folder(store.files.iter().map(|(path, text)| (path, text))).path())
+}
+
+/// "Property tests where a law exists: replay of an unchanged store = no change"; what looks alike to the policies is decided once, and
+/// so is decided as it would be by itself.
+#[test]
+fn nothing_changes_under_the_same_store() {
+    let (mut records, mut allowed) = (0, 0);
+    for seed in 0..100 {
+        let mut random = Random::new(seed);
+        let store = random.store();
+        let snapshot = snapshot(&store);
+        let mut log = Log::masked();
+        for _ in 0..100 {
+            let record = log.ask(&snapshot, &random.question(&store));
+            allowed += usize::from(record.is_some_and(|record| record["decision"] == "allow"));
+        }
+        let replay = log.replayed(&snapshot);
+        let all = log.lines.len();
+        assert_eq!((replay.records, replay.replayed, replay.unreadable), (all, all, 0), "seed {seed}: {replay:?}");
+        assert_eq!((replay.changed, replay.otherwise), (0, 0), "seed {seed}: {replay:?}\n{store:?}");
+        records += all;
+    }
+    assert!(records > 8000 && allowed * 20 > records, "{allowed} of {records} allowed");
+}
+
+/// "every logged request decided again under another store": as the service would decide it with what it knew then of the two
+/// entities, over what is stored now.
+#[test]
+fn under_another_store_every_request_is_decided_as_it_decides() {
+    let (mut records, mut changes) = (0, 0);
+    for seed in 0..100 {
+        let mut random = Random::new(seed);
+        let (store, other) = (random.store(), random.store());
+        let (then, now) = (snapshot(&store), snapshot(&other));
+        let mut log = Log::masked();
+        let mut expected = [0, 0];
+        for _ in 0..60 {
+            let body = random.question(&store);
+            let Some(record) = log.ask(&then, &body) else { continue };
+            let allowed = decide(&now, &known(&store, body)).unwrap().allowed;
+            match (record["decision"] == "allow", allowed) {
+                (false, true) => expected[0] += 1,
+                (true, false) => expected[1] += 1,
+                _ => {}
+            }
+        }
+        let replay = log.replayed(&now);
+        assert_eq!(replay.replayed, log.lines.len(), "seed {seed}: {replay:?}");
+        assert_eq!([replay.gained, replay.lost], expected, "seed {seed}: {replay:?}\n{store:?}\n{other:?}");
+        assert_eq!(replay.changed, replay.by_caller.values().map(|group| group.count).sum::<usize>());
+        assert_eq!(replay.changed, replay.by_action.values().map(|group| group.count).sum::<usize>());
+        records += replay.replayed;
+        changes += replay.changed;
+    }
+    assert!(changes * 20 > records && changes * 2 < records, "{changes} of {records} changed");
+}
+
+/// The body with all that was known then: what is stored under what the caller says.
+fn known(store: &RandomStore, mut body: Value) -> Value {
+    let is = |named: &Value| (named["type"].clone(), named["id"].clone());
+    let said = |named: &Value| -> Map<String, Value> {
+        let said = named["properties"].as_object().unwrap().iter().filter(|(_, value)| !value.is_null());
+        said.map(|(name, value)| (name.clone(), value.clone())).collect()
+    };
+    let asked = [body["subject"].clone(), body["resource"].clone()];
+    for (part, named) in [("subject", &asked[0]), ("resource", &asked[1])] {
+        let stored = store.entities[named["type"].as_str().unwrap()].get(named["id"].as_str().unwrap());
+        let mut all = stored.and_then(Value::as_object).cloned().unwrap_or_default();
+        // One entity may be said twice: what is said of the resource stands.
+        asked.iter().filter(|other| is(other) == is(named)).for_each(|other| all.extend(said(other)));
+        body[part]["properties"] = all.into();
+    }
+    body
+}
+
+fn enter() -> Value {
+    common::enter()
+}
+
+/// The policy by which a Company Admin may enter the support contact.
+const ENTER: &str = "  action == Action::\"enterSupportContact\",
+  resource is Account
+)
+when
+{ principal.account == resource && principal.role == Role::\"companyAdmin\" };";
+
+/// "the changes grouped by policy, row, action and caller, with counts and examples".
+#[test]
+fn changes_are_grouped() {
+    let store = copy_of_built_in();
+    let then = snapshot_of(store.path());
+    let mut log = Log::masked();
+    for id in ["ada", "bob", "eve"] {
+        assert_eq!(log.ask(&then, &with(enter(), json!({ "subject": { "id": id } }))).unwrap()["decision"], "allow");
+    }
+    // The phone number has a digit too many: denied then and now.
+    log.ask(&then, &with(enter(), json!({ "context": { "phone": "+61 2 5550 00000" } })));
+    edit(&store, "policies/permissions.cedar", ENTER, &ENTER.replace("companyAdmin", "salesTeam"));
+    let replay = log.replayed(&snapshot_of(store.path()));
+    assert_eq!((replay.records, replay.replayed, replay.changed, replay.lost), (4, 4, 3, 3), "{replay:#?}");
+    assert_eq!(replay.by_caller.keys().collect::<Vec<_>>(), ["portal"]);
+    assert_eq!(replay.by_action["Action::\"enterSupportContact\""].count, 3);
+    assert_eq!(replay.by_action["Action::\"enterSupportContact\""].examples, [1, 2, 3]);
+    assert_eq!(replay.by_policy.len(), 1, "{replay:#?}");
+    assert!(replay.by_row.keys().all(|row| !row.is_empty()), "{replay:#?}");
+    let example = &replay.examples[0];
+    assert_eq!((example.sequence, example.caller.as_deref()), (1, Some("portal")));
+    assert_eq!(example.request, "User::\"ada\" · Action::\"enterSupportContact\" · Account::\"acme\"");
+    assert!(example.before.starts_with("allow (") && example.after == "deny (nothing permits)", "{example:?}");
+}
+
+/// "`--since`, `--action`, `--limit`".
+#[test]
+fn records_can_be_selected() {
+    let then = common::built_in();
+    let mut log = Log::masked();
+    (0..30).for_each(|_| drop(log.ask(&then, &enter())));
+    let other = log.ask(&then, &with(enter(), json!({ "action": { "name": "viewPricing" } }))).unwrap();
+    let selected = |selection| log.selected(&then, &selection).records;
+    let action = |name: &str| Selection { action: Some(name.to_owned()), ..Selection::default() };
+    assert_eq!(selected(Selection::default()), 31);
+    assert_eq!(selected(action("viewPricing")), 1);
+    assert_eq!(selected(action("Action::\"viewPricing\"")), 1);
+    assert_eq!(selected(action("Pricing")), 0);
+    assert_eq!(selected(Selection { limit: Some(17), ..Selection::default() }), 17);
+    let since = other["time"].as_str().unwrap().to_owned();
+    assert_eq!(selected(Selection { since: Some(since), ..Selection::default() }), 1);
+}
+
+/// "what could not be replayed is counted and named, never skipped in silence".
+#[test]
+fn what_cannot_be_replayed_is_counted_and_named() {
+    let schema = |declared: &str| {
+        format!(
+            "@parsed_by(\"email\") type Email = {{ valid: Bool, address: String, domain: String }};
+             entity User = {{ {declared} @sensitive salary: Long, mail?: Email }};
+             entity Doc; action read appliesTo {{ principal: User, resource: Doc }};"
+        )
+    };
+    let store = |declared: &str, condition: &str| {
+        let policy = format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};");
+        let store = folder([("schema/s.cedarschema", schema(declared)), ("policies/p.cedar", policy)]);
+        snapshot_of(store.path())
+    };
+    let then = store("", "principal.salary >= 0");
+    let mut log = Log::masked();
+    let body = json!({
+        "subject": { "type": "User", "id": "ada", "properties": { "salary": 7, "tier": 1, "mail": "ada@example.com" } },
+        "action": { "name": "read" },
+        "resource": { "type": "Doc", "id": "d" },
+    });
+    let record = log.ask(&then, &body).unwrap();
+    assert_eq!(record["dropped"], json!(["principal.tier"]));
+    log.ask(&then, &with(body.clone(), json!({ "action": { "name": "write" } })));
+    log.ask(&then, &with(body.clone(), json!({ "subject": { "id": "x".repeat(70_000) } })));
+    let reasons = |now: &Snapshot| -> Vec<(String, usize)> {
+        let replay = log.replayed(now);
+        assert_eq!(replay.records, 3);
+        assert_eq!(replay.replayed + replay.not_replayed.values().map(|group| group.count).sum::<usize>(), 3);
+        replay.not_replayed.into_iter().map(|(reason, group)| (reason, group.count)).collect()
+    };
+    let too_large = ("the request was too large to be logged whole".to_owned(), 1);
+    assert_eq!(reasons(&then), [("`p` reads `principal.salary`, which is masked".to_owned(), 1), too_large.clone()]);
+    let masked = [
+        ("principal.mail.address == \"ada@example.com\"", "principal.mail.address"),
+        ("principal.mail == {valid: true, address: \"a\", domain: \"b\"}", "principal.mail.address"),
+    ];
+    for (condition, place) in masked {
+        let now = store("", &format!("principal has mail && {condition}"));
+        assert_eq!(reasons(&now), [(format!("`p` reads `{place}`, which is masked"), 1), too_large.clone()]);
+    }
+    let now = store("", "principal has mail && principal.mail.domain == \"example.com\"");
+    assert_eq!(reasons(&now), [too_large.clone()]);
+    assert_eq!(log.replayed(&now).changed, 0);
+    let now = store("tier: Long,", "principal.tier == 1");
+    let dropped = "`principal.tier` was sent, but the schema did not declare it then: its value is not logged";
+    assert_eq!(reasons(&now), [(dropped.to_owned(), 1), too_large]);
+}
