@@ -55,8 +55,7 @@ fn killed_under_load(folder: &Path, kill: usize) -> HashSet<String> {
     let (stop, answered, next) =
         (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(HashSet::new())), Arc::new(AtomicUsize::new(0)));
     let clients = (0..CLIENTS).map(|_| {
-        let (stop, answered, next, url) =
-            (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&next), url.clone());
+        let (stop, answered, next, url) = (Arc::clone(&stop), Arc::clone(&answered), Arc::clone(&next), url.clone());
         std::thread::spawn(move || {
             let client = Client::new(&url, ureq::tls::TlsConfig::default());
             while !stop.load(Ordering::Relaxed) {

@@ -101,7 +101,7 @@ impl Service {
         journal: Journal<'_>,
     ) -> Response {
         if let Some(log) = self.log.as_ref().filter(|_| !journal.records.is_empty())
-            && log.append(journal.records).await.is_err()
+            && log.log.append(journal.records).await.is_err()
         {
             return unwritable();
         }
