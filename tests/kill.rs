@@ -87,7 +87,8 @@ fn killed_under_load(folder: &Path, kill: usize) -> HashSet<String> {
 fn logged(log: &Path) -> HashSet<String> {
     let mut lines = Lines::open(log).unwrap();
     let mut ids = HashSet::new();
-    while let Some(line) = lines.next().unwrap() {
+    while let Some(line) = lines.next() {
+        let line = line.unwrap();
         if line.kind == "decision" {
             let record: Value = serde_json::from_slice(line.bytes).unwrap();
             ids.insert(record["requestId"].as_str().unwrap().to_owned());

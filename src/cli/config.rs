@@ -103,6 +103,12 @@ pub(super) struct Settings {
     /// A private key (Ed25519, PEM) that signs the log, so that nobody else can make one
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_SIGNING_KEY", help_heading = LOG, hide_short_help = true)]
     log_signing_key: Option<PathBuf>,
+    /// A secret of at least 32 bytes: who holds it can match masked values by their digests [default: a random one for each start]
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_MASK_KEY", help_heading = SERVICE, hide_short_help = true)]
+    log_mask_key: Option<PathBuf>,
+    /// Log raw strings and sensitive attributes as they are [default: false]
+    #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
+    log_unmasked: Option<bool>,
 }
 
 const SERVICE: &str = "Settings of the service";
@@ -126,7 +132,7 @@ enum LogDurability {
 /// A number of seconds (`s`), minutes (`m`), hours (`h`) or days (`d`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-struct Age(Duration);
+pub(super) struct Age(pub(super) Duration);
 
 impl FromStr for Age {
     type Err = &'static str;
@@ -193,6 +199,8 @@ impl Settings {
             log_keep_segments: self.log_keep_segments.or(read.log_keep_segments),
             log_keep_age: self.log_keep_age.or(read.log_keep_age),
             log_signing_key: self.log_signing_key.or(read.log_signing_key),
+            log_mask_key: self.log_mask_key.or(read.log_mask_key),
+            log_unmasked: self.log_unmasked.or(read.log_unmasked),
         })
     }
 
@@ -212,9 +220,9 @@ impl Settings {
         })?;
         // A path in the file is meant from where the file lies.
         let folder = path.parent().unwrap_or(Path::new(""));
-        let Self { store, entities, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, .. } =
+        let Self { store, entities, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, log_mask_key, .. } =
             &mut settings;
-        let single = [store, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key];
+        let single = [store, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, log_mask_key];
         for path in single.into_iter().flatten().chain(entities) {
             *path = folder.join(&path);
         }
@@ -274,23 +282,11 @@ impl Settings {
 
     /// What makes the tokens of pages.
     pub(super) fn paging(&self) -> Result<Paging, Failure> {
-        let Some(path) = &self.page_key else {
-            return Paging::random().map_err(|_| Failure::new("the operating system gives no random bytes"));
-        };
-        let shown = path.display();
-        let secret = std::fs::read(path)
-            .map_err(|error| Failure::new(format!("the page key in `{shown}` cannot be read: {error}")))?;
-        // An editor ends a text with a newline, which is no part of it; random bytes may end with one, which is.
-        let is_text = secret.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-        let secret = if is_text { secret.trim_ascii_end() } else { &secret };
-        if secret.len() < SECRET_BYTES {
-            return Err(Failure::new(format!(
-                "the page key in `{shown}` has {} bytes; at least {SECRET_BYTES} are needed",
-                secret.len()
-            ))
-            .with_help("make one with `openssl rand -hex 32`"));
+        match &self.page_key {
+            None => Paging::random().map_err(|_| Failure::new(NO_RANDOM)),
+            Some(path) => Paging::from_secret(&secret(path, "page key")?)
+                .map_err(|_| Failure::new("the page key cannot be used")),
         }
-        Paging::from_secret(secret).map_err(|_| Failure::new("the page key cannot be used"))
     }
 
     /// The URL by which callers reach the service, if it is set.
@@ -309,9 +305,24 @@ impl Settings {
         self.capability.iter().map(read).collect()
     }
 
-    /// How decisions are logged, if they are, and what is wrong with that.
-    #[expect(dead_code, reason = "`serve` opens the log once it has records to write")]
-    pub(super) fn log_settings(&self) -> Result<Option<(LogSettings, Vec<Problem>)>, Failure> {
+    /// Where decisions are logged, if they are; it is opened, and what is wrong with that is said.
+    pub(super) fn decision_log(&self) -> Result<Option<DecisionLog>, Failure> {
+        let Some((settings, warnings)) = self.log_settings()? else { return Ok(None) };
+        let mask = match (self.log_unmasked, &self.log_mask_key) {
+            (Some(true), _) => None,
+            (_, Some(path)) => Some(Mask::new(&secret(path, "log mask key")?)),
+            (_, None) => Some(Mask::random().map_err(|_| Failure::new(NO_RANDOM))?),
+        };
+        output::complain(&warnings);
+        let (log, found) = Log::open(settings).map_err(|error| {
+            let failure = Failure::new(error.to_string());
+            error.help().map_or(failure, |help| Failure::new(error.to_string()).with_help(help))
+        })?;
+        output::complain(&found);
+        Ok(Some(DecisionLog { log, recorder: Recorder { mask } }))
+    }
+
+    fn log_settings(&self) -> Result<Option<(LogSettings, Vec<Problem>)>, Failure> {
         let durability = match self.log_durability.unwrap_or_default() {
             LogDurability::Strict => Durability::Strict,
             LogDurability::Buffered => Durability::Buffered,
@@ -370,4 +381,23 @@ impl Settings {
         }
         Ok(limits)
     }
+}
+
+const NO_RANDOM: &str = "the operating system gives no random bytes";
+
+/// A secret of at least 32 bytes from a file; `what` says in a message what it is.
+fn secret(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
+    let mut secret =
+        std::fs::read(path).map_err(|error| Failure::new(format!("the {what} in `{shown}` cannot be read: {error}")))?;
+    // An editor ends a text with a newline, which is no part of it; random bytes may end with one, which is.
+    if secret.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
+        secret.truncate(secret.trim_ascii_end().len());
+    }
+    if secret.len() < SECRET_BYTES {
+        let found = secret.len();
+        return Err(Failure::new(format!("the {what} in `{shown}` has {found} bytes; at least {SECRET_BYTES} are needed"))
+            .with_help("make one with `openssl rand -hex 32`"));
+    }
+    Ok(secret)
 }

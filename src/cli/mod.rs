@@ -13,6 +13,7 @@ mod lcov;
 mod log;
 mod output;
 mod prove;
+mod replay;
 mod report;
 mod serve;
 mod test;
@@ -64,6 +65,8 @@ enum Command {
     Init(init::Arguments),
     /// Look at a decision log
     Log(log::Arguments),
+    /// Decide every request of a decision log again, and list what is decided otherwise
+    Replay(replay::Arguments),
     /// Make a token for a caller of the service
     Token(token::Arguments),
 }
@@ -107,6 +110,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
         Some(Command::Log(arguments)) => log::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&settings, &arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
     }
 }

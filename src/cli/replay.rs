@@ -10,11 +10,11 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use clap::Args;
 use serde_json::json;
 
-use super::config::Settings;
+use super::config::{Age, Settings};
 use super::holds;
 use super::output::{self, Failure, counted};
 use crate::engine::Snapshot;
-use crate::log::read::Lines;
+use crate::log::read::{Lines, ReadError};
 use crate::replay::{CHUNK, Group, Replay, Selection, replay};
 use crate::report::blocks::{self, Block, Line};
 use crate::report::grouped;
@@ -51,18 +51,30 @@ enum Format {
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let snapshot = settings.snapshot()?;
-    let mut lines = Lines::open(&arguments.log)?;
+    let failed = |error: ReadError| {
+        Failure::new(error.to_string()).with_help("name the folder that the service has for `--log`, or a file in it")
+    };
+    let mut lines = Lines::open(&arguments.log).map_err(failed)?;
+    let mut unreadable = 0;
     let Arguments { since, action, limit, .. } = arguments;
     let selection = Selection { since: since.clone(), action: action.clone(), limit: *limit };
     let began = Instant::now();
-    let replayed = replay(&snapshot, &selection, |chunk| -> Result<bool, Failure> {
+    let mut replayed = replay(&snapshot, &selection, |chunk| -> Result<bool, Failure> {
         while chunk.len() < CHUNK {
-            let Some(line) = lines.next()? else { return Ok(false) };
-            chunk.extend_from_slice(line.bytes);
-            chunk.push(b'\n');
+            match lines.next() {
+                None => return Ok(false),
+                Some(Ok(line)) if line.kind == "decision" => {
+                    chunk.extend_from_slice(line.bytes);
+                    chunk.push(b'\n');
+                }
+                Some(Ok(_)) => {}
+                Some(Err(ReadError::NoLine { .. })) => unreadable += 1,
+                Some(Err(error)) => return Err(failed(error)),
+            }
         }
         Ok(true)
     })?;
+    replayed.unreadable += unreadable;
     let seconds = began.elapsed().as_secs_f64();
     let blocks = || as_blocks(&replayed, arguments, &snapshot, seconds);
     match arguments.format {
@@ -80,7 +92,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
 fn since(text: &str) -> Result<String, String> {
     let midnight = || text.parse::<NaiveDate>().ok().and_then(|date| date.and_hms_opt(0, 0, 0)).map(|time| time.and_utc());
     let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(midnight);
-    let age = || Some(Utc::now() - TimeDelta::from_std(super::config::age(text).ok()?).ok()?);
+    let age = || Some(Utc::now() - TimeDelta::from_std(text.parse::<Age>().ok()?.0).ok()?);
     let time = time.or_else(age).ok_or("it is no date (2026-11-24), no time (2026-11-24T12:00:00Z) and no age (12h, 7d)")?;
     Ok(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }

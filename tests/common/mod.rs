@@ -4,6 +4,7 @@
 
 pub mod binary;
 pub mod browser;
+pub mod keys;
 pub mod server;
 
 use std::path::{Path, PathBuf};
