@@ -2,16 +2,21 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
 
+use super::Format;
+use super::diagnostics::{self, DiagnosticLevel};
 use super::output::Failure;
 use crate::engine::Snapshot;
+use crate::http::Bounds;
 use crate::http::authzen::{Limits, Reasons};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
+use crate::http::traces::{Collector, CollectorError};
 use crate::request::json::DEEPEST;
 use crate::store::{Origin, Problem, SourceFile, StoreError};
 
@@ -72,6 +77,30 @@ pub(super) struct Settings {
     /// Listen on any address, though callers are not known [default: false]
     #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_ALLOW_ANONYMOUS", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
     allow_anonymous: Option<bool>,
+    /// How long a caller may take for the head of a request, and a connection may wait for the next one [default: 10]
+    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_HEADER_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    header_timeout: Option<u32>,
+    /// How long a caller may take for the body of a request, and for taking the answer [default: 30]
+    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_BODY_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    body_timeout: Option<u32>,
+    /// The most connections that are open at once; further ones wait [default: 4096, or what the limit of open files leaves]
+    #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_CONNECTIONS", help_heading = SERVICE, hide_short_help = true)]
+    max_connections: Option<usize>,
+    /// The most requests that are decided at once; further ones get 503 [default: 1024]
+    #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_CONCURRENT", help_heading = SERVICE, hide_short_help = true)]
+    max_concurrent: Option<usize>,
+    /// How the service says on standard error what happens [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", env = "GATEPOST_DIAGNOSTIC_FORMAT", help_heading = SERVICE, hide_short_help = true)]
+    diagnostic_format: Option<Format>,
+    /// How much it says [default: warn]
+    #[arg(long, global = true, value_name = "LEVEL", env = "GATEPOST_DIAGNOSTIC_LEVEL", help_heading = SERVICE, hide_short_help = true)]
+    diagnostic_level: Option<DiagnosticLevel>,
+    /// The collector to which traces are sent (OTLP over HTTP; `/v1/traces` is added) [default: none]
+    #[arg(long, global = true, value_name = "URL", env = "GATEPOST_OTLP_ENDPOINT", help_heading = SERVICE, hide_short_help = true)]
+    otlp_endpoint: Option<String>,
+    /// The share of requests that are traced, from 0 to 1, where the caller has not decided it [default: 1]
+    #[arg(long, global = true, value_name = "RATIO", env = "GATEPOST_OTLP_SAMPLE", help_heading = SERVICE, hide_short_help = true)]
+    otlp_sample: Option<f64>,
 }
 
 const SERVICE: &str = "Settings of the service";
@@ -106,6 +135,14 @@ impl Settings {
             tls_key: self.tls_key.or(read.tls_key),
             client_ca: self.client_ca.or(read.client_ca),
             allow_anonymous: self.allow_anonymous.or(read.allow_anonymous),
+            header_timeout: self.header_timeout.or(read.header_timeout),
+            body_timeout: self.body_timeout.or(read.body_timeout),
+            max_connections: self.max_connections.or(read.max_connections),
+            max_concurrent: self.max_concurrent.or(read.max_concurrent),
+            diagnostic_format: self.diagnostic_format.or(read.diagnostic_format),
+            diagnostic_level: self.diagnostic_level.or(read.diagnostic_level),
+            otlp_endpoint: self.otlp_endpoint.or(read.otlp_endpoint),
+            otlp_sample: self.otlp_sample.or(read.otlp_sample),
         })
     }
 
@@ -244,4 +281,57 @@ impl Settings {
         }
         Ok(limits)
     }
+
+    /// What callers can use up.
+    pub(super) fn bounds(&self) -> Result<Bounds, Failure> {
+        let counts = [("max-connections", self.max_connections), ("max-concurrent", self.max_concurrent)];
+        let times = [("header-timeout", self.header_timeout), ("body-timeout", self.body_timeout)];
+        let times = times.map(|(name, seconds)| (name, seconds.map(|seconds| seconds as usize)));
+        if let Some((name, _)) = counts.into_iter().chain(times).find(|(_, value)| *value == Some(0)) {
+            return Err(Failure::new(format!("{name} is 0: no request could be answered")));
+        }
+        let defaults = Bounds::default();
+        let time =
+            |seconds: Option<u32>, default| seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()));
+        Ok(Bounds {
+            header_time: time(self.header_timeout, defaults.header_time),
+            body_time: time(self.body_timeout, defaults.body_time),
+            connections: self
+                .max_connections
+                .unwrap_or_else(|| defaults.connections.min(connections_that_files_allow())),
+            concurrent: self.max_concurrent.unwrap_or(defaults.concurrent),
+        })
+    }
+
+    /// The collector of traces, and the share of requests that are traced.
+    pub(super) fn collector(&self) -> Result<Option<(Collector, f64)>, Failure> {
+        let share = self.otlp_sample.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Failure::new(format!("otlp-sample is {share}; a share is from 0 to 1")));
+        }
+        let collector = self.otlp_endpoint.as_deref().map(str::parse).transpose();
+        let collector = collector.map_err(|error: CollectorError| {
+            Failure::new(format!("otlp-endpoint is no URL of a collector: {error}"))
+                .with_help("an example is http://localhost:4318")
+        })?;
+        Ok(collector.map(|collector| (collector, share)))
+    }
+
+    /// Has what the service says go to standard error, as it is set.
+    pub(super) fn begin_diagnostics(&self) {
+        diagnostics::begin(self.diagnostic_format.unwrap_or_default(), self.diagnostic_level.unwrap_or_default());
+    }
+}
+
+/// So many files are left for the store, the log and whatever else is opened.
+const OTHER_FILES: usize = 64;
+
+/// How many connections the limit of open files leaves room for. With fewer files than connections, none could be opened for
+/// anything else, such as the decision log.
+fn connections_that_files_allow() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+    // Where there is no such limit, or it cannot be read, there is none to keep.
+    limit.map_or(usize::MAX, |limit: usize| limit.saturating_sub(OTHER_FILES).max(1))
 }
