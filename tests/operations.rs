@@ -8,10 +8,10 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use common::binary::{PATIENCE, Serving, command, gatepost};
+use common::collector::{collector, contains};
 use common::server::{Answer, Client, exchange};
 use common::{enter, folder};
 use serde_json::{Value, json};
@@ -284,8 +284,8 @@ fn metrics_count_by_what_the_service_has_and_not_by_what_is_sent() {
     assert_eq!(running.evaluation().status, 200);
     let broken = running.client.send("POST", SINGLE, &[JSON], "{").unwrap();
     assert_eq!(broken.status, 400);
-    for path in ["/one", "/two?x=/three", "/metrics/four", "/.well-known/authzen-configuration/five"] {
-        running.client.send("FIVE", path, &[], "").unwrap();
+    for path in ["/canary1", "/canary2?x=/canary3", "/metrics/canary4", "/.well-known/authzen-configuration/canary5"] {
+        running.client.send("CANARY", path, &[], "").unwrap();
     }
     let answer = running.get("/metrics");
     assert_eq!((answer.status, answer.header("content-type")), (200, Some("text/plain; version=0.0.4; charset=utf-8")));
@@ -304,7 +304,7 @@ fn metrics_count_by_what_the_service_has_and_not_by_what_is_sent() {
     let revision = running.get("/readyz").header("gatepost-revision").unwrap().to_owned();
     assert!(answer.text.contains(&format!("gatepost_revision_info{{revision=\"{revision}\"}} 1\n")));
     assert!(running.metric("process_resident_memory_bytes").unwrap() > 1e6);
-    for sent in ["one", "two", "three", "four", "five", "FIVE", "ada", "acme"] {
+    for sent in ["canary", "CANARY", "owner@acme.example", "ada"] {
         assert!(!answer.text.contains(sent), "{sent}\n{}", answer.text);
     }
 }
@@ -391,53 +391,6 @@ fn diagnostics_say_nothing_of_the_usual_unless_asked() {
 
 // Traces
 
-/// A collector: what was posted to it, and under which path.
-#[derive(Clone, Default)]
-struct Received(Arc<Mutex<Vec<(String, Vec<u8>)>>>);
-
-fn collector() -> (String, Received) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let received = Received::default();
-    let kept = received.clone();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let (stream, kept) = (stream.unwrap(), kept.clone());
-            std::thread::spawn(move || take(stream, &kept));
-        }
-    });
-    (url, received)
-}
-
-fn take(mut stream: TcpStream, received: &Received) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    loop {
-        let mut head = String::new();
-        while !head.ends_with("\r\n\r\n") {
-            (reader.read_line(&mut head).ok()? > 0).then_some(())?;
-        }
-        let length = head.to_lowercase();
-        let length = length.lines().find_map(|line| line.strip_prefix("content-length: ")).unwrap();
-        let mut body = vec![0; length.parse().unwrap()];
-        reader.read_exact(&mut body).ok()?;
-        received.0.lock().unwrap().push((head, body));
-        stream
-            .write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/x-protobuf\r\ncontent-length: 0\r\n\r\n")
-            .ok()?;
-    }
-}
-
-impl Received {
-    /// All that was posted.
-    fn bytes(&self) -> Vec<u8> {
-        self.0.lock().unwrap().iter().flat_map(|(_, body)| body.clone()).collect()
-    }
-}
-
-fn contains(bytes: &[u8], text: &[u8]) -> bool {
-    bytes.windows(text.len()).any(|window| window == text)
-}
-
 /// "One server span per request, W3C `traceparent`/`tracestate` in"; "flushed at shutdown".
 #[test]
 fn a_request_is_a_span_in_the_trace_of_its_caller() {
@@ -489,19 +442,10 @@ fn without_a_share_only_what_a_caller_traces_is_traced() {
 /// "Never blocks or delays a request, a dead collector costs nothing but a rate-limited warning; flushed at shutdown (bounded time)."
 #[test]
 fn a_collector_that_is_not_there_or_never_answers_hinders_nobody() {
+    // What is sent to it waits in the queue of the system.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
-    let silent = format!(
-        "http://{}",
-        silent
-            .local_addr()
-            .map(|address| (silent, address))
-            .map(|(kept, address)| {
-                std::mem::forget(kept);
-                address
-            })
-            .unwrap()
-    );
-    for (url, problem) in [("http://127.0.0.1:1", "Connection refused"), (&silent, "")] {
+    let never_answers = format!("http://{}", silent.local_addr().unwrap());
+    for (url, problem) in [("http://127.0.0.1:1", "Connection refused"), (&never_answers, "")] {
         let running = serve(&["--otlp-endpoint", url]);
         running.evaluation();
         for _ in 0..200 {
