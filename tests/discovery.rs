@@ -11,11 +11,11 @@ use std::sync::Arc;
 use common::binary::{Serving, command, gatepost};
 use common::server::Server;
 use gatepost::engine::Engine;
-use gatepost::http::Service;
 use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
 use gatepost::http::discovery::{PublicUrl, PublicUrlError};
 use gatepost::http::paging::Paging;
+use gatepost::http::{Operations, Service};
 
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
 
@@ -45,6 +45,7 @@ fn reached_by(url: Option<&str>) -> Server {
         public_url,
         log: None,
         capabilities: Vec::new(),
+        operations: Operations::default(),
     })
 }
 

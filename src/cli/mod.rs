@@ -6,6 +6,7 @@ mod check;
 mod config;
 mod coverage;
 mod decide;
+mod diagnostics;
 mod diff;
 mod fmt;
 mod init;
@@ -72,7 +73,8 @@ enum Command {
 }
 
 /// How a command writes what it found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Format {
     /// For a person
     #[default]

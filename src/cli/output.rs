@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
+use super::diagnostics;
 pub(super) use crate::report::counted;
 use crate::store::{Problem, Severity, Statement, StoreError};
 
@@ -83,6 +84,9 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes problems to standard error, beside what a command goes on doing.
 pub(super) fn complain(problems: &[Problem]) {
+    if diagnostics::tell(problems) {
+        return;
+    }
     // There is nowhere left to say that this failed.
     let _ = anstream::stderr().write_all(all_rendered(problems).as_bytes());
 }

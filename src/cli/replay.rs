@@ -90,10 +90,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
 
 /// A time as it stands in the log.
 fn since(text: &str) -> Result<String, String> {
-    let midnight = || text.parse::<NaiveDate>().ok().and_then(|date| date.and_hms_opt(0, 0, 0)).map(|time| time.and_utc());
+    let midnight =
+        || text.parse::<NaiveDate>().ok().and_then(|date| date.and_hms_opt(0, 0, 0)).map(|time| time.and_utc());
     let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(midnight);
     let age = || Some(Utc::now() - TimeDelta::from_std(text.parse::<Age>().ok()?.0).ok()?);
-    let time = time.or_else(age).ok_or("it is no date (2026-11-24), no time (2026-11-24T12:00:00Z) and no age (12h, 7d)")?;
+    let time =
+        time.or_else(age).ok_or("it is no date (2026-11-24), no time (2026-11-24T12:00:00Z) and no age (12h, 7d)")?;
     Ok(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
@@ -103,7 +105,8 @@ fn as_blocks(replay: &Replay, arguments: &Arguments, snapshot: &Snapshot, second
         Line::text("Replay of ").and_code(log).and_text(" under ").and_code(snapshot.store.origin.to_string()),
     )];
     blocks.push(Block::Paragraph(Line::text(summary(replay, seconds))));
-    let span = replay.times.as_ref().map(|(first, last)| format!("Decided from {first} to {last}, replayed under revision "));
+    let span =
+        replay.times.as_ref().map(|(first, last)| format!("Decided from {first} to {last}, replayed under revision "));
     let span = span.unwrap_or_else(|| "Nothing was decided. Revision ".to_owned());
     blocks.push(Block::Paragraph(Line::text(span).and_code(snapshot.revision().as_str())));
     if replay.otherwise > 0 {
@@ -179,7 +182,8 @@ fn table(heading: &str, what: &str, groups: &BTreeMap<String, Group>, unnamed: &
 
 fn as_json(replay: &Replay, snapshot: &Snapshot, seconds: f64) -> serde_json::Value {
     let groups = |groups: &BTreeMap<String, Group>, name: &str| -> serde_json::Value {
-        let all = groups.iter().map(|(key, group)| json!({ name: key, "count": group.count, "records": group.examples }));
+        let all =
+            groups.iter().map(|(key, group)| json!({ name: key, "count": group.count, "records": group.examples }));
         all.collect()
     };
     let examples = replay.examples.iter().map(|example| {

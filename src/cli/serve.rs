@@ -17,12 +17,17 @@ use crate::engine::{Engine, Snapshot};
 use crate::http::authzen::Reasons;
 use crate::http::callers::Callers;
 use crate::http::discovery::PublicUrl;
-use crate::http::{self, ReportPage, Service, body};
+use crate::http::metrics::Metrics;
+use crate::http::traces::{Collector, Traces};
+use crate::http::{self, Operations, ReportPage, Service, body};
+use crate::log::DecisionLog;
 use crate::store::{Severity, Store};
 
 pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
     let (address, limits) = (settings.address()?, settings.limits()?);
     let (public_url, capabilities) = (settings.public_url()?, settings.capabilities()?);
+    let (bounds, collector) = (settings.bounds()?, settings.collector()?);
+    settings.begin_diagnostics();
     let snapshot = settings.snapshot()?;
     let callers = settings.callers()?;
     let paging = settings.paging()?;
@@ -34,6 +39,14 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
         let stop = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
         let public_url = public_url.or_else(|| PublicUrl::of_loopback(address, callers.speak_tls()));
+        let metrics = Arc::new(Metrics::default());
+        metrics.know_actions(&snapshot.store.types);
+        let traces = traces(collector.as_ref())?;
+        let log = settings.decision_log()?;
+        if let Some(DecisionLog { log, .. }) = &log {
+            log.note_revision(snapshot.revision());
+            metrics.log_from(log.clone());
+        }
         let service = Service {
             engine: Engine::new(snapshot),
             limits,
@@ -42,19 +55,31 @@ pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
             report: Arc::default(),
             public_url,
             capabilities,
-            log: None,
+            log: log.clone(),
+            operations: Operations::new(bounds, metrics, traces),
         };
         let snapshot = service.engine.snapshot();
         watch(callers.clone(), Arc::clone(&snapshot))?;
         output::print(&banner(&snapshot, &callers, address))?;
+        let revision = snapshot.revision().as_str();
+        tracing::info!(version = env!("CARGO_PKG_VERSION"), revision, %address, "the service has started");
         if limits.max_reasons >= Reasons::Admin {
             make_report(snapshot, Arc::clone(&service.report))?;
         }
-        http::serve(listener, service, stop)
-            .await
-            .map_err(|error| Failure::new(format!("the service had to stop: {error}")))
+        http::serve(listener, service, stop).await;
+        if let Some(DecisionLog { log, .. }) = log {
+            log.close().map_err(|error| Failure::new(error.to_string()))?;
+        }
+        tracing::info!("the service has stopped");
+        Ok::<_, Failure>(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Where traces go, if they are to go anywhere.
+fn traces(collector: Option<&(Collector, f64)>) -> Result<Option<Traces>, Failure> {
+    let traces = collector.map(|(collector, share)| Traces::to(collector, *share)).transpose();
+    traces.map_err(|error| Failure::new(format!("traces cannot be sent: {error}")))
 }
 
 /// Makes the page of `/report` beside the service, which does not wait for it.
@@ -134,6 +159,7 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;
+        tracing::info!("the service is told to stop: running requests finish");
     })
 }
 

@@ -17,10 +17,16 @@ pub(super) enum BodyError {
     TooLarge,
     /// It ended before its end.
     Broken,
+    /// It did not come in time.
+    Slow,
 }
 
-/// The whole body, of at most `limit` bytes.
-pub(super) async fn read(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Vec<u8>, BodyError> {
+/// The whole body, of at most `limit` bytes, if it comes within that time.
+pub(super) async fn read(body: Body, headers: &HeaderMap, limit: usize, time: Duration) -> Result<Vec<u8>, BodyError> {
+    tokio::time::timeout(time, whole(body, headers, limit)).await.unwrap_or(Err(BodyError::Slow))
+}
+
+async fn whole(mut body: Body, headers: &HeaderMap, limit: usize) -> Result<Vec<u8>, BodyError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit && headers.contains_key(EXPECT) {
         // The caller waits for leave to send the body.

@@ -1,35 +1,38 @@
-//! What one request over HTTP has decided, for the decision log.
+//! What one request over HTTP has decided: for the decision log and the metrics.
 
 use std::time::Instant;
 
-use axum::http::header::{HeaderMap, HeaderName, RETRY_AFTER};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::HeaderValue;
+use axum::http::header::{HeaderMap, HeaderName};
 use axum::response::Response;
 use serde::Serialize;
 
 use super::authzen::Refusal;
 use super::callers::Caller;
-use super::{Service, answered, message};
+use super::metrics::{Metrics, Rejection};
+use super::{REQUEST_ID, Service, answered, unavailable};
 use crate::engine::{Decision, Snapshot};
-use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage};
+use crate::log::Entry;
+use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Verdict};
 use crate::request::{Question, Resolved};
 
-/// The records of one request, which go into the log before its answer goes out.
-#[derive(Debug)]
+/// What one request decides: it is counted, and its records go into the log before its answer goes out.
+#[derive(Debug, Default)]
 pub struct Journal<'a> {
+    metrics: Option<&'a Metrics>,
     log: Option<(&'a Recorder, Heading<'a>)>,
-    records: Vec<Vec<u8>>,
+    records: Vec<Entry>,
 }
 
 impl<'a> Journal<'a> {
-    /// A journal of a request under that heading.
+    /// A journal of a request under that heading, which counts nothing.
     pub fn new(recorder: &'a Recorder, heading: Heading<'a>) -> Self {
-        Self { log: Some((recorder, heading)), records: Vec::new() }
+        Self { log: Some((recorder, heading)), ..Self::none() }
     }
 
-    /// One that takes no records.
+    /// One that takes up nothing.
     pub fn none() -> Self {
-        Self { log: None, records: Vec::new() }
+        Self::default()
     }
 
     /// Whether it takes records.
@@ -37,7 +40,7 @@ impl<'a> Journal<'a> {
         self.log.is_some()
     }
 
-    /// Takes up a decision, of which `item` of a batch, on a question that was read at `began`.
+    /// Takes up a decision, of which `item` of a batch, on a question that was taken up at `began`.
     pub fn decided(
         &mut self,
         item: Option<usize>,
@@ -46,6 +49,7 @@ impl<'a> Journal<'a> {
         decision: &Decision,
         began: Instant,
     ) {
+        self.count(question.action, Verdict::of(decision));
         if let Some((recorder, heading)) = &self.log {
             let took = began.elapsed();
             self.records.push(recorder.decision(heading, item, question, resolved, decision, took));
@@ -54,6 +58,11 @@ impl<'a> Journal<'a> {
 
     /// Takes up an item of a batch that was denied without being decided.
     pub fn not_decided(&mut self, item: usize, why: NotDecided<'_>, began: Instant) {
+        match why {
+            NotDecided::NotAllowed(question) => self.count(question.action, Verdict::NotAllowed),
+            // Of which action it would be, nobody knows.
+            NotDecided::Malformed | NotDecided::Invalid(_) => self.count("", Verdict::Invalid),
+        }
         if let Some((recorder, heading)) = &self.log {
             self.records.push(recorder.not_decided(heading, item, why, began.elapsed()));
         }
@@ -67,8 +76,14 @@ impl<'a> Journal<'a> {
     }
 
     /// The records, in the order in which they were taken up.
-    pub fn records(&self) -> &[Vec<u8>] {
+    pub fn records(&self) -> &[Entry] {
         &self.records
+    }
+
+    fn count(&self, action: &str, verdict: Verdict) {
+        if let Some(metrics) = self.metrics {
+            metrics.decided(action, verdict);
+        }
     }
 }
 
@@ -81,16 +96,18 @@ impl Service {
         endpoint: Endpoint,
         snapshot: &'a Snapshot,
     ) -> Journal<'a> {
-        let Some(log) = &self.log else { return Journal::none() };
-        let heading = Heading {
-            request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default(),
-            trace_id: headers.get(TRACEPARENT).and_then(trace_id),
-            caller: caller.name(),
-            endpoint,
-            revision: snapshot.revision(),
-            types: &snapshot.store.types,
-        };
-        Journal::new(&log.recorder, heading)
+        let log = self.log.as_ref().map(|log| {
+            let heading = Heading {
+                request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default(),
+                trace_id: headers.get(TRACEPARENT).and_then(trace_id),
+                caller: caller.name(),
+                endpoint,
+                revision: snapshot.revision(),
+                types: &snapshot.store.types,
+            };
+            (&log.recorder, heading)
+        });
+        Journal { metrics: Some(&self.operations.metrics), log, records: Vec::new() }
     }
 
     /// An answer, once the log has what was decided.
@@ -100,23 +117,26 @@ impl Service {
         snapshot: &Snapshot,
         journal: Journal<'_>,
     ) -> Response {
-        if let Some(log) = self.log.as_ref().filter(|_| !journal.records.is_empty())
+        if let Some(log) = &self.log
             && log.log.append(journal.records).await.is_err()
         {
-            return unwritable();
+            return self.unwritable();
         }
         answered(answer, snapshot)
     }
+
+    /// The answer while decisions cannot be logged, if they must be: none is made that nobody could account for.
+    pub(super) fn unless_writable(&self) -> Option<Response> {
+        let refused = self.log.as_ref().is_some_and(|log| log.log.admit().is_err());
+        refused.then(|| self.unwritable())
+    }
+
+    fn unwritable(&self) -> Response {
+        self.operations.metrics.rejected(Rejection::LogUnwritable);
+        unavailable("decisions cannot be logged, so none are made: try again in a moment")
+    }
 }
 
-/// The answer while decisions cannot be logged: none is made that nobody could account for.
-pub(super) fn unwritable() -> Response {
-    let mut response = message(StatusCode::SERVICE_UNAVAILABLE, "decisions cannot be logged, so none are made");
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// The id of the trace (W3C Trace Context, section 3.2.2.3).

@@ -4,51 +4,54 @@ pub mod authzen;
 pub mod body;
 mod bounded;
 pub mod callers;
+mod deadline;
 pub mod discovery;
 pub mod journal;
-mod listener;
+pub mod metrics;
+mod observed;
 pub mod openapi;
+mod operations;
 pub mod paging;
 pub mod paths;
+mod rarely;
 mod report;
 mod search;
+mod serving;
 mod slice;
+pub mod traces;
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::ops::Deref;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::extract::connect_info::Connected;
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName};
+use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::serve::{IncomingStream, Listener};
 use axum::{Extension, Router, middleware};
 use serde::Serialize;
 use tokio::net::TcpListener;
-use tower_http::ServiceBuilderExt;
-use tower_http::request_id::MakeRequestUuid;
+use tokio::sync::SemaphorePermit;
+use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::engine::{Engine, Snapshot};
 use crate::log::DecisionLog;
 use crate::log::record::Endpoint;
 use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
-use callers::{Caller, Callers, Peer};
+use callers::{Caller, Callers};
 use discovery::{Capability, PublicUrl};
-use listener::{PlainListener, TlsListener};
+use metrics::Rejection;
+use observed::Decided;
+pub use observed::REQUEST_ID;
+pub use operations::{Bounds, Operations};
 use paging::Paging;
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
 pub const REVISION: HeaderName = HeaderName::from_static("gatepost-revision");
-
-/// How long running requests may take to finish once the service is told to stop.
-const GRACE: Duration = Duration::from_secs(30);
 
 /// What every request needs.
 #[derive(Debug)]
@@ -69,56 +72,23 @@ pub struct Service {
     pub capabilities: Vec<Capability>,
     /// Where decisions are logged, if they are.
     pub log: Option<DecisionLog>,
+    /// What its operator sets and sees.
+    pub operations: Operations,
 }
 
 /// Serves, over TLS if the callers need it, until `shutdown` is done: then no new connection is taken, and running requests
-/// finish (for at most 30 seconds).
-///
-/// # Errors
-///
-/// What the listener reports.
-pub async fn serve(
-    listener: TcpListener,
-    service: Service,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
-    match service.callers.tls.clone() {
-        Some(tls) => serve_on(TlsListener::new(listener, tls), service, shutdown).await,
-        None => serve_on(PlainListener(listener), service, shutdown).await,
-    }
-}
-
-async fn serve_on<L>(
-    listener: L,
-    service: Service,
-    shutdown: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()>
-where
-    L: Listener<Addr = SocketAddr>,
-    Peer: for<'a> Connected<IncomingStream<'a, L>>,
-{
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let routes = routes(service).into_make_service_with_connect_info::<Peer>();
-    let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
-        shutdown.await;
-        // The receiver is gone only when serving has ended.
-        let _ = stop.send(());
-    });
-    let overdue = async move {
-        if stopped.await.is_err() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(GRACE).await;
-    };
-    tokio::select! {
-        served = serving => served,
-        () = overdue => Ok(()),
+/// finish (for at most 30 seconds), and what is left of the traces is sent (for at most 5).
+pub async fn serve(listener: TcpListener, service: Service, shutdown: impl Future<Output = ()>) {
+    let service = Arc::new(service);
+    let tls = service.callers.tls.clone();
+    serving::serve(listener, tls, routes(Arc::clone(&service)), &service.operations, shutdown).await;
+    if let Some(traces) = &service.operations.traces {
+        traces.finish().await;
     }
 }
 
 /// The routes of the service.
-pub fn routes(service: Service) -> Router {
-    let service = Arc::new(service);
+pub fn routes(service: Arc<Service>) -> Router {
     Router::new()
         .route(paths::EVALUATION, post(evaluation))
         .route(paths::EVALUATIONS, post(evaluations))
@@ -131,15 +101,12 @@ pub fn routes(service: Service) -> Router {
         .route(paths::HEALTHZ, get(healthz))
         .route(paths::READYZ, get(readyz))
         .route(paths::REPORT, get(report::report))
+        .route(paths::METRICS, get(metrics::metrics))
         .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
         .layer(middleware::from_fn_with_state(Arc::clone(&service), callers::gate))
-        .layer(
-            tower::ServiceBuilder::new()
-                .set_x_request_id(MakeRequestUuid)
-                .propagate_x_request_id()
-                .layer(tower_http::catch_panic::CatchPanicLayer::custom(failed)),
-        )
+        .layer(CatchPanicLayer::custom(observed::failed))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), observed::observe))
         .with_state(service)
 }
 
@@ -156,7 +123,13 @@ async fn evaluation(
     let snapshot = service.engine.snapshot();
     let mut journal = service.journal(&headers, &caller, Endpoint::Evaluation, &snapshot);
     let answer = authzen::evaluation(&snapshot, &service.limits, &caller, &body, &mut journal);
-    service.answered(answer, &snapshot, journal).await
+    let decided = answer.as_ref().ok().map(|answer| Decided(answer.decision));
+    let mut response = service.answered(answer, &snapshot, journal).await;
+    // The span of the request names it.
+    if let (Some(decided), Some(_)) = (decided, &service.operations.traces) {
+        response.extensions_mut().insert(decided);
+    }
+    response
 }
 
 async fn evaluations(
@@ -186,18 +159,50 @@ async fn readyz(State(service): State<Arc<Service>>, caller: Option<Extension<Ca
     if caller.is_some() { with_revision(ready, &service.engine.snapshot()) } else { ready }
 }
 
-/// The body of a request, or the answer to one that cannot be taken.
-async fn received(service: &Service, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Response> {
-    let limit = service.limits.body_bytes;
-    let body = read(body, headers, limit).await.map_err(|error| match error {
+/// The body of a request, with leave to decide on it.
+struct Received<'a> {
+    body: Vec<u8>,
+    _place: SemaphorePermit<'a>,
+}
+
+impl Deref for Received<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// The body of a request, or the answer to one that cannot be taken. Only a request that is there as a whole counts as one of those
+/// that are decided at once: who sends it slowly keeps nobody out.
+async fn received<'a>(service: &'a Service, headers: &HeaderMap, body: Body) -> Result<Received<'a>, Response> {
+    let (limit, time) = (service.limits.body_bytes, service.operations.bounds.body_time);
+    let body = read(body, headers, limit, time).await.map_err(|error| match error {
         BodyError::TooLarge => message(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} bytes")),
         BodyError::Broken => message(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
+        BodyError::Slow => {
+            let text = format!("the body did not come within {} seconds", time.as_secs());
+            message(StatusCode::REQUEST_TIMEOUT, &text)
+        }
     })?;
-    if is_json(headers) {
-        Ok(body)
-    } else {
-        Err(message(StatusCode::BAD_REQUEST, "the content type must be application/json"))
+    if !is_json(headers) {
+        return Err(message(StatusCode::BAD_REQUEST, "the content type must be application/json"));
     }
+    if let Some(unwritable) = service.unless_writable() {
+        return Err(unwritable);
+    }
+    let place = service.operations.place().ok_or_else(|| {
+        service.operations.metrics.rejected(Rejection::Concurrency);
+        unavailable("as many requests are being decided as may be at once: try again in a moment")
+    })?;
+    Ok(Received { body, _place: place })
+}
+
+/// The answer to a request that may be sent again in a second.
+fn unavailable(text: &str) -> Response {
+    let mut response = message(StatusCode::SERVICE_UNAVAILABLE, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    response
 }
 
 /// An answer, with the revision of the snapshot that gave it.
@@ -246,8 +251,4 @@ fn json<T: Serialize + ?Sized>(status: StatusCode, value: &T) -> Response {
         // Answers are made of Booleans and strings, which always serialize.
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
-}
-
-fn failed(_: Box<dyn std::any::Any + Send>) -> Response {
-    message(StatusCode::INTERNAL_SERVER_ERROR, "the request could not be decided; nothing is allowed by it")
 }

@@ -20,3 +20,20 @@ pub const HEALTHZ: &str = "/healthz";
 pub const READYZ: &str = "/readyz";
 /// The document for reviewers.
 pub const REPORT: &str = "/report";
+/// What the service counts and measures.
+pub const METRICS: &str = "/metrics";
+
+/// All of them.
+pub const ALL: [&str; 11] = [
+    EVALUATION,
+    EVALUATIONS,
+    SUBJECT_SEARCH,
+    RESOURCE_SEARCH,
+    ACTION_SEARCH,
+    DISCOVERY,
+    OPENAPI,
+    HEALTHZ,
+    READYZ,
+    REPORT,
+    METRICS,
+];

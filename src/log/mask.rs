@@ -5,9 +5,6 @@ use ring::hmac;
 /// So many bytes of a digest are written.
 const BYTES: usize = 16;
 
-/// The fewest bytes of a secret from which a key is made.
-pub const SECRET_BYTES: usize = 32;
-
 /// What is written in place of a value that is masked: HMAC-SHA-256 (RFC 2104) of it, the first 16 bytes in hexadecimal digits. Equal
 /// values have equal masks under one key, and who does not hold the key can neither find the value nor try values out.
 #[derive(Clone, Debug)]

@@ -91,6 +91,10 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Every verdict, in the order of their declaration.
+    pub const ALL: [Self; 7] =
+        [Self::Allow, Self::Deny, Self::Error, Self::Missing, Self::Unknown, Self::Invalid, Self::NotAllowed];
+
     /// How that decision came about.
     pub fn of(decision: &Decision) -> Self {
         match &decision.outcome {

@@ -4,6 +4,7 @@
 
 pub mod binary;
 pub mod browser;
+pub mod collector;
 pub mod keys;
 pub mod server;
 

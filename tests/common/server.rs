@@ -11,7 +11,7 @@ use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
 use gatepost::http::discovery::PublicUrl;
 use gatepost::http::paging::Paging;
-use gatepost::http::{ReportPage, Service, serve};
+use gatepost::http::{Operations, ReportPage, Service, serve};
 use serde_json::Value;
 use tokio::sync::oneshot;
 use ureq::tls::TlsConfig;
@@ -99,6 +99,7 @@ impl Server {
                 public_url,
                 capabilities: Vec::new(),
                 log: None,
+                operations: Operations::default(),
             }
         })
     }
@@ -113,7 +114,8 @@ impl Server {
         let thread = std::thread::spawn(move || {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                serve(listener, service, async { drop(stopped.await) }).await
+                serve(listener, service, async { drop(stopped.await) }).await;
+                Ok(())
             })
         });
         let client = Client::new(&format!("http://{address}"), TlsConfig::default());

@@ -4,7 +4,7 @@ mod certificates;
 mod tokens;
 mod watched;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -204,7 +204,7 @@ impl Callers {
 
     /// Who sends a request with these headers, over a connection of that peer.
     fn recognise(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Unknown> {
-        let certified = peer.and_then(|Peer(caller)| caller.as_ref());
+        let certified = peer.and_then(|peer| peer.caller.as_ref());
         match (&self.tokens, certified) {
             (_, None) if self.have_certificates => Err(Unknown::NoCertificate),
             (Some(tokens), _) => tokens.current().caller(token(headers)?).ok_or(Unknown::WrongToken),
@@ -265,17 +265,28 @@ impl Unknown {
     }
 }
 
-/// What is known of the other end of a connection: the caller that its certificate names, if it has shown one.
+/// What is known of the other end of a connection.
 #[derive(Clone, Debug)]
-pub(super) struct Peer(pub(super) Option<Caller>);
+pub(super) struct Peer {
+    /// The caller that its certificate names, if it has shown one.
+    pub(super) caller: Option<Caller>,
+    /// Where it is.
+    pub(super) address: SocketAddr,
+}
 
 /// Lets those requests through whose caller is known, with the caller as an extension, and those to what is open to anybody.
 pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
     let peer = request.extensions().get().map(|ConnectInfo(peer)| peer);
     match service.callers.recognise(request.headers(), peer) {
         Ok(caller) => {
+            // The outermost layer names the caller, where somebody wants to know.
+            let named = tracing::enabled!(tracing::Level::DEBUG).then(|| caller.clone());
             request.extensions_mut().insert(caller);
-            next.run(request).await
+            let mut response = next.run(request).await;
+            if let Some(caller) = named {
+                response.extensions_mut().insert(caller);
+            }
+            response
         }
         Err(_) if is_open(&request) => next.run(request).await,
         Err(unknown) => {

@@ -1,0 +1,190 @@
+//! Connections: taken up to a limit, each with deadlines for what its caller sends and takes, and ended in good order.
+
+use std::convert::Infallible;
+use std::io::{self, ErrorKind};
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::Service as _;
+
+use super::callers::{Caller, Peer, Tls, Watched, name_of};
+use super::deadline::Deadline;
+use super::metrics::{Metrics, Rejection};
+use super::operations::{Bounds, Operations};
+use super::rarely::Rarely;
+
+/// How long running requests may take to finish once the service is told to stop.
+const GRACE: Duration = Duration::from_secs(30);
+
+/// How long a handshake may take.
+const HANDSHAKE: Duration = Duration::from_secs(10);
+
+/// How long nothing is taken after the system could give no connection.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// The largest head of a request, and what is read or written at once, in bytes: all that a connection costs whose caller is not known.
+const BUFFER: usize = 64 << 10;
+
+/// What every connection needs.
+struct Connections {
+    routes: Router,
+    tls: Option<Arc<Watched<Tls>>>,
+    bounds: Bounds,
+    metrics: Arc<Metrics>,
+}
+
+/// Serves the routes, over TLS if there is any, until `shutdown` is done: then no new connection is taken, and running requests finish
+/// (for at most 30 seconds).
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<Watched<Tls>>>,
+    routes: Router,
+    operations: &Operations,
+    shutdown: impl Future<Output = ()>,
+) {
+    let Operations { bounds, metrics, .. } = operations;
+    let connections = Arc::new(Connections { routes, tls, bounds: *bounds, metrics: Arc::clone(metrics) });
+    let places = Arc::new(Semaphore::new(bounds.connections.min(Semaphore::MAX_PERMITS)));
+    let (stop, stopping) = watch::channel(());
+    let mut shutdown = pin!(shutdown);
+    loop {
+        let (stream, address, place) = tokio::select! {
+            () = &mut shutdown => break,
+            taken = next(&listener, &places) => taken,
+        };
+        let (connections, stopping) = (Arc::clone(&connections), stopping.clone());
+        tokio::spawn(async move {
+            let _open = connections.metrics.connection();
+            connections.serve(stream, address, stopping).await;
+            drop(place);
+        });
+    }
+    drop((listener, stopping));
+    // That nobody is connected any more is fine.
+    let _ = stop.send(());
+    let _ = tokio::time::timeout(GRACE, stop.closed()).await;
+}
+
+/// The next connection, once there is a place for it. Until then it waits in the system's queue: a caller who waits for a moment is
+/// better served than one who is turned away.
+async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
+    static FULL: Rarely = Rarely::new();
+    static FAILING: Rarely = Rarely::new();
+    if places.available_permits() == 0 && FULL.count().is_some() {
+        tracing::warn!("as many connections are open as may be (--max-connections); further callers wait");
+    }
+    let Ok(place) = Arc::clone(places).acquire_owned().await else {
+        // The semaphore is never closed.
+        return std::future::pending().await;
+    };
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => return (stream, address, place),
+            // One that ended before it was taken.
+            Err(error) if matches!(error.kind(), ErrorKind::ConnectionAborted | ErrorKind::ConnectionReset) => {}
+            Err(error) => {
+                if let Some(count) = FAILING.count() {
+                    tracing::error!(%error, count, "the system gives no connection; the service tries again");
+                }
+                tokio::time::sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+impl Connections {
+    async fn serve(&self, stream: TcpStream, address: SocketAddr, mut stopping: watch::Receiver<()>) {
+        // Answers are small and each waits for the one before: Nagle's algorithm would only delay them.
+        let _ = stream.set_nodelay(true);
+        let Some(tls) = &self.tls else {
+            return self.speak(stream, Peer { caller: None, address }, stopping).await;
+        };
+        // With the certificate that is in force when the handshake begins.
+        let acceptor = TlsAcceptor::from(Arc::clone(&tls.current().config));
+        let done = tokio::select! {
+            done = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => done,
+            _ = stopping.changed() => return,
+        };
+        match done.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into())) {
+            Ok(stream) => {
+                let peer = Peer { caller: certified(&stream), address };
+                self.speak(stream, peer, stopping).await;
+            }
+            Err(error) => self.handshake_failed(address, &error),
+        }
+    }
+
+    fn handshake_failed(&self, address: SocketAddr, error: &io::Error) {
+        static FAILED: Rarely = Rarely::new();
+        self.metrics.rejected(Rejection::Handshake);
+        if let Some(count) = FAILED.count() {
+            tracing::info!(%address, %error, count, "a handshake of TLS came to nothing");
+        }
+    }
+
+    async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, mut stopping: watch::Receiver<()>) {
+        let heard = Arc::new(AtomicBool::new(false));
+        let stream = Deadline::new(stream, self.bounds.body_time, Arc::clone(&heard));
+        let service = service_fn(|request: Request<Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(ConnectInfo(peer.clone()));
+            let answer = self.routes.clone().call(request);
+            let heard = &heard;
+            async move {
+                let answer = answer.await;
+                // What is heard from now on belongs to the next request.
+                heard.store(false, Relaxed);
+                answer as Result<_, Infallible>
+            }
+        });
+        let mut http = http1::Builder::new();
+        http.timer(TokioTimer::new()).header_read_timeout(self.bounds.header_time).max_buf_size(BUFFER);
+        let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            _ = stopping.changed() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        // Whatever else ended it is the caller's affair: there is nobody to tell.
+        if let Err(error) = ended
+            && let Some(reason) = rejection(&error, heard.load(Relaxed))
+        {
+            self.metrics.rejected(reason);
+        }
+    }
+}
+
+/// What a connection was ended for, if it was by the service: a head that came too slowly (`heard`: there was some of it; else the
+/// connection was only idle), or an answer that was taken too slowly.
+fn rejection(error: &hyper::Error, heard: bool) -> Option<Rejection> {
+    if error.is_timeout() {
+        return heard.then_some(Rejection::HeaderTimeout);
+    }
+    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
+    (cause.kind() == ErrorKind::TimedOut).then_some(Rejection::AnswerTimeout)
+}
+
+/// The caller that the client certificate of a connection names.
+fn certified(stream: &TlsStream<TcpStream>) -> Option<Caller> {
+    let (_, session) = stream.get_ref();
+    let certificate = session.peer_certificates().and_then(<[_]>::first)?;
+    Some(Caller::new(name_of(certificate), None, None))
+}
