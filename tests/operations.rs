@@ -97,7 +97,8 @@ fn seconds_since(begun: Instant) -> f64 {
 
 // Slow and half-open clients
 
-/// "Slow and half-open clients can not use up the service": a head that comes one byte at a time, and one that ends half-way.
+/// "Slow and half-open clients can not use up the service": a head that comes one byte at a time, and one that ends
+/// half-way.
 #[test]
 fn the_head_of_a_request_must_come_in_time() {
     let running = serve(&["--header-timeout", "1"]);
@@ -234,8 +235,8 @@ fn with_files(limit: usize, settings: &[&str]) -> Running {
     Running { serving, client, _here: here }
 }
 
-/// "Requests beyond it get 503 with `Retry-After: 1` and a JSON-string message at once (health and readiness are exempt)"; a body that
-/// comes slowly keeps nobody out.
+/// "Requests beyond it get 503 with `Retry-After: 1` and a JSON-string message at once (health and readiness are
+/// exempt)"; a body that comes slowly keeps nobody out.
 #[test]
 fn requests_beyond_the_limit_are_refused_at_once() {
     let running = serve(&["--max-concurrent", "1"]);
@@ -381,7 +382,8 @@ fn token() -> (String, String) {
 
 // Diagnostics
 
-/// "Structured diagnostics": with `--diagnostic-format json`, every line is an object with a level, a time and a message.
+/// "Structured diagnostics": with `--diagnostic-format json`, every line is an object with a level, a time and a
+/// message.
 #[test]
 fn diagnostics_are_objects_where_a_program_reads_them() {
     let (token, entry) = token();
@@ -476,7 +478,8 @@ fn without_a_share_only_what_a_caller_traces_is_traced() {
     assert!(contains(&received.bytes(), b"is-traced") && !contains(&received.bytes(), b"not-traced"));
 }
 
-/// "Never blocks or delays a request, a dead collector costs nothing but a rate-limited warning; flushed at shutdown (bounded time)."
+/// "Never blocks or delays a request, a dead collector costs nothing but a rate-limited warning; flushed at shutdown
+/// (bounded time)."
 #[test]
 fn a_collector_that_is_not_there_or_never_answers_hinders_nobody() {
     // What is sent to it waits in the queue of the system.

@@ -1,4 +1,5 @@
-//! The outermost layer of every request: it gets an id, is counted and measured, traced, and told of in the diagnostics.
+//! The outermost layer of every request: it gets an id, is counted and measured, traced, and told of in the
+//! diagnostics.
 
 use std::any::Any;
 use std::net::SocketAddr;
