@@ -1,5 +1,5 @@
-//! "A canary secret that must appear in no log, metric, error or trace": put wherever a caller can put one, with everything on that
-//! tells of requests, and with errors provoked.
+//! "A canary secret that must appear in no log, metric, error or trace": put wherever a caller can put one, with
+//! everything on that tells of requests, and with errors provoked.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -97,7 +97,8 @@ fn seconds_since(begun: Instant) -> f64 {
 
 // Slow and half-open clients
 
-/// "Slow and half-open clients can not use up the service": a head that comes one byte at a time, and one that ends half-way.
+/// "Slow and half-open clients can not use up the service": a head that comes one byte at a time, and one that ends
+/// half-way.
 #[test]
 fn the_head_of_a_request_must_come_in_time() {
     let running = serve(&["--header-timeout", "1"]);
@@ -197,8 +198,45 @@ fn further_connections_wait_until_there_is_a_place() {
     );
 }
 
-/// "Requests beyond it get 503 with `Retry-After: 1` and a JSON-string message at once (health and readiness are exempt)"; a body that
-/// comes slowly keeps nobody out.
+/// "Accept errors (EMFILE) back off and are reported": when there are no files left, callers wait, and nothing is lost.
+#[test]
+fn a_service_without_files_left_says_so_and_goes_on() {
+    let running = with_files(40, &["--header-timeout", "1", "--max-connections", "1000"]);
+    let silent: Vec<_> = (0..60).map(|_| running.connect()).collect();
+    let begun = Instant::now();
+    assert_eq!(running.evaluation().status, 200);
+    assert!(seconds_since(begun) < 10.0, "{begun:?}");
+    drop(silent);
+    let said = running.said();
+    assert!(said.contains("the system gives no connection; the service tries again"), "{said}");
+    assert!(said.lines().count() < 15, "{said}");
+}
+
+/// By itself, it does not take more connections than leave files for everything else.
+#[test]
+fn the_limit_of_open_files_bounds_the_connections() {
+    let running = with_files(100, &["--header-timeout", "1"]);
+    let silent: Vec<_> = (0..80).map(|_| running.connect()).collect();
+    assert_eq!(running.evaluation().status, 200);
+    drop(silent);
+    let said = running.said();
+    assert!(said.contains("further callers wait") && !said.contains("the system gives no connection"), "{said}");
+}
+
+/// A service that can have so many files open.
+fn with_files(limit: usize, settings: &[&str]) -> Running {
+    let here = TempDir::new().unwrap();
+    let service = command(here.path(), &[&["serve", "--listen", "127.0.0.1:0"], settings].concat());
+    let mut limited = Command::new("sh");
+    limited.args(["-c", &format!("ulimit -n {limit} && exec \"$0\" \"$@\"")]).current_dir(here.path());
+    limited.arg(service.get_program()).args(service.get_args());
+    let serving = Serving::start(&mut limited);
+    let client = Client::new(&format!("http://{}", serving.address()), TlsConfig::default());
+    Running { serving, client, _here: here }
+}
+
+/// "Requests beyond it get 503 with `Retry-After: 1` and a JSON-string message at once (health and readiness are
+/// exempt)"; a body that comes slowly keeps nobody out.
 #[test]
 fn requests_beyond_the_limit_are_refused_at_once() {
     let running = serve(&["--max-concurrent", "1"]);
@@ -344,7 +382,8 @@ fn token() -> (String, String) {
 
 // Diagnostics
 
-/// "Structured diagnostics": with `--diagnostic-format json`, every line is an object with a level, a time and a message.
+/// "Structured diagnostics": with `--diagnostic-format json`, every line is an object with a level, a time and a
+/// message.
 #[test]
 fn diagnostics_are_objects_where_a_program_reads_them() {
     let (token, entry) = token();
@@ -439,7 +478,8 @@ fn without_a_share_only_what_a_caller_traces_is_traced() {
     assert!(contains(&received.bytes(), b"is-traced") && !contains(&received.bytes(), b"not-traced"));
 }
 
-/// "Never blocks or delays a request, a dead collector costs nothing but a rate-limited warning; flushed at shutdown (bounded time)."
+/// "Never blocks or delays a request, a dead collector costs nothing but a rate-limited warning; flushed at shutdown
+/// (bounded time)."
 #[test]
 fn a_collector_that_is_not_there_or_never_answers_hinders_nobody() {
     // What is sent to it waits in the queue of the system.
@@ -490,25 +530,54 @@ fn systemd_finds_nothing_wrong_with_the_unit_and_little_that_it_may_do() {
     analyze(&["security", "--offline=true", "--no-pager", "--threshold=20"]);
 }
 
-/// "Check the manifest against the Kubernetes JSON schema."
+/// "Check the manifest against the Kubernetes JSON schema." And it does look: a misspelt member is found.
 #[test]
 #[ignore = "needs kubernetes-validate"]
 fn the_manifest_is_valid_for_kubernetes() {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("kubernetes-validate/bin");
-    let own = folder.join("kubernetes-validate");
-    let program = if own.is_file() { own } else { PathBuf::from("kubernetes-validate") };
-    let run = |manifest: &Path| {
-        let mut command = Command::new(&program);
-        command.args(["--strict", "--kubernetes-version", "1.31"]).arg(manifest);
-        command.output().expect("kubernetes-validate is not there: run `scripts/test`, which installs it")
-    };
-    let output = run(&deployed("kubernetes.yaml"));
-    let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "{said}");
-    // And it does look: a misspelt member is found.
     let here = TempDir::new().unwrap();
-    let misspelt = here.path().join("kubernetes.yaml");
     let manifest = std::fs::read_to_string(deployed("kubernetes.yaml")).unwrap();
+    let misspelt = here.path().join("kubernetes.yaml");
     std::fs::write(&misspelt, manifest.replace("readinessProbe:", "readynessProbe:")).unwrap();
-    assert!(!run(&misspelt).status.success());
+    for (path, is_valid) in [(deployed("kubernetes.yaml"), true), (misspelt, false)] {
+        let mut command = python();
+        command.args(["-m", "kubernetes_validate", "--strict", "--kubernetes-version", "1.31"]).arg(path);
+        let output = command.output().unwrap();
+        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert_eq!(output.status.success(), is_valid, "{said}");
+    }
+}
+
+/// The policies in the manifest stand where the volume puts them, and can be served.
+#[test]
+#[ignore = "needs kubernetes-validate"]
+fn the_policies_of_the_manifest_can_be_served() {
+    let read = "import json, sys, yaml; print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))";
+    let output = python().args(["-c", read]).arg(deployed("kubernetes.yaml")).output().unwrap();
+    let parts: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let part = |kind: &str, name: &str| {
+        let is_it = |part: &&Value| part["kind"] == kind && part["metadata"]["name"] == name;
+        parts.iter().find(is_it).unwrap_or_else(|| panic!("no {kind} {name}"))
+    };
+    let volumes = part("Deployment", "gatepost")["spec"]["template"]["spec"]["volumes"].as_array().unwrap();
+    let volume = volumes.iter().find(|volume| volume["name"] == "store").unwrap();
+    let data = &part("ConfigMap", "gatepost-store")["data"];
+    let files = volume["configMap"]["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|item| (item["path"].as_str().unwrap(), data[item["key"].as_str().unwrap()].as_str().unwrap()));
+    let store = folder(files);
+    assert_eq!(data.as_object().unwrap().len(), volume["configMap"]["items"].as_array().unwrap().len());
+    gatepost(store.path(), &["check", "--store", "."]).with(0);
+    let tokens = part("Secret", "gatepost-tokens")["stringData"]["tokens.toml"].as_str().unwrap();
+    let running = serve_with(&[("tokens.toml", tokens)], &["--token-file", "tokens.toml"]);
+    assert_eq!(running.evaluation().status, 401);
+}
+
+/// That of the environment which `scripts/test` makes.
+fn python() -> Command {
+    let environment = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join("kubernetes-validate");
+    let python = environment.join("bin/python");
+    assert!(python.is_file(), "kubernetes-validate is not there: run `scripts/test`, which installs it");
+    Command::new(python)
 }

@@ -11,8 +11,8 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Sleep;
 
-/// The stream. The time begins when something that is written has to wait, and ends when all of it is written; if it runs out,
-/// whatever is written is an error of the kind [`ErrorKind::TimedOut`].
+/// The stream. The time begins when something that is written has to wait, and ends when all of it is written; if it
+/// runs out, whatever is written is an error of the kind [`ErrorKind::TimedOut`].
 pub(super) struct Deadline<S> {
     stream: S,
     time: Duration,

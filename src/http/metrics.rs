@@ -1,4 +1,5 @@
-//! `/metrics`: what the service counts and measures, for Prometheus. Every set of labels is bounded; nothing here comes from a caller.
+//! `/metrics`: what the service counts and measures, for Prometheus. Every set of labels is bounded; nothing here comes
+//! from a caller.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -136,8 +137,8 @@ impl Metrics {
         }
     }
 
-    /// Takes the names of the schema's actions for labels. Over all schemas, the first 1,000 have a label of their own; further
-    /// ones are `(other)`, and what no schema knows is `(unknown)`.
+    /// Takes the names of the schema's actions for labels. Over all schemas, the first 1,000 have a label of their own;
+    /// further ones are `(other)`, and what no schema knows is `(unknown)`.
     pub fn know_actions(&self, types: &Types) {
         self.actions.know(types);
     }

@@ -89,7 +89,7 @@ pub async fn serve(listener: TcpListener, service: Service, shutdown: impl Futur
 
 /// The routes of the service.
 pub fn routes(service: Arc<Service>) -> Router {
-    Router::new()
+    let routes = Router::new()
         .route(paths::EVALUATION, post(evaluation))
         .route(paths::EVALUATIONS, post(evaluations))
         .route(paths::SUBJECT_SEARCH, post(search::subjects))
@@ -104,7 +104,13 @@ pub fn routes(service: Arc<Service>) -> Router {
         .route(paths::METRICS, get(metrics::metrics))
         .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
-        .layer(middleware::from_fn_with_state(Arc::clone(&service), callers::gate))
+        .layer(middleware::from_fn_with_state(Arc::clone(&service), callers::gate));
+    observed(routes, service)
+}
+
+/// The routes, observed from without: also where they panic.
+fn observed(routes: Router<Arc<Service>>, service: Arc<Service>) -> Router {
+    routes
         .layer(CatchPanicLayer::custom(observed::failed))
         .layer(middleware::from_fn_with_state(Arc::clone(&service), observed::observe))
         .with_state(service)

@@ -1,4 +1,5 @@
-//! The outermost layer of every request: it gets an id, is counted and measured, traced, and told of in the diagnostics.
+//! The outermost layer of every request: it gets an id, is counted and measured, traced, and told of in the
+//! diagnostics.
 
 use std::any::Any;
 use std::net::SocketAddr;
@@ -117,4 +118,66 @@ pub(super) fn failed(_: Box<dyn Any + Send>) -> Response {
     let mut response = message(StatusCode::INTERNAL_SERVER_ERROR, text);
     response.extensions_mut().insert(Panicked);
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use axum::Router;
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::Service as _;
+    use tracing_subscriber::fmt;
+
+    use super::super::{Operations, Service, observed, paging::Paging};
+    use super::REQUEST_ID;
+    use crate::engine::{Engine, Snapshot};
+    use crate::store::Origin;
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// "Panics caught (with request id, never the body)": the answer is 500, says nothing of it, and is counted.
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_panic_is_answered_and_told_of_with_the_id_of_the_request() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
+        let _told = tracing::subscriber::set_default(subscriber);
+        let service = Arc::new(Service {
+            engine: Engine::new(Snapshot::load(Origin::BuiltIn).unwrap()),
+            limits: Default::default(),
+            paging: Paging::random().unwrap(),
+            callers: Default::default(),
+            report: Default::default(),
+            public_url: None,
+            capabilities: Vec::new(),
+            operations: Operations::default(),
+        });
+        let broken = Router::new().route("/healthz", get(async || -> StatusCode { panic!("a secret") }));
+        let mut routes = observed(broken, Arc::clone(&service));
+        let request = Request::get("/healthz").header(REQUEST_ID, "mine").body(Body::empty()).unwrap();
+        let answer = routes.call(request).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(answer.headers()[REQUEST_ID], "mine");
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(body, r#""the request could not be decided; nothing is allowed by it""#);
+        let told = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        assert!(told.contains("because of a mistake in this program request_id=\"mine\" route=\"/healthz\""), "{told}");
+        assert!(!told.contains("a secret"), "{told}");
+    }
 }

@@ -38,7 +38,8 @@ const HANDSHAKE: Duration = Duration::from_secs(10);
 /// How long nothing is taken after the system could give no connection.
 const BACK_OFF: Duration = Duration::from_millis(200);
 
-/// The largest head of a request, and what is read or written at once, in bytes: all that a connection costs whose caller is not known.
+/// The largest head of a request, and what is read or written at once, in bytes: all that a connection costs whose
+/// caller is not known.
 const BUFFER: usize = 64 << 10;
 
 /// What every connection needs.
@@ -49,8 +50,8 @@ struct Connections {
     metrics: Arc<Metrics>,
 }
 
-/// Serves the routes, over TLS if there is any, until `shutdown` is done: then no new connection is taken, and running requests finish
-/// (for at most 30 seconds).
+/// Serves the routes, over TLS if there is any, until `shutdown` is done: then no new connection is taken, and running
+/// requests finish (for at most 30 seconds).
 pub(super) async fn serve(
     listener: TcpListener,
     tls: Option<Arc<Watched<Tls>>>,
@@ -81,8 +82,8 @@ pub(super) async fn serve(
     let _ = tokio::time::timeout(GRACE, stop.closed()).await;
 }
 
-/// The next connection, once there is a place for it. Until then it waits in the system's queue: a caller who waits for a moment is
-/// better served than one who is turned away.
+/// The next connection, once there is a place for it. Until then it waits in the system's queue: a caller who waits for
+/// a moment is better served than one who is turned away.
 async fn next(listener: &TcpListener, places: &Arc<Semaphore>) -> (TcpStream, SocketAddr, OwnedSemaphorePermit) {
     static FULL: Rarely = Rarely::new();
     static FAILING: Rarely = Rarely::new();
@@ -172,8 +173,8 @@ impl Connections {
     }
 }
 
-/// What a connection was ended for, if it was by the service: a head that came too slowly (`heard`: there was some of it; else the
-/// connection was only idle), or an answer that was taken too slowly.
+/// What a connection was ended for, if it was by the service: a head that came too slowly (`heard`: there was some of
+/// it; else the connection was only idle), or an answer that was taken too slowly.
 fn rejection(error: &hyper::Error, heard: bool) -> Option<Rejection> {
     if error.is_timeout() {
         return heard.then_some(Rejection::HeaderTimeout);

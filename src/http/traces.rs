@@ -1,6 +1,8 @@
-//! Traces for OpenTelemetry: one span for each request, in the trace of its caller (W3C Trace Context), sent by OTLP over HTTP.
+//! Traces for OpenTelemetry: one span for each request, in the trace of its caller (W3C Trace Context), sent by OTLP
+//! over HTTP.
 //!
-//! Spans are queued and sent by a thread of their own. What does not fit into the queue is dropped: no request waits for a collector.
+//! Spans are queued and sent by a thread of their own. What does not fit into the queue is dropped: no request waits
+//! for a collector.
 
 use std::error::Error;
 use std::future::Future;
@@ -54,7 +56,8 @@ pub struct CollectorError;
 impl FromStr for Collector {
     type Err = CollectorError;
 
-    /// Reads the base URL of a collector. Traces go to `/v1/traces` below it, as OTLP says (OTLP 1.x, "OTLP/HTTP Request").
+    /// Reads the base URL of a collector. Traces go to `/v1/traces` below it, as OTLP says (OTLP 1.x, "OTLP/HTTP
+    /// Request").
     fn from_str(text: &str) -> Result<Self, CollectorError> {
         let base = text.trim_end_matches('/');
         let path = if base.ends_with("/v1/traces") { "" } else { "/v1/traces" };
@@ -73,8 +76,8 @@ pub struct Traces {
 }
 
 impl Traces {
-    /// Traces for that collector. Of the requests whose caller has not decided it, that share is traced (0 to 1). It must be called in
-    /// a Tokio runtime, in which the traces are sent.
+    /// Traces for that collector. Of the requests whose caller has not decided it, that share is traced (0 to 1). It
+    /// must be called in a Tokio runtime, in which the traces are sent.
     ///
     /// # Errors
     ///
@@ -149,7 +152,8 @@ impl Span {
     }
 }
 
-/// The name of a method, or `_OTHER` for what is none that the service has or refuses by name (a caller can send any word).
+/// The name of a method, or `_OTHER` for what is none that the service has or refuses by name (a caller can send any
+/// word).
 pub(super) fn method_name(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",
