@@ -13,6 +13,7 @@
 //! | [`engine`] | the only place where a decision is made |
 //! | [`matrix`] | the rows and the representative requests: whether rows hold on them, how well they exercise the policies, which a change moves |
 //! | [`prove`] | rows, policies and revisions as questions to a solver |
+//! | [`log`] | the decision log: written, read, verified |
 //! | [`report`] | the matrix as tables, and as the document that a reviewer signs |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |
@@ -22,6 +23,7 @@
 pub mod cli;
 pub mod engine;
 pub mod http;
+pub mod log;
 pub mod matrix;
 pub mod plugin;
 pub mod prove;

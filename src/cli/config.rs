@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -12,7 +14,9 @@ use crate::http::authzen::{Limits, Reasons};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
+use crate::log::{Durability, FEWEST_QUEUE_BYTES, LogSettings, MOST_QUEUE_BYTES};
 use crate::request::json::DEEPEST;
+use crate::store::keys::SigningKey;
 use crate::store::{Origin, Problem, SourceFile, StoreError};
 
 /// Every setting. The names in `gatepost.toml` are those of the flags, without the dashes at the front.
@@ -72,9 +76,83 @@ pub(super) struct Settings {
     /// Listen on any address, though callers are not known [default: false]
     #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_ALLOW_ANONYMOUS", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
     allow_anonymous: Option<bool>,
+    /// The folder of the decision log; without it, decisions are not logged
+    #[arg(long, global = true, value_name = "DIR", env = "GATEPOST_LOG", help_heading = LOG, hide_short_help = true)]
+    log: Option<PathBuf>,
+    /// When a decision is answered [default: buffered]
+    #[arg(long, global = true, value_name = "WHEN", env = "GATEPOST_LOG_DURABILITY", help_heading = LOG, hide_short_help = true)]
+    log_durability: Option<LogDurability>,
+    /// The most bytes of decisions that wait to be written [default: 33554432]
+    #[arg(long, global = true, value_name = "BYTES", env = "GATEPOST_LOG_QUEUE_BYTES", help_heading = LOG, hide_short_help = true)]
+    log_queue_bytes: Option<usize>,
+    /// A segment that is larger is closed, and another begun [default: 67108864]
+    #[arg(long, global = true, value_name = "BYTES", env = "GATEPOST_LOG_SEGMENT_BYTES", help_heading = LOG, hide_short_help = true)]
+    log_segment_bytes: Option<u64>,
+    /// So is one that is older, as `12h` or `1d`
+    #[arg(long, global = true, value_name = "AGE", env = "GATEPOST_LOG_SEGMENT_AGE", help_heading = LOG, hide_short_help = true)]
+    log_segment_age: Option<Age>,
+    /// Pack closed segments with gzip [default: false]
+    #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_COMPRESS", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = LOG, hide_short_help = true)]
+    log_compress: Option<bool>,
+    /// The most closed segments that are kept [default: all]
+    #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_LOG_KEEP_SEGMENTS", help_heading = LOG, hide_short_help = true)]
+    log_keep_segments: Option<usize>,
+    /// How long a closed segment is kept, as `90d` [default: for ever]
+    #[arg(long, global = true, value_name = "AGE", env = "GATEPOST_LOG_KEEP_AGE", help_heading = LOG, hide_short_help = true)]
+    log_keep_age: Option<Age>,
+    /// A private key (Ed25519, PEM) that signs the log, so that nobody else can make one
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_SIGNING_KEY", help_heading = LOG, hide_short_help = true)]
+    log_signing_key: Option<PathBuf>,
 }
 
 const SERVICE: &str = "Settings of the service";
+const LOG: &str = "Settings of its decision log";
+
+/// When a decision is answered, as far as the log goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+enum LogDurability {
+    /// When its record is on disk
+    Strict,
+    /// When its record waits to be written, within some milliseconds; where too many wait, the caller does
+    #[default]
+    Buffered,
+    /// The same, but where too many wait, the record is dropped and counted
+    Lossy,
+    /// There is no log
+    Off,
+}
+
+/// A number of seconds (`s`), minutes (`m`), hours (`h`) or days (`d`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct Age(Duration);
+
+impl FromStr for Age {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, &'static str> {
+        const FORM: &str = "an age is a number of seconds, minutes, hours or days, as `30s`, `10m`, `12h` or `90d`";
+        let unit = text.chars().next_back().ok_or(FORM)?;
+        let seconds = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 60 * 60,
+            'd' => 24 * 60 * 60,
+            _ => return Err(FORM),
+        };
+        let number = text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok()).filter(|number| *number > 0);
+        Ok(Self(Duration::from_secs(u64::from(number.ok_or(FORM)?) * seconds)))
+    }
+}
+
+impl TryFrom<String> for Age {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, &'static str> {
+        text.parse()
+    }
+}
 
 /// The file that is read where no other is named.
 const FILE: &str = "gatepost.toml";
@@ -106,6 +184,15 @@ impl Settings {
             tls_key: self.tls_key.or(read.tls_key),
             client_ca: self.client_ca.or(read.client_ca),
             allow_anonymous: self.allow_anonymous.or(read.allow_anonymous),
+            log: self.log.or(read.log),
+            log_durability: self.log_durability.or(read.log_durability),
+            log_queue_bytes: self.log_queue_bytes.or(read.log_queue_bytes),
+            log_segment_bytes: self.log_segment_bytes.or(read.log_segment_bytes),
+            log_segment_age: self.log_segment_age.or(read.log_segment_age),
+            log_compress: self.log_compress.or(read.log_compress),
+            log_keep_segments: self.log_keep_segments.or(read.log_keep_segments),
+            log_keep_age: self.log_keep_age.or(read.log_keep_age),
+            log_signing_key: self.log_signing_key.or(read.log_signing_key),
         })
     }
 
@@ -125,8 +212,9 @@ impl Settings {
         })?;
         // A path in the file is meant from where the file lies.
         let folder = path.parent().unwrap_or(Path::new(""));
-        let Self { store, entities, page_key, token_file, tls_cert, tls_key, client_ca, .. } = &mut settings;
-        let single = [store, page_key, token_file, tls_cert, tls_key, client_ca];
+        let Self { store, entities, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, .. } =
+            &mut settings;
+        let single = [store, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key];
         for path in single.into_iter().flatten().chain(entities) {
             *path = folder.join(&path);
         }
@@ -219,6 +307,44 @@ impl Settings {
             text.parse().map_err(|error| Failure::new(format!("`{text}` cannot be announced as a capability: {error}")))
         };
         self.capability.iter().map(read).collect()
+    }
+
+    /// How decisions are logged, if they are, and what is wrong with that.
+    #[expect(dead_code, reason = "`serve` opens the log once it has records to write")]
+    pub(super) fn log_settings(&self) -> Result<Option<(LogSettings, Vec<Problem>)>, Failure> {
+        let durability = match self.log_durability.unwrap_or_default() {
+            LogDurability::Strict => Durability::Strict,
+            LogDurability::Buffered => Durability::Buffered,
+            LogDurability::Lossy => Durability::Lossy,
+            LogDurability::Off => return Ok(None),
+        };
+        let Some(folder) = self.log.clone() else {
+            if self.log_durability.is_none() && self.log_signing_key.is_none() {
+                return Ok(None);
+            }
+            let set = if self.log_durability.is_some() { "log-durability" } else { "log-signing-key" };
+            return Err(Failure::new(format!("{set} is set, but log is not"))
+                .with_help("name the folder of the decision log (`--log DIR`)"));
+        };
+        let queue_bytes = self.log_queue_bytes.unwrap_or(32 << 20);
+        if !(FEWEST_QUEUE_BYTES..=MOST_QUEUE_BYTES).contains(&queue_bytes) {
+            let bounds = format!("it is at least {FEWEST_QUEUE_BYTES} and at most {MOST_QUEUE_BYTES}");
+            return Err(Failure::new(format!("log-queue-bytes is {queue_bytes}")).with_help(&bounds));
+        }
+        let signing_key = self.log_signing_key.as_deref().map(SigningKey::read).transpose()?;
+        let warnings = self.log_signing_key.as_deref().and_then(SigningKey::exposed);
+        let settings = LogSettings {
+            folder,
+            durability,
+            queue_bytes,
+            segment_bytes: self.log_segment_bytes.unwrap_or(64 << 20),
+            segment_age: self.log_segment_age.map(|Age(age)| age),
+            compress: self.log_compress.unwrap_or(false),
+            keep_segments: self.log_keep_segments,
+            keep_age: self.log_keep_age.map(|Age(age)| age),
+            signing_key,
+        };
+        Ok(Some((settings, warnings.into_iter().collect())))
     }
 
     /// What the service allows its callers.

@@ -10,6 +10,7 @@ mod diff;
 mod fmt;
 mod init;
 mod lcov;
+mod log;
 mod output;
 mod prove;
 mod report;
@@ -61,6 +62,8 @@ enum Command {
     Decide(decide::Arguments),
     /// Make a new, small, working store
     Init(init::Arguments),
+    /// Look at a decision log
+    Log(log::Arguments),
     /// Make a token for a caller of the service
     Token(token::Arguments),
 }
@@ -103,6 +106,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Report(arguments)) => report::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
+        Some(Command::Log(arguments)) => log::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
     }
 }

@@ -9,6 +9,7 @@ mod clauses;
 mod digest;
 mod files;
 mod git;
+pub mod keys;
 pub mod known;
 pub mod lint;
 mod nesting;

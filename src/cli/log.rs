@@ -1,0 +1,97 @@
+//! `gatepost log verify LOG`: is a decision log whole and unaltered. Exit 0 if it is, 1 if not, 2 if it cannot be read.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+
+use super::output::{self, Failure, counted};
+use super::{Format, holds};
+use crate::log::Position;
+use crate::log::verify::{Question, Verdict, verify};
+use crate::store::keys::VerifyingKey;
+
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find out whether a decision log is whole and unaltered
+    Verify(Verify),
+}
+
+#[derive(Debug, Args)]
+#[command(after_help = LIMITS)]
+struct Verify {
+    /// The folder of the log (`--log` of the service); it may be written meanwhile
+    #[arg(value_name = "LOG")]
+    path: PathBuf,
+    /// The public key of `--log-signing-key` (PEM); may be given several times, where keys have changed
+    #[arg(long, value_name = "FILE")]
+    public_key: Vec<PathBuf>,
+    /// A line that the log must hold: the end that an earlier run printed
+    #[arg(long, value_name = "SEQUENCE:CHAIN")]
+    contains: Option<Position>,
+    /// How to write what was found
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+}
+
+const LIMITS: &str = "The chain shows what was altered, removed or moved by somebody who did not make it anew. Who can write the folder can \
+     make all of it anew: that shows with a signing key which they do not have (--public-key), or by the end of the log, kept \
+     elsewhere (--contains).";
+
+pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let Command::Verify(arguments) = &arguments.command;
+    let keys = arguments.public_key.iter().map(|path| VerifyingKey::read(path)).collect::<Result<_, _>>()?;
+    let question = Question { keys, contains: arguments.contains };
+    let verdict = verify(&arguments.path, &question).map_err(|error| {
+        Failure::new(error.to_string()).with_help("name the folder that the service has for `--log`")
+    })?;
+    match arguments.format {
+        Format::Json => output::print_json(&as_json(&verdict))?,
+        Format::Text => output::print(&as_text(&verdict))?,
+    }
+    Ok(holds(verdict.is_whole()))
+}
+
+fn as_text(verdict: &Verdict) -> String {
+    let mut text: String = verdict.findings.iter().map(|finding| format!("{}\n", finding.what)).collect();
+    if verdict.further > 0 {
+        text += &format!("and {} more\n", verdict.further);
+    }
+    text.extend(verdict.notes.iter().map(|note| format!("note: {note}\n")));
+    if let Some(unsigned) = verdict.unsigned.filter(|unsigned| *unsigned > 0) {
+        text += &format!("note: the last {unsigned} decision(s) are not signed yet\n");
+    }
+    let whole = if verdict.is_whole() { "whole and unaltered" } else { "NOT whole, or altered" };
+    let counts = [(verdict.segments, "segment"), (verdict.lines, "line"), (verdict.decisions, "decision")]
+        .map(|(count, what)| counted(usize::try_from(count).unwrap_or(usize::MAX), what));
+    text + &format!("{}: {whole}\nend {}\n", counts.join(", "), verdict.end)
+}
+
+fn as_json(verdict: &Verdict) -> serde_json::Value {
+    let findings = verdict.findings.iter().map(|finding| {
+        json!({
+            "file": finding.file,
+            "line": finding.line,
+            "sequence": finding.sequence,
+            "message": finding.what,
+        })
+    });
+    json!({
+        "whole": verdict.is_whole(),
+        "findings": findings.collect::<Vec<_>>(),
+        "furtherFindings": verdict.further,
+        "notes": verdict.notes,
+        "end": verdict.end.to_string(),
+        "segments": verdict.segments,
+        "lines": verdict.lines,
+        "decisions": verdict.decisions,
+        "unsignedDecisions": verdict.unsigned,
+    })
+}

@@ -1,0 +1,247 @@
+//! The queue between those who decide and the thread that writes: bounded in bytes, emptied at once.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{Semaphore, oneshot, watch};
+
+use super::{Durability, Entry, LogFigures, Unwritable};
+
+/// What all hands on a log share.
+#[derive(Debug)]
+pub(super) struct Queue {
+    durability: Durability,
+    capacity: usize,
+    /// The bytes that are still free.
+    room: Semaphore,
+    inbox: Mutex<Inbox>,
+    filled: Condvar,
+    /// Why the log cannot be written, while it cannot.
+    failing: watch::Sender<Option<String>>,
+    pub(super) counts: Counts,
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    items: Vec<Item>,
+    closing: bool,
+}
+
+/// What waits to be written.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// Decisions that one caller handed over.
+    Entries {
+        entries: Vec<Entry>,
+        /// The bytes of the queue that they take.
+        room: u32,
+        /// Who waits until they are on disk.
+        written: Option<oneshot::Sender<Result<(), Unwritable>>>,
+    },
+    /// A revision that came into force.
+    Revision(String),
+}
+
+/// What has happened since the start.
+#[derive(Debug, Default)]
+pub(super) struct Counts {
+    pub(super) queued: AtomicU64,
+    pub(super) written: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) refused: AtomicU64,
+    pub(super) sequence: AtomicU64,
+    pub(super) segment: AtomicU64,
+    pub(super) last_sync: Mutex<Option<SystemTime>>,
+}
+
+/// Bytes of the queue that an entry takes beside its own: what holds it, and its frame in the file.
+const OVERHEAD: usize = 160;
+
+/// With so many bytes in the queue, the writer no longer waits for more.
+const ENOUGH: usize = 256 * 1024;
+
+/// Nor with a queue that is so full: the part of it.
+const FULL_ENOUGH: usize = 4;
+
+/// How long the writer waits for more, where nobody waits for it.
+const LINGER: Duration = Duration::from_millis(10);
+
+impl Queue {
+    pub(super) fn new(durability: Durability, capacity: usize) -> Self {
+        Self {
+            durability,
+            capacity,
+            room: Semaphore::new(capacity),
+            inbox: Mutex::default(),
+            filled: Condvar::new(),
+            failing: watch::Sender::new(None),
+            counts: Counts::default(),
+        }
+    }
+
+    /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none of the
+    /// entries is in the queue, or all are.
+    pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
+        let bytes: usize = entries.iter().map(|entry| entry.len() + OVERHEAD).sum();
+        // What is larger than the queue waits until it is empty.
+        let room = u32::try_from(bytes.min(self.capacity)).unwrap_or(u32::MAX);
+        let appended = match self.durability {
+            Durability::Lossy => {
+                self.append_or_drop(entries, room);
+                Ok(())
+            }
+            Durability::Buffered => match self.take_room(room).await {
+                Ok(()) => self.push(Item::Entries { entries, room, written: None }),
+                refused => refused,
+            },
+            Durability::Strict => self.append_and_wait(entries, room).await,
+        };
+        appended.inspect_err(|_| self.refuse())
+    }
+
+    fn append_or_drop(&self, entries: Vec<Entry>, room: u32) {
+        let count = entries.len() as u64;
+        let taken = self.room.try_acquire_many(room).map(|permits| permits.forget());
+        if taken.is_err() || self.push(Item::Entries { entries, room, written: None }).is_err() {
+            self.counts.dropped.fetch_add(count, Relaxed);
+        }
+    }
+
+    async fn append_and_wait(&self, entries: Vec<Entry>, room: u32) -> Result<(), Unwritable> {
+        self.check()?;
+        self.take_room(room).await?;
+        let (written, outcome) = oneshot::channel();
+        self.push(Item::Entries { entries, room, written: Some(written) })?;
+        outcome.await.unwrap_or(Err(Unwritable))
+    }
+
+    /// Waits until so many bytes are free, for as long as the log can be written.
+    async fn take_room(&self, room: u32) -> Result<(), Unwritable> {
+        if let Ok(permits) = self.room.try_acquire_many(room) {
+            permits.forget();
+            return Ok(());
+        }
+        let mut failing = self.failing.subscribe();
+        tokio::select! {
+            permits = self.room.acquire_many(room) => permits.map(|permits| permits.forget()).map_err(|_| Unwritable),
+            _ = failing.wait_for(Option::is_some) => Err(Unwritable),
+        }
+    }
+
+    /// Puts something into the queue; its bytes have been taken.
+    pub(super) fn push(&self, item: Item) -> Result<(), Unwritable> {
+        let mut inbox = self.inbox();
+        if inbox.closing {
+            return Err(Unwritable);
+        }
+        if let Item::Entries { entries, .. } = &item {
+            self.counts.queued.fetch_add(entries.len() as u64, Relaxed);
+        }
+        let was_empty = inbox.items.is_empty();
+        inbox.items.push(item);
+        drop(inbox);
+        if was_empty || self.has_enough() {
+            self.filled.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Takes all that is there, as soon as there is something, or at `deadline` at the latest; and says whether the log is to be
+    /// closed.
+    pub(super) fn take(&self, deadline: Instant) -> (Vec<Item>, bool) {
+        let mut inbox = self.inbox();
+        while inbox.items.is_empty() && !inbox.closing {
+            let Some(patience) = deadline.checked_duration_since(Instant::now()) else { break };
+            inbox = self.wait(inbox, patience);
+        }
+        let enough = Instant::now() + LINGER;
+        while self.durability != Durability::Strict && !inbox.items.is_empty() && !inbox.closing {
+            let patience = enough.saturating_duration_since(Instant::now());
+            if patience.is_zero() || self.has_enough() {
+                break;
+            }
+            inbox = self.wait(inbox, patience);
+        }
+        (std::mem::take(&mut inbox.items), inbox.closing)
+    }
+
+    fn wait<'q>(&self, inbox: MutexGuard<'q, Inbox>, patience: Duration) -> MutexGuard<'q, Inbox> {
+        self.filled.wait_timeout(inbox, patience).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Lets go of what an item took, and of who waits for it.
+    pub(super) fn done(&self, item: Item, outcome: Result<(), Unwritable>) {
+        let Item::Entries { entries, room, written } = item else { return };
+        self.room.add_permits(room as usize);
+        self.counts.queued.fetch_sub(entries.len() as u64, Relaxed);
+        if let Some(written) = written {
+            // Who no longer waits has gone away.
+            let _ = written.send(outcome);
+        }
+    }
+
+    /// Says that the log cannot be written, and why; or that it can.
+    pub(super) fn set_failing(&self, reason: Option<String>) {
+        self.failing.send_replace(reason);
+    }
+
+    /// Whether the log can be written, as far as is known.
+    pub(super) fn check(&self) -> Result<(), Unwritable> {
+        // What is lossy goes on without the log.
+        let failing = self.durability != Durability::Lossy && self.failing.borrow().is_some();
+        if failing { Err(Unwritable) } else { Ok(()) }
+    }
+
+    /// Counts a request that is refused because the log cannot be written.
+    pub(super) fn refuse(&self) {
+        self.counts.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Takes nothing more; the writer ends when it has written what is there.
+    pub(super) fn close(&self) {
+        self.inbox().closing = true;
+        self.filled.notify_all();
+    }
+
+    /// There is no writer any more: nobody may wait for it.
+    pub(super) fn end(&self) {
+        self.close();
+        self.room.close();
+        self.failing.send_if_modified(|reason| {
+            let was_writable = reason.is_none();
+            reason.get_or_insert_with(|| "the log is closed".to_owned());
+            was_writable
+        });
+        for item in std::mem::take(&mut self.inbox().items) {
+            self.done(item, Err(Unwritable));
+        }
+    }
+
+    pub(super) fn figures(&self) -> LogFigures {
+        let counts = &self.counts;
+        LogFigures {
+            queued: counts.queued.load(Relaxed),
+            queued_bytes: self.queued_bytes() as u64,
+            written: counts.written.load(Relaxed),
+            dropped: counts.dropped.load(Relaxed),
+            refused: counts.refused.load(Relaxed),
+            failing: self.failing.borrow().clone(),
+            sequence: counts.sequence.load(Relaxed),
+            segment: counts.segment.load(Relaxed),
+            last_sync: *counts.last_sync.lock().unwrap_or_else(PoisonError::into_inner),
+        }
+    }
+
+    fn has_enough(&self) -> bool {
+        self.queued_bytes() >= ENOUGH.min(self.capacity / FULL_ENOUGH)
+    }
+
+    fn queued_bytes(&self) -> usize {
+        self.capacity.saturating_sub(self.room.available_permits())
+    }
+
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

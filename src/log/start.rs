@@ -1,0 +1,270 @@
+//! The start of a log: its lock, and its end, repaired where a crash tore it.
+//!
+//! Only the last segment is read (and the one before, if the last is empty). A line that was not written to its end is cut off;
+//! everything else that is wrong with the last segment is no trace of a crash, and the log is not written on.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use sha2::{Digest, Sha256};
+
+use super::LogError;
+use super::head::Head;
+use super::line::{Chain, Framed, Position, framed};
+use super::note::{self, HeadFound, Lost, Note, Torn};
+use super::segment::{self, Forms, RawLine, SegmentReader, UNFINISHED};
+use crate::store::Problem;
+
+/// The name of the file that is locked.
+pub(super) const LOCK: &str = "lock";
+
+/// How a log was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Locked for as long as it is open.
+    pub(super) lock: File,
+    /// The segments that are there.
+    pub(super) segments: BTreeMap<u64, Forms>,
+    /// The last line: the next one has the next number, and its chain follows this one's.
+    pub(super) end: Position,
+    /// The segment to go on with.
+    pub(super) segment: u64,
+    /// What is in it; `None` if it is to be opened.
+    pub(super) content: Option<Content>,
+    /// What happened, if anything did.
+    pub(super) recovered: Option<Note>,
+    /// Whether there is no head, or one that says nothing.
+    pub(super) head_is_new: bool,
+}
+
+/// What an open segment holds.
+#[derive(Debug)]
+pub(super) struct Content {
+    /// The bytes up to the end of its last line.
+    pub(super) size: u64,
+    /// When it was opened.
+    pub(super) opened: SystemTime,
+    /// Decisions since its last checkpoint.
+    pub(super) unsigned: u64,
+    /// Whether its last line has no line break yet.
+    pub(super) unbroken: bool,
+}
+
+/// Takes the lock of the log in that folder, and looks for its end. Changes nothing but files that were left unfinished.
+pub(super) fn find(folder: &Path) -> Result<(Found, Vec<Problem>), LogError> {
+    let read = |error| LogError::Io { folder: folder.to_owned(), done: "read", error };
+    fs::create_dir_all(folder).map_err(read)?;
+    let lock = lock(folder)?;
+    remove_unfinished(folder).map_err(read)?;
+    let segments = segment::list(folder).map_err(read)?;
+    let head = Head::read(folder).map_err(read)?;
+    let search = Search { folder, head: head.ok(), segments: &segments };
+    let (end, segment, scan) = search.end()?;
+    let torn = scan.as_ref().and_then(|scan| scan.torn.clone());
+    let lost = search.head.filter(|head| head.position.sequence > end.sequence);
+    let lost = lost.map(|head| Lost { first: end.sequence + 1, last: head.position.sequence });
+    let head_found = head.err().filter(|_| !segments.is_empty());
+    // Numbers that were in use are not used again.
+    let end = Position { sequence: lost.map_or(end.sequence, |lost| lost.last), ..end };
+    let problems = problems(folder, torn.as_ref(), lost, head_found);
+    let happened = torn.is_some() || lost.is_some() || head_found.is_some();
+    let recovered = happened.then(|| Note::Recovered { time: note::now(), torn, lost, head: head_found });
+    let content = scan.filter(|scan| scan.size > 0).map(|scan| Content {
+        size: scan.size,
+        opened: scan.opened,
+        unsigned: scan.unsigned,
+        unbroken: scan.unbroken,
+    });
+    Ok((Found { lock, segments, end, segment, content, recovered, head_is_new: head.is_err() }, problems))
+}
+
+fn lock(folder: &Path) -> Result<File, LogError> {
+    let failed = |error| LogError::Io { folder: folder.to_owned(), done: "locked", error };
+    let file = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(LogError::Taken(folder.to_owned())),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// Whether a process writes the log in that folder.
+pub(super) fn is_being_written(folder: &Path) -> bool {
+    let lock = File::open(folder.join(LOCK));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(UNFINISHED) {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+fn problems(folder: &Path, torn: Option<&Torn>, lost: Option<Lost>, head: Option<HeadFound>) -> Vec<Problem> {
+    let shown = folder.display();
+    let mut problems = Vec::new();
+    if let Some(Torn { bytes, .. }) = torn {
+        let what = format!("the log in `{shown}` ended in the middle of a line, of which {bytes} byte(s) were cut off");
+        problems.push(Problem::warning(what).with_help("a crash leaves such a line; no whole line was lost"));
+    }
+    if let Some(Lost { first, last }) = lost {
+        let what = format!("the log in `{shown}` lacks the lines {first} to {last}, which its head knows");
+        problems.push(Problem::warning(what).with_help(
+            "they were cut off, or the machine lost power before they were on disk (`strict` loses none); the log says so from now on",
+        ));
+    }
+    if let Some(head) = head {
+        let how = match head {
+            HeadFound::Missing => "is missing",
+            HeadFound::Unreadable => "cannot be read",
+        };
+        let what = format!("the head of the log in `{shown}` {how}, so lines at its end could be missing, too");
+        problems.push(Problem::warning(what).with_help("the log says so from now on, and has a new head"));
+    }
+    problems
+}
+
+struct Search<'f> {
+    folder: &'f Path,
+    head: Option<Head>,
+    segments: &'f BTreeMap<u64, Forms>,
+}
+
+/// What was read of a segment.
+struct Scan {
+    end: Position,
+    size: u64,
+    opened: SystemTime,
+    unsigned: u64,
+    closed: bool,
+    unbroken: bool,
+    torn: Option<Torn>,
+}
+
+impl Search<'_> {
+    /// The last line, the segment to go on with, and what is in it, if it is open.
+    fn end(&self) -> Result<(Position, u64, Option<Scan>), LogError> {
+        let mut backwards = self.segments.iter().rev();
+        let Some((&last, &forms)) = backwards.next() else {
+            let head = self.head.unwrap_or(Head::new(0, Position::START, None));
+            // Where lines are known, but none is there, nothing can be gone on with.
+            return Ok((Position { sequence: 0, chain: head.position.chain }, head.segment + 1, None));
+        };
+        let after = last.max(self.head.map_or(0, |head| head.segment)) + 1;
+        let scan = self.scan(last, forms)?;
+        if scan.size == 0 {
+            // It was opened, but its first line was not written to its end.
+            let end = match backwards.next() {
+                Some((&before, &forms)) => self.scan(before, forms)?.end,
+                None => Position::START,
+            };
+            return Ok((end, last, Some(scan)));
+        }
+        // A segment that is packed, or after which there was another one, is not gone on with.
+        let open = forms.plain && !scan.closed && after == last + 1;
+        Ok(if open { (scan.end, last, Some(scan)) } else { (scan.end, after, None) })
+    }
+
+    fn scan(&self, number: u64, forms: Forms) -> Result<Scan, LogError> {
+        let name = forms.name(number);
+        let path = self.folder.join(&name);
+        let failed = |error| LogError::Io { folder: self.folder.to_owned(), done: "read", error };
+        let mut reader = SegmentReader::open(&path).map_err(failed)?;
+        let mut scan = Scan {
+            end: Position::START,
+            size: 0,
+            opened: SystemTime::now(),
+            unsigned: 0,
+            closed: false,
+            unbroken: false,
+            torn: None,
+        };
+        while reader.advance().map_err(failed)? {
+            let RawLine { bytes, complete } = reader.line();
+            let length = bytes.len() as u64 + 1;
+            let follows = framed(bytes).is_some_and(|framed| scan.follow(&framed, bytes));
+            if !follows {
+                if framed(bytes).is_none() && forms.plain {
+                    scan.torn = torn(&path, scan.size).map_err(failed)?;
+                }
+                if scan.torn.is_some() {
+                    break;
+                }
+                return Err(self.altered(format!("line {} of `{name}` is not what was written", reader.number)));
+            }
+            scan.size += length;
+            scan.unbroken = !complete;
+            if self.head.is_some_and(|head| head.position.sequence == scan.end.sequence && head.position != scan.end) {
+                return Err(
+                    self.altered(format!("line {} of `{name}` is not the one that its head knows", reader.number))
+                );
+            }
+        }
+        Ok(scan)
+    }
+
+    fn altered(&self, what: String) -> LogError {
+        LogError::Altered { folder: self.folder.to_owned(), what }
+    }
+}
+
+impl Scan {
+    /// Takes the next line, if it is the next.
+    fn follow(&mut self, line: &Framed<'_>, bytes: &[u8]) -> bool {
+        let mut previous = self.end;
+        if self.size == 0 {
+            let Some(Note::Opened { previous_sequence, previous_chain, time, .. }) = Note::read(bytes) else {
+                return false;
+            };
+            previous = Position { sequence: previous_sequence, chain: previous_chain };
+            self.opened = note::read_time(&time).unwrap_or(self.opened);
+        }
+        let next = previous.sequence + 1;
+        // Where lines had been lost, their numbers were passed over.
+        let numbered = line.position.sequence == next || (line.kind == "recovered" && line.position.sequence > next);
+        if !numbered || previous.chain.next(line.content) != line.position.chain {
+            return false;
+        }
+        self.end = line.position;
+        self.closed = line.kind == "closed";
+        match line.kind {
+            "decision" => self.unsigned += 1,
+            kind if note::SIGNED.contains(&kind) => self.unsigned = 0,
+            _ => {}
+        }
+        true
+    }
+}
+
+/// What stands in a file from there on, if it can be what a crash left: the beginning of a line, or blocks that never got to the
+/// disk (zeros), without a whole line after them.
+fn torn(path: &PathBuf, from: u64) -> io::Result<Option<Torn>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(from))?;
+    let mut rest = Vec::new();
+    file.read_to_end(&mut rest)?;
+    let whole_lines = rest.split_inclusive(|byte| *byte == b'\n').filter_map(|line| line.strip_suffix(b"\n"));
+    let whole_lines = || whole_lines.clone();
+    let is_torn =
+        whole_lines().next().is_none() || (rest.contains(&0) && whole_lines().all(|line| framed(line).is_none()));
+    Ok(is_torn.then(|| Torn { bytes: rest.len() as u64, sha256: hexadecimal(&Sha256::digest(&rest)) }))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The chain of the last of these lines, if each follows the one before, and the first one follows `from`.
+pub(super) fn end_of(lines: &[u8], from: Chain) -> Option<Chain> {
+    lines.split_inclusive(|byte| *byte == b'\n').try_fold(from, |chain, line| {
+        let line = framed(line.strip_suffix(b"\n")?)?;
+        (chain.next(line.content) == line.position.chain).then_some(line.position.chain)
+    })
+}

@@ -1,0 +1,662 @@
+//! The thread that writes a log: it takes all that waits, writes it at once, and mends what went wrong.
+//!
+//! What is in the open segment is known at every moment: up to `end` it was written, up to `synced` it is on disk. Lines are drafted after
+//! `end`, and `end` moves only when all of a draft is written (`strict`: and synced); otherwise the file is cut back to it.
+
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::head::{self, Head, HeadFile};
+use super::line::{Position, write_line};
+use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
+use super::queue::{Item, Queue};
+use super::segment::{self, opening, plain_path, sync_folder};
+use super::start::{Found, end_of};
+use super::upkeep::{Job, Upkeep};
+use super::{Durability, LogError, LogSettings, Unwritable};
+use crate::store::keys::SigningKey;
+
+/// Writes one log.
+pub(super) struct Writer {
+    settings: LogSettings,
+    queue: Arc<Queue>,
+    /// What has been taken from the queue, and is not written.
+    pending: VecDeque<Item>,
+    /// What is to be said with the next lines.
+    news: Vec<Note>,
+    /// The number of the open segment; while none is open, of the next.
+    segment: u64,
+    open: Option<Open>,
+    end: End,
+    synced: End,
+    /// Whether a sync has failed: then what was written after the last one may never get to the disk.
+    doubtful: bool,
+    /// A segment that was made, but not opened with its first line.
+    unfinished: Option<u64>,
+    head: HeadFile,
+    /// Whether the head has to be made anew, because there was none.
+    head_is_new: bool,
+    failing: bool,
+    failure: Option<Failure>,
+    retry: Instant,
+    ticked: Instant,
+    pruned: Option<Instant>,
+    upkeep: Upkeep,
+    /// Let go when all else is done.
+    _lock: File,
+}
+
+/// The open segment.
+struct Open {
+    file: File,
+    path: PathBuf,
+    opened: SystemTime,
+    /// The bytes of its first line; 0 where they are not known.
+    heading: u64,
+}
+
+/// The end of what was written.
+#[derive(Clone, Copy)]
+struct End {
+    position: Position,
+    /// The bytes of the open segment.
+    size: u64,
+    /// Decisions since the last checkpoint.
+    unsigned: u64,
+    /// Whether there are lines since the last checkpoint.
+    unchecked: bool,
+    /// How many dropped decisions the log speaks of.
+    dropped: u64,
+    /// How many refused requests the log speaks of.
+    refused: u64,
+    /// How many decisions were written since the start.
+    written: u64,
+}
+
+/// What kept the log from being written, last.
+struct Failure {
+    since: SystemTime,
+    reason: String,
+    /// Whether the log speaks of it.
+    told: bool,
+}
+
+/// Lines that are to be written together.
+struct Draft {
+    bytes: Vec<u8>,
+    end: End,
+}
+
+/// How long the writer waits before it tries again.
+const RETRY: Duration = Duration::from_millis(250);
+
+/// How often lines get a checkpoint and are synced, where nothing syncs them at once.
+const TICK: Duration = Duration::from_secs(1);
+
+/// How often segments that have become too old are looked for.
+const PRUNE: Duration = Duration::from_secs(60);
+
+/// With so many bytes, a draft is written before more is added.
+const MOST_DRAFTED: usize = 4 << 20;
+
+impl Writer {
+    /// A writer that goes on from where a log was found to end. It has written nothing but the end of a last line.
+    pub(super) fn new(settings: LogSettings, queue: Arc<Queue>, found: Found) -> io::Result<Self> {
+        let folder = settings.folder.clone();
+        let content = found.content.as_ref();
+        let end = End {
+            position: found.end,
+            size: content.map_or(0, |content| content.size),
+            unsigned: content.map_or(0, |content| content.unsigned),
+            unchecked: content.is_some_and(|content| content.unsigned > 0),
+            dropped: 0,
+            refused: 0,
+            written: 0,
+        };
+        let path = plain_path(&folder, found.segment);
+        let open = content.map(|content| -> io::Result<Open> {
+            let mut file = OpenOptions::new().write(true).open(&path)?;
+            if content.unbroken {
+                file.seek(SeekFrom::Start(content.size - 1))?;
+                file.write_all(b"\n")?;
+            }
+            file.set_len(content.size)?;
+            file.sync_all()?;
+            file.seek(SeekFrom::Start(content.size))?;
+            Ok(Open { file, path, opened: content.opened, heading: 0 })
+        });
+        let open = open.transpose()?;
+        let mut head = HeadFile::open(&folder)?;
+        if found.head_is_new && found.segments.is_empty() {
+            // So that there is a head whenever there is a segment.
+            head.renew(&Head::new(0, Position::START, settings.signing_key.as_ref()))?;
+            sync_folder(&folder)?;
+        }
+        let upkeep = Upkeep::start(folder)?;
+        for (number, forms) in found.segments.iter().filter(|(number, _)| **number < found.segment) {
+            if forms.plain && (settings.compress || forms.packed) {
+                upkeep.ask(Job::Pack(*number));
+            }
+        }
+        let unfinished = (open.is_none() && found.segments.contains_key(&found.segment)).then_some(found.segment);
+        let now = Instant::now();
+        Ok(Self {
+            queue,
+            pending: VecDeque::new(),
+            news: found.recovered.into_iter().collect(),
+            segment: found.segment,
+            open,
+            end,
+            synced: end,
+            doubtful: false,
+            unfinished,
+            head,
+            head_is_new: found.head_is_new,
+            failing: false,
+            failure: None,
+            retry: now,
+            ticked: now,
+            pruned: None,
+            upkeep,
+            _lock: found.lock,
+            settings,
+        })
+    }
+
+    /// Writes what the start has to say, so that it is known whether the log can be written.
+    pub(super) fn begin(&mut self) -> io::Result<()> {
+        self.write()?;
+        self.sync()?;
+        if std::mem::take(&mut self.head_is_new) {
+            self.head.renew(&Head::new(self.segment, self.end.position, self.settings.signing_key.as_ref()))?;
+        }
+        Ok(())
+    }
+
+    /// Writes until the queue is closed.
+    pub(super) fn run(mut self) -> Result<(), LogError> {
+        loop {
+            let deadline = self.ticked + TICK;
+            let (items, closing) = self.queue.take(if self.failing { self.retry } else { deadline });
+            self.pending.extend(items);
+            if closing {
+                return self.finish();
+            }
+            let outcome = match (self.failing, Instant::now() < self.retry) {
+                (true, true) => {
+                    self.reject();
+                    Ok(())
+                }
+                (true, false) => self.recover(),
+                (false, _) => self.work(),
+            };
+            if let Err(error) = outcome {
+                self.fail(&error);
+            }
+        }
+    }
+
+    fn work(&mut self) -> io::Result<()> {
+        self.write()?;
+        if self.ticked.elapsed() < TICK {
+            return Ok(());
+        }
+        self.ticked = Instant::now();
+        self.look_at_files()?;
+        if self.end.unchecked {
+            let mut draft = self.draft();
+            draft.signed(&Note::Checkpoint { time: note::now() }, self.settings.signing_key.as_ref());
+            self.commit(draft, true)?;
+        }
+        self.sync()?;
+        if self.is_old() {
+            self.rotate()?;
+        }
+        if self.settings.keep_age.is_some() && self.pruned.is_none_or(|pruned| pruned.elapsed() >= PRUNE) {
+            self.prune()?;
+        }
+        Ok(())
+    }
+
+    /// Writes all that is pending, in as many segments as it takes.
+    fn write(&mut self) -> io::Result<()> {
+        self.open_if_none()?;
+        while !self.pending.is_empty() || self.has_news() {
+            let mut draft = self.draft();
+            self.draft_news(&mut draft);
+            let most = usize::try_from(self.settings.segment_bytes.saturating_sub(self.end.size)).unwrap_or(usize::MAX);
+            let mut drafted = 0;
+            for item in &self.pending {
+                draft.item(item, self.settings.signing_key.as_ref());
+                drafted += 1;
+                if draft.bytes.len() >= most.min(MOST_DRAFTED) {
+                    break;
+                }
+            }
+            self.commit(draft, self.settings.durability == Durability::Strict)?;
+            self.news.clear();
+            if let Some(failure) = &mut self.failure {
+                failure.told = true;
+            }
+            for item in self.pending.drain(..drafted) {
+                self.queue.done(item, Ok(()));
+            }
+            if self.end.size >= self.settings.segment_bytes {
+                self.rotate()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn has_news(&self) -> bool {
+        let counts = &self.queue.counts;
+        !self.news.is_empty()
+            || self
+                .failure
+                .as_ref()
+                .is_some_and(|failure| !failure.told || counts.refused.load(Relaxed) > self.end.refused)
+            || counts.dropped.load(Relaxed) > self.end.dropped
+    }
+
+    fn draft(&mut self) -> Draft {
+        Draft { bytes: Vec::new(), end: self.end }
+    }
+
+    fn draft_news(&self, draft: &mut Draft) {
+        for note in &self.news {
+            draft.note(note);
+        }
+        let refused = self.queue.counts.refused.load(Relaxed);
+        if let Some(failure) = self.failure.as_ref().filter(|failure| !failure.told || refused > self.end.refused) {
+            draft.note(&Note::Refused {
+                time: note::now(),
+                requests: refused - self.end.refused,
+                since: note::shown(failure.since),
+                reason: failure.reason.clone(),
+            });
+            draft.end.refused = refused;
+        }
+        let dropped = self.queue.counts.dropped.load(Relaxed);
+        if dropped > self.end.dropped {
+            let decisions = dropped - self.end.dropped;
+            draft.note(&Note::Dropped { time: note::now(), decisions, total: dropped });
+            draft.end.dropped = dropped;
+        }
+    }
+
+    /// Writes a draft, all of it or nothing.
+    fn commit(&mut self, draft: Draft, sync: bool) -> io::Result<()> {
+        let Some(open) = &mut self.open else { return Err(io::Error::other("no segment is open")) };
+        open.is_as_left(self.end.size)?;
+        open.file.write_all(&draft.bytes)?;
+        if sync {
+            open.file.sync_data().inspect_err(|_| self.doubtful = true)?;
+        }
+        self.accept(draft.end, sync);
+        Ok(())
+    }
+
+    /// From now on, that is the end.
+    fn accept(&mut self, end: End, synced: bool) {
+        self.end = end;
+        let counts = &self.queue.counts;
+        if synced {
+            self.synced = end;
+            *counts.last_sync.lock().unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
+        }
+        counts.sequence.store(end.position.sequence, Relaxed);
+        counts.segment.store(self.segment, Relaxed);
+        counts.written.store(end.written, Relaxed);
+        if let Err(error) = self.head.write(&Head::new(self.segment, end.position, self.settings.signing_key.as_ref()))
+        {
+            // The lines are there; the next ones bring the next head.
+            tracing::warn!(%error, "the head of the decision log cannot be written");
+        }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if let Some(open) = self.open.as_ref().filter(|_| self.synced.position != self.end.position) {
+            open.file.sync_data().inspect_err(|_| self.doubtful = true)?;
+            self.synced = self.end;
+            *self.queue.counts.last_sync.lock().unwrap_or_else(PoisonError::into_inner) = Some(SystemTime::now());
+        }
+        Ok(())
+    }
+}
+
+/// Segments: opened, closed, pruned.
+impl Writer {
+    fn open_if_none(&mut self) -> io::Result<()> {
+        if self.open.is_some() {
+            return Ok(());
+        }
+        let path = plain_path(&self.settings.folder, self.segment);
+        let mut options = OpenOptions::new();
+        // What was begun here may be begun again; what somebody else has put there is not touched.
+        match self.unfinished == Some(self.segment) {
+            true => options.write(true).create(true).truncate(true),
+            false => options.write(true).create_new(true),
+        };
+        let mut file = options.open(&path)?;
+        self.unfinished = Some(self.segment);
+        let mut draft = Draft { bytes: Vec::new(), end: End { size: 0, ..self.end } };
+        let opened = SystemTime::now();
+        draft.note(&Note::Opened {
+            time: note::shown(opened),
+            format: FORMAT,
+            segment: self.segment,
+            previous_sequence: self.end.position.sequence,
+            previous_chain: self.end.position.chain,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            key: self.settings.signing_key.as_ref().map(|key| key.verifying_key().fingerprint()),
+        });
+        file.write_all(&draft.bytes)?;
+        file.sync_all()?;
+        sync_folder(&self.settings.folder)?;
+        self.unfinished = None;
+        self.open = Some(Open { file, path, opened, heading: draft.end.size });
+        self.accept(draft.end, true);
+        self.prune()
+    }
+
+    fn is_old(&self) -> bool {
+        let (Some(open), Some(age)) = (&self.open, self.settings.segment_age) else { return false };
+        // One without any line but its first is not worth closing.
+        open.opened.elapsed().is_ok_and(|elapsed| elapsed >= age) && self.end.size > open.heading
+    }
+
+    fn rotate(&mut self) -> io::Result<()> {
+        self.close_segment()?;
+        self.open_if_none()
+    }
+
+    fn close_segment(&mut self) -> io::Result<()> {
+        let mut draft = self.draft();
+        draft.signed(&Note::Closed { time: note::now() }, self.settings.signing_key.as_ref());
+        self.commit(draft, true)?;
+        self.open = None;
+        if self.settings.compress {
+            self.upkeep.ask(Job::Pack(self.segment));
+        }
+        self.segment += 1;
+        Ok(())
+    }
+
+    /// Has the segments removed that need not be kept; the log says so before.
+    fn prune(&mut self) -> io::Result<()> {
+        self.pruned = Some(Instant::now());
+        let (last, before) = match self.prunable() {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(()),
+            // The log itself is not the worse for it.
+            Err(error) => {
+                tracing::warn!(%error, "old segments of the decision log cannot be looked at, and are not removed");
+                return Ok(());
+            }
+        };
+        let mut draft = self.draft();
+        let note =
+            Note::Pruned { time: note::now(), segment: last, last_sequence: before.sequence, last_chain: before.chain };
+        draft.signed(&note, self.settings.signing_key.as_ref());
+        self.commit(draft, true)?;
+        self.upkeep.ask(Job::RemoveUpTo(last));
+        Ok(())
+    }
+
+    /// The last segment that need not be kept, and its last line.
+    fn prunable(&self) -> io::Result<Option<(u64, Position)>> {
+        let LogSettings { folder, keep_segments, keep_age, .. } = &self.settings;
+        if keep_segments.is_none() && keep_age.is_none() {
+            return Ok(None);
+        }
+        let segments = segment::list(folder)?;
+        let closed: Vec<_> = segments.range(..self.segment).collect();
+        let too_many = keep_segments.map_or(0, |most| closed.len().saturating_sub(most));
+        let is_old = |name: String| {
+            let modified = folder.join(name).metadata().and_then(|metadata| metadata.modified());
+            keep_age.is_some_and(|age| modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age)))
+        };
+        let too_old = closed.iter().take_while(|(number, forms)| is_old(forms.name(**number))).count();
+        let last = too_many.max(too_old).checked_sub(1).and_then(|index| closed.get(index));
+        let Some(last) = last.map(|(number, _)| **number) else { return Ok(None) };
+        // The segment after it says where it ended.
+        let Some((&next, forms)) = segments.range(last + 1..).next() else { return Ok(None) };
+        match opening(&folder.join(forms.name(next)))? {
+            Some((before, _)) => Ok(Some((last, before))),
+            None => Err(io::Error::other(format!("segment {next} does not begin as it should"))),
+        }
+    }
+}
+
+/// What goes wrong, and how it is mended.
+impl Writer {
+    /// Nothing can be written: what was begun is cut back, and who waits is told.
+    fn fail(&mut self, error: &io::Error) {
+        let reason = error.to_string();
+        if !self.failing {
+            tracing::error!(%reason, "the decision log cannot be written");
+            self.failing = true;
+            self.failure = Some(Failure { since: SystemTime::now(), reason: reason.clone(), told: false });
+        }
+        self.queue.set_failing(Some(reason));
+        self.retry = Instant::now() + RETRY;
+        if let Some(open) = &mut self.open {
+            // What cannot be cut back now is cut back before anything else is written.
+            let _ = open.cut_back(self.end.size);
+        }
+        self.reject();
+    }
+
+    /// `strict`: nobody waits for a log that cannot be written. Otherwise, what is pending is kept.
+    fn reject(&mut self) {
+        if self.settings.durability != Durability::Strict {
+            return;
+        }
+        let is_entries = |item: &Item| matches!(item, Item::Entries { .. });
+        let (rejected, kept): (VecDeque<_>, VecDeque<_>) = self.pending.drain(..).partition(is_entries);
+        self.pending = kept;
+        for item in rejected {
+            self.queue.done(item, Err(Unwritable));
+        }
+    }
+
+    /// Tries to write again; where that succeeds, the log says what happened, and goes on.
+    fn recover(&mut self) -> io::Result<()> {
+        self.mend()?;
+        self.write()?;
+        self.sync()?;
+        tracing::info!("the decision log can be written again");
+        self.failing = false;
+        self.queue.set_failing(None);
+        Ok(())
+    }
+
+    /// Opens the segment again, with exactly what is known to be in it; where it is not there, or holds something else, the next
+    /// segment takes its place.
+    fn mend(&mut self) -> io::Result<()> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let mended = open.again(&self.end, &self.synced, self.doubtful)?;
+        self.doubtful = false;
+        match mended {
+            Some(file) => {
+                if let Some(open) = &mut self.open {
+                    open.file = file;
+                }
+            }
+            None => {
+                let (synced, end) = (self.synced.position.sequence, self.end.position.sequence);
+                let lost = (synced < end).then_some(Lost { first: synced + 1, last: end });
+                self.news.push(Note::Recovered { time: note::now(), torn: None, lost, head: None });
+                self.open = None;
+                self.segment += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the files that are written are still those which are found by their names.
+    fn look_at_files(&mut self) -> io::Result<()> {
+        if let Some(open) = &self.open
+            && !open.is_found()
+        {
+            return Err(io::Error::other("its file was removed, or another was put in its place"));
+        }
+        let path = self.settings.folder.join(head::NAME);
+        if !path.exists() {
+            self.head = HeadFile::open(&self.settings.folder)?;
+            self.news.push(Note::Recovered {
+                time: note::now(),
+                torn: None,
+                lost: None,
+                head: Some(HeadFound::Missing),
+            });
+            return self.write();
+        }
+        Ok(())
+    }
+
+    /// Writes what is left, and the last line.
+    fn finish(mut self) -> Result<(), LogError> {
+        let written = if self.failing { self.recover() } else { self.write() };
+        let Err(error) = written.and_then(|()| self.close_segment()) else { return Ok(()) };
+        self.fail(&error);
+        let waiting = |item: &Item| match item {
+            Item::Entries { entries, .. } => entries.len() as u64,
+            Item::Revision(_) => 0,
+        };
+        match self.pending.iter().map(waiting).sum() {
+            0 => Err(LogError::Io { folder: self.settings.folder.clone(), done: "closed", error }),
+            decisions => Err(LogError::Unwritten { decisions, reason: error.to_string() }),
+        }
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.queue.end();
+    }
+}
+
+impl Draft {
+    fn item(&mut self, item: &Item, key: Option<&SigningKey>) {
+        match item {
+            Item::Revision(revision) => {
+                self.note(&Note::Revision { time: note::now(), revision: revision.clone() });
+            }
+            Item::Entries { entries, .. } => {
+                for entry in entries {
+                    self.decision(entry);
+                    if self.end.unsigned >= CHECKPOINT_DECISIONS {
+                        self.signed(&Note::Checkpoint { time: note::now() }, key);
+                    }
+                }
+            }
+        }
+    }
+
+    fn decision(&mut self, entry: &[u8]) {
+        debug_assert!(!entry.contains(&b'\n'), "a line break would end the line");
+        let before = self.bytes.len();
+        write_line(&mut self.bytes, &mut self.end.position, |buffer, _, _| {
+            buffer.extend_from_slice(br#""type":"decision""#);
+            if !entry.is_empty() {
+                buffer.push(b',');
+                buffer.extend_from_slice(entry);
+            }
+        });
+        self.end.unsigned += 1;
+        self.end.written += 1;
+        self.grown(before);
+    }
+
+    fn note(&mut self, note: &Note) {
+        self.line(note, None);
+    }
+
+    /// A line that vouches for all before it.
+    fn signed(&mut self, note: &Note, key: Option<&SigningKey>) {
+        self.line(note, key);
+        self.end.unsigned = 0;
+        self.end.unchecked = false;
+    }
+
+    fn line(&mut self, note: &Note, key: Option<&SigningKey>) {
+        let before = self.bytes.len();
+        note.write(&mut self.bytes, &mut self.end.position, key);
+        self.grown(before);
+    }
+
+    fn grown(&mut self, before: usize) {
+        self.end.size += (self.bytes.len() - before) as u64;
+        self.end.unchecked = true;
+    }
+}
+
+impl Open {
+    /// Whether the file is as it was left, as far as that is quickly told.
+    fn is_as_left(&self, size: u64) -> io::Result<()> {
+        let metadata = self.file.metadata()?;
+        #[cfg(unix)]
+        if std::os::unix::fs::MetadataExt::nlink(&metadata) == 0 {
+            return Err(io::Error::other("its file was removed"));
+        }
+        if metadata.len() == size { Ok(()) } else { Err(io::Error::other("its file was changed by another process")) }
+    }
+
+    /// Whether it is this file that is found by its name.
+    fn is_found(&self) -> bool {
+        File::open(&self.path).and_then(|file| same_file(&file, &self.file)).unwrap_or(false)
+    }
+
+    fn cut_back(&mut self, size: u64) -> io::Result<()> {
+        if self.file.metadata()?.len() > size {
+            self.file.set_len(size)?;
+        }
+        self.file.seek(SeekFrom::Start(size)).map(drop)
+    }
+
+    /// The file, opened again and cut back to its end; `None` if it is not there, or lacks some of what was written.
+    fn again(&self, end: &End, synced: &End, doubtful: bool) -> io::Result<Option<File>> {
+        let mut file = match OpenOptions::new().read(true).write(true).open(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            opened => opened?,
+        };
+        if !same_file(&file, &self.file)? || file.metadata()?.len() < end.size {
+            return Ok(None);
+        }
+        file.set_len(end.size)?;
+        if doubtful {
+            // After a sync that failed, the system takes for written what is not: it is written once more.
+            let mut lines = Vec::new();
+            file.seek(SeekFrom::Start(synced.size))?;
+            file.read_to_end(&mut lines)?;
+            if end_of(&lines, synced.position.chain) != Some(end.position.chain) {
+                file.set_len(synced.size)?;
+                return Ok(None);
+            }
+            file.seek(SeekFrom::Start(synced.size))?;
+            file.write_all(&lines)?;
+            file.sync_all()?;
+        }
+        file.seek(SeekFrom::Start(end.size))?;
+        Ok(Some(file))
+    }
+}
+
+#[cfg(unix)]
+fn same_file(one: &File, other: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// An open file keeps its name here.
+#[cfg(not(unix))]
+fn same_file(_: &File, _: &File) -> io::Result<bool> {
+    Ok(true)
+}

@@ -1,0 +1,1110 @@
+//! The decision log (issue 5): what is written is there, what is altered is found, what a crash leaves is repaired.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::binary::gatepost;
+use gatepost::log::read::{Lines, ReadError};
+use gatepost::log::verify::{Question, Verdict, verify};
+use gatepost::log::{Durability, Log, LogError, LogSettings};
+use gatepost::store::keys::{SigningKey, VerifyingKey};
+use proptest::prelude::*;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+// A key made for these tests, by `openssl genpkey -algorithm ed25519`; it guards nothing.
+const PRIVATE_KEY: &str = "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIFtoRaYYjr4xJ+YwgZnsbGUiCea6kM2dUUwmxj4pUiXq\n-----END PRIVATE KEY-----\n";
+const PUBLIC_KEY: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAnE4UNg7pv1ElUF+3LcqTt9MCvk9kbgH9wzdndYuSvBA=\n-----END PUBLIC KEY-----\n";
+
+fn settings(folder: &Path, durability: Durability) -> LogSettings {
+    LogSettings {
+        folder: folder.to_owned(),
+        durability,
+        queue_bytes: 1 << 20,
+        segment_bytes: 1 << 20,
+        segment_age: None,
+        compress: false,
+        keep_segments: None,
+        keep_age: None,
+        signing_key: None,
+    }
+}
+
+fn signing(settings: LogSettings) -> LogSettings {
+    LogSettings { signing_key: Some(SigningKey::from_pem(PRIVATE_KEY.as_bytes()).unwrap()), ..settings }
+}
+
+fn with_key() -> Question {
+    Question { keys: vec![VerifyingKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap()], contains: None }
+}
+
+/// The members of a decision.
+fn entry(number: usize) -> Vec<u8> {
+    format!("\"number\":{number}").into_bytes()
+}
+
+/// A log into which these are written, one after the other; still open.
+fn opened(settings: LogSettings, numbers: impl IntoIterator<Item = usize>) -> Log {
+    let (log, problems) = Log::open(settings).unwrap();
+    assert!(problems.is_empty(), "{problems:?}");
+    append(&log, numbers);
+    log
+}
+
+fn append(log: &Log, numbers: impl IntoIterator<Item = usize>) {
+    let runtime = runtime();
+    for number in numbers {
+        runtime.block_on(log.append(vec![entry(number)])).unwrap();
+    }
+}
+
+fn runtime() -> Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// A closed log of three segments, of four decisions or so each.
+fn three_segments() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    let settings = LogSettings { segment_bytes: 800, ..settings(folder.path(), Durability::Strict) };
+    opened(settings, 0..12).close().unwrap();
+    assert_eq!(segments(folder.path()).len(), 3);
+    folder
+}
+
+/// The names of the segments.
+fn segments(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<_> = names.filter(|name| name.ends_with(".jsonl") || name.ends_with(".gz")).collect();
+    names.sort();
+    names
+}
+
+fn copy(from: &Path) -> TempDir {
+    let to = TempDir::new().unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, to.path().join(path.file_name().unwrap())).unwrap();
+    }
+    to
+}
+
+/// The lines of a file.
+fn lines(folder: &Path, file: &str) -> Vec<String> {
+    fs::read_to_string(folder.join(file)).unwrap().lines().map(str::to_owned).collect()
+}
+
+fn write_lines(folder: &Path, file: &str, lines: &[String]) {
+    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    fs::write(folder.join(file), text).unwrap();
+}
+
+/// Every line of a log, read by its reader.
+fn all(folder: &Path) -> Vec<Value> {
+    let mut lines = Lines::open(folder).unwrap();
+    let mut read = Vec::new();
+    while let Some(line) = lines.next() {
+        let line = line.unwrap();
+        let value: Value = serde_json::from_slice(line.bytes).unwrap();
+        assert_eq!((&value["sequence"], &value["type"]), (&json!(line.position.sequence), &json!(line.kind)));
+        read.push(value);
+    }
+    read
+}
+
+/// The numbers of the decisions.
+fn numbers(folder: &Path) -> Vec<usize> {
+    let decisions = all(folder).into_iter().filter(|line| line["type"] == "decision");
+    decisions.map(|line| line["number"].as_u64().unwrap() as usize).collect()
+}
+
+fn of_type(folder: &Path, kind: &str) -> Vec<Value> {
+    all(folder).into_iter().filter(|line| line["type"] == kind).collect()
+}
+
+fn verified(folder: &Path) -> Verdict {
+    verify(folder, &Question::default()).unwrap()
+}
+
+fn findings(verdict: &Verdict) -> Vec<&str> {
+    verdict.findings.iter().map(|finding| finding.what.as_str()).collect()
+}
+
+fn assert_whole(folder: &Path) {
+    let verdict = verified(folder);
+    assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+}
+
+/// Waits until that holds.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < Duration::from_secs(20), "{what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+// What is written.
+
+#[test]
+fn a_log_is_numbered_chained_and_whole() {
+    let folder = three_segments();
+    assert_whole(folder.path());
+    let all = all(folder.path());
+    let sequences: Vec<_> = all.iter().map(|line| line["sequence"].as_u64().unwrap()).collect();
+    assert_eq!(sequences, (1..=all.len() as u64).collect::<Vec<_>>());
+    assert_eq!(numbers(folder.path()), (0..12).collect::<Vec<_>>());
+    // chain = SHA-256(previous chain ‖ the bytes of the line before `,"chain"`)
+    let mut chain = [0; 32];
+    for line in segments(folder.path()).iter().flat_map(|file| lines(folder.path(), file)) {
+        let (content, rest) = line.rsplit_once(",\"chain\":\"").unwrap();
+        chain = Sha256::new().chain_update(chain).chain_update(content).finalize().into();
+        assert_eq!(rest.strip_suffix("\"}").unwrap(), hexadecimal(&chain));
+    }
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// `strict`: answered only after the record is on disk.
+#[test]
+fn strict_waits_until_the_record_is_in_the_file() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), []);
+    for number in 0..50 {
+        append(&log, [number]);
+        assert_eq!(numbers(folder.path()).last(), Some(&number));
+        let figures = log.figures();
+        assert!(
+            figures.last_sync.is_some() && figures.written == number as u64 + 1 && figures.queued == 0,
+            "{figures:?}"
+        );
+    }
+    log.close().unwrap();
+    assert_whole(folder.path());
+}
+
+/// Batch items stay together and in order, whatever is written at the same time.
+#[test]
+fn the_decisions_of_one_call_stand_together() {
+    for durability in [Durability::Strict, Durability::Buffered] {
+        let folder = TempDir::new().unwrap();
+        let log = opened(LogSettings { segment_bytes: 20_000, ..settings(folder.path(), durability) }, []);
+        let calls = many(&log, 8, |task| {
+            (0..50).map(|call| (0..7).map(|item| entry((task * 50 + call) * 7 + item)).collect()).collect()
+        });
+        assert_eq!(calls, 8 * 50);
+        log.close().unwrap();
+        assert_whole(folder.path());
+        for call in numbers(folder.path()).chunks(7) {
+            assert_eq!(call, (call[0]..call[0] + 7).collect::<Vec<_>>());
+        }
+        assert_eq!(numbers(folder.path()).into_iter().collect::<BTreeSet<_>>().len(), 8 * 50 * 7);
+    }
+}
+
+/// So many tasks at once make their calls; the number of calls that succeeded.
+fn many(log: &Log, tasks: usize, calls: impl Fn(usize) -> Vec<Vec<Vec<u8>>>) -> usize {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let mut running = Vec::new();
+        for task in 0..tasks {
+            let (log, calls) = (log.clone(), calls(task));
+            running.push(tokio::spawn(async move {
+                let mut done = 0;
+                for entries in calls {
+                    done += usize::from(log.append(entries).await.is_ok());
+                }
+                done
+            }));
+        }
+        let mut done = 0;
+        for task in running {
+            done += task.await.unwrap();
+        }
+        done
+    })
+}
+
+/// `buffered`: a full queue blocks the caller, never drops.
+#[test]
+fn buffered_blocks_on_a_full_queue_and_drops_nothing() {
+    let folder = TempDir::new().unwrap();
+    let queue_bytes = 64 * 1024;
+    let log = opened(LogSettings { queue_bytes, ..settings(folder.path(), Durability::Buffered) }, []);
+    let large =
+        |number: usize| [entry(number), format!(",\"padding\":\"{}\"", "x".repeat(60_000)).into_bytes()].concat();
+    let waited = runtime().block_on(async {
+        let mut waited = 0;
+        for number in 0..200 {
+            let mut call = std::pin::pin!(log.append(vec![large(number)]));
+            let at_once =
+                tokio::select! { biased; done = &mut call => Some(done), () = std::future::ready(()) => None };
+            match at_once {
+                Some(done) => done.unwrap(),
+                None => {
+                    waited += 1;
+                    call.await.unwrap();
+                }
+            }
+            assert!(log.figures().queued_bytes <= queue_bytes as u64);
+        }
+        waited
+    });
+    assert!(waited > 0);
+    log.close().unwrap();
+    assert_eq!(numbers(folder.path()), (0..200).collect::<Vec<_>>());
+    assert_whole(folder.path());
+}
+
+/// `lossy`: a full queue drops and counts, the count is in the metrics and in the log itself.
+#[test]
+fn lossy_counts_exactly_what_it_drops() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(LogSettings { queue_bytes: 64 * 1024, ..settings(folder.path(), Durability::Lossy) }, []);
+    many(&log, 4, |task| (0..5000).map(|call| vec![entry(task * 5000 + call)]).collect());
+    let handle = log.clone();
+    log.close().unwrap();
+    let (figures, written) = (handle.figures(), numbers(folder.path()));
+    assert!(figures.dropped > 0);
+    assert_eq!(figures.written, written.len() as u64);
+    assert_eq!(figures.written + figures.dropped, 20_000);
+    let told = of_type(folder.path(), "dropped");
+    assert_eq!(told.iter().map(|line| line["decisions"].as_u64().unwrap()).sum::<u64>(), figures.dropped);
+    assert_eq!(told.last().unwrap()["total"], figures.dropped);
+    assert_whole(folder.path());
+}
+
+#[test]
+fn a_call_that_is_given_up_is_logged_whole_or_not_at_all() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(LogSettings { queue_bytes: 64 * 1024, ..settings(folder.path(), Durability::Strict) }, []);
+    runtime().block_on(async {
+        for call in 0..300 {
+            let entries = (0..3).map(|item| [entry(call * 3 + item), vec![b' '; 20_000]].concat()).collect();
+            let patience = Duration::from_micros(call as u64 * 3);
+            let _ = tokio::time::timeout(patience, log.append(entries)).await;
+        }
+        log.append(vec![entry(1_000_000)]).await.unwrap();
+    });
+    log.close().unwrap();
+    let numbers = numbers(folder.path());
+    let (last, calls) = numbers.split_last().unwrap();
+    assert_eq!(*last, 1_000_000);
+    for call in calls.chunks(3) {
+        assert_eq!(call, [call[0], call[0] + 1, call[0] + 2]);
+    }
+    assert_whole(folder.path());
+}
+
+#[test]
+fn a_closed_log_takes_nothing_and_an_opened_one_goes_on() {
+    let folder = TempDir::new().unwrap();
+    for round in 0..3 {
+        let log = opened(settings(folder.path(), Durability::Buffered), [round]);
+        let other = log.clone();
+        log.close().unwrap();
+        assert!(runtime().block_on(other.append(vec![entry(99)])).is_err());
+        assert!(other.admit().is_err() && !other.is_writable());
+    }
+    assert_eq!(numbers(folder.path()), [0, 1, 2]);
+    assert_eq!(of_type(folder.path(), "closed").len(), 3);
+    assert_whole(folder.path());
+}
+
+#[test]
+fn one_log_has_one_writer() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), [0]);
+    let error = Log::open(settings(folder.path(), Durability::Strict)).unwrap_err();
+    assert!(matches!(error, LogError::Taken(_)), "{error}");
+    assert!(error.to_string().ends_with("is being written by another process"), "{error}");
+    // It can be verified meanwhile.
+    assert_whole(folder.path());
+    log.close().unwrap();
+    opened(settings(folder.path(), Durability::Strict), [1]).close().unwrap();
+}
+
+// Segments.
+
+/// Segments rotate by size and age, compressed on request, retention by count or age, never the open one.
+#[test]
+fn segments_are_packed_and_removed_but_never_the_open_one() {
+    let folder = TempDir::new().unwrap();
+    let settings = || {
+        signing(LogSettings {
+            segment_bytes: 2_000,
+            compress: true,
+            keep_segments: Some(3),
+            ..settings(folder.path(), Durability::Strict)
+        })
+    };
+    let log = opened(settings(), 0..200);
+    let tidy = || {
+        let names = segments(folder.path());
+        names.len() == 4 && names[..3].iter().all(|name| name.ends_with(".gz")) && names[3].ends_with(".jsonl")
+    };
+    until("three packed segments and the open one are left", tidy);
+    let open = log.figures().segment;
+    assert_eq!(segments(folder.path())[3], format!("{open:010}.jsonl"));
+    let left = numbers(folder.path());
+    assert_eq!(left, (left[0]..200).collect::<Vec<_>>());
+    let verdict = verify(folder.path(), &with_key()).unwrap();
+    assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+    assert!(verdict.notes[0].ends_with("were removed by the rules of retention"), "{:?}", verdict.notes);
+    drop(log);
+
+    // What somebody else removes is missed all the same.
+    let copy = copy(folder.path());
+    fs::remove_file(copy.path().join(&segments(copy.path())[0])).unwrap();
+    let missing = verified(copy.path());
+    assert!(findings(&missing)[0].contains("the log does not say that they were removed"), "{:?}", missing.findings);
+
+    let log = opened(settings(), 200..300);
+    until("three packed segments and the open one are left", tidy);
+    log.close().unwrap();
+    let verdict = verify(folder.path(), &with_key()).unwrap();
+    assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+}
+
+#[test]
+fn segments_rotate_by_age_and_are_kept_by_age() {
+    let folder = TempDir::new().unwrap();
+    let settings = LogSettings {
+        segment_age: Some(Duration::from_millis(300)),
+        keep_age: Some(Duration::from_millis(100)),
+        ..settings(folder.path(), Durability::Buffered)
+    };
+    let log = opened(settings, [0]);
+    until("the first segment is closed", || log.figures().segment == 2);
+    // One that holds nothing is not closed, however old it is.
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(log.figures().segment, 2);
+    append(&log, [1]);
+    until("the second segment is closed, and the first one removed", || {
+        segments(folder.path()).first().is_some_and(|name| name != "0000000001.jsonl")
+    });
+    log.close().unwrap();
+    assert_whole(folder.path());
+}
+
+#[test]
+fn a_crash_while_a_segment_is_opened_or_packed_is_repaired() {
+    let made = three_segments();
+    let packed = |name: &str| {
+        let content = fs::read(made.path().join(name)).unwrap();
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(&content[..], flate2::Compression::default()).read_to_end(&mut packed).unwrap();
+        packed
+    };
+    let last = "0000000003.jsonl";
+    // A new segment that is empty, or whose first line was not written to its end.
+    for content in ["", "{\"sequ"] {
+        let folder = copy(made.path());
+        fs::write(folder.path().join("0000000004.jsonl"), content).unwrap();
+        let (log, _) = Log::open(settings(folder.path(), Durability::Strict)).unwrap();
+        append(&log, [12]);
+        log.close().unwrap();
+        assert_eq!(numbers(folder.path()), (0..13).collect::<Vec<_>>());
+        assert_eq!(segments(folder.path()).len(), 4);
+        assert_whole(folder.path());
+    }
+    // A file that was being packed; a segment that is there twice.
+    let folder = copy(made.path());
+    fs::write(folder.path().join("0000000001.gz.tmp"), "half").unwrap();
+    fs::write(folder.path().join("0000000002.jsonl.gz"), packed("0000000002.jsonl")).unwrap();
+    assert_whole(folder.path());
+    let log = opened(settings(folder.path(), Durability::Strict), [12]);
+    until("there is one of each", || segments(folder.path()).len() == 4);
+    assert!(!folder.path().join("0000000001.gz.tmp").exists());
+    log.close().unwrap();
+    assert_whole(folder.path());
+    // The last segment is packed, too.
+    let folder = copy(made.path());
+    fs::write(folder.path().join(format!("{last}.gz")), packed(last)).unwrap();
+    fs::remove_file(folder.path().join(last)).unwrap();
+    opened(settings(folder.path(), Durability::Strict), [12]).close().unwrap();
+    assert_eq!(numbers(folder.path()), (0..13).collect::<Vec<_>>());
+    assert_whole(folder.path());
+    // Two that differ are not one segment.
+    let folder = copy(made.path());
+    fs::write(folder.path().join("0000000002.jsonl.gz"), packed("0000000001.jsonl")).unwrap();
+    assert!(findings(&verified(folder.path()))[0].ends_with("are one segment, but differ"));
+}
+
+// What is altered.
+
+/// `verify` detects one flipped byte, and says where.
+#[test]
+fn every_flipped_byte_is_found_in_its_line() {
+    let folder = three_segments();
+    let files = segments(folder.path());
+    for file in files.iter().map(String::as_str).chain(["head.json"]) {
+        let path = folder.path().join(file);
+        let content = fs::read(&path).unwrap();
+        for (index, bit) in (0..content.len()).flat_map(|index| [(index, 0x01), (index, 0x20)]) {
+            let mut flipped = content.clone();
+            flipped[index] ^= bit;
+            fs::write(&path, &flipped).unwrap();
+            let verdict = verified(folder.path());
+            assert!(!verdict.is_whole(), "byte {index} of {file}");
+            let line = 1 + content[..index].iter().filter(|byte| **byte == b'\n').count() as u64;
+            let is_last_line_break = index + 1 == content.len() && Some(file) == files.last().map(String::as_str);
+            if file != "head.json" && !is_last_line_break {
+                let is_here = |finding: &gatepost::log::verify::Finding| {
+                    finding.file.as_deref() == Some(file) && finding.line == Some(line)
+                };
+                assert!(
+                    verdict.findings.iter().any(is_here),
+                    "byte {index}, line {line} of {file}: {:#?}",
+                    verdict.findings
+                );
+            }
+        }
+        fs::write(&path, &content).unwrap();
+    }
+    assert_whole(folder.path());
+}
+
+#[test]
+fn one_altered_record_is_reported_once() {
+    let folder = three_segments();
+    let file = "0000000002.jsonl";
+    let mut changed = lines(folder.path(), file);
+    let sequence: Value = serde_json::from_str(&changed[2]).unwrap();
+    changed[2] = changed[2].replace("\"number\":", "\"number\":1");
+    write_lines(folder.path(), file, &changed);
+    let verdict = verified(folder.path());
+    assert_eq!(findings(&verdict), [format!("line 3 of {file} (sequence {}) was altered", sequence["sequence"])]);
+}
+
+/// `verify` detects a removed line, and says where.
+#[test]
+fn every_removed_line_is_found() {
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        let all = lines(folder.path(), &file);
+        for index in 0..all.len() {
+            let mut changed = all.clone();
+            let removed: Value = serde_json::from_str(&changed.remove(index)).unwrap();
+            write_lines(folder.path(), &file, &changed);
+            let verdict = verified(folder.path());
+            let sequence = removed["sequence"].as_u64().unwrap();
+            let what = format!("sequence {sequence} is missing before line {} of {file}", index + 1);
+            let cut = format!("sequence {sequence} is missing before");
+            let ends = format!("the log ends at sequence {}", sequence - 1);
+            let told = findings(&verdict);
+            assert!(
+                told.iter().any(|told| *told == what || told.starts_with(&cut) || told.starts_with(&ends)),
+                "line {index} of {file}: {told:#?}"
+            );
+        }
+        write_lines(folder.path(), &file, &all);
+    }
+}
+
+/// `verify` detects two swapped lines, and says where.
+#[test]
+fn every_two_swapped_lines_are_found() {
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        let all = lines(folder.path(), &file);
+        for (one, other) in (0..all.len()).flat_map(|one| (one + 1..all.len()).map(move |other| (one, other))) {
+            let mut changed = all.clone();
+            changed.swap(one, other);
+            write_lines(folder.path(), &file, &changed);
+            let verdict = verified(folder.path());
+            let lines: BTreeSet<_> = verdict.findings.iter().filter_map(|finding| finding.line).collect();
+            assert!(lines.contains(&(one as u64 + 1)), "{one} and {other}: {:#?}", verdict.findings);
+            let out_of_order = format!("line {} of {file} is out of order", one + 2);
+            if other == one + 1 && other + 1 < all.len() && one > 0 {
+                assert!(findings(&verdict)[1].starts_with(&out_of_order), "{:#?}", verdict.findings);
+                assert_eq!(verdict.findings.len(), 2, "{:#?}", verdict.findings);
+            }
+        }
+        write_lines(folder.path(), &file, &all);
+    }
+}
+
+/// `verify` detects a removed segment, and says which.
+#[test]
+fn every_removed_segment_is_found() {
+    let whole = three_segments();
+    let removed = |file: &str| {
+        let folder = copy(whole.path());
+        fs::remove_file(folder.path().join(file)).unwrap();
+        verified(folder.path()).findings.into_iter().map(|finding| finding.what).collect::<Vec<_>>()
+    };
+    let first = removed("0000000001.jsonl");
+    assert!(first[0].starts_with("segment 1 is missing, and the log does not say that"), "{first:?}");
+    let range = |file: &str| {
+        let all = lines(whole.path(), file);
+        [&all[0], &all[all.len() - 1]].map(|line| serde_json::from_str::<Value>(line).unwrap()["sequence"].clone())
+    };
+    let [from, to] = range("0000000002.jsonl");
+    assert_eq!(removed("0000000002.jsonl"), [format!("segment 2 (sequences {from} to {to}) is missing")]);
+    let [from, to] = range("0000000003.jsonl");
+    let end = from.as_u64().unwrap() - 1;
+    let what = format!("the log ends at sequence {end}, but its head says {to}: lines at its end are missing");
+    assert_eq!(removed("0000000003.jsonl"), [what]);
+    let head = removed("head.json");
+    assert_eq!(head, ["the head of the log (head.json) is missing: lines at its end could be, too"]);
+}
+
+/// `verify` detects a cut tail: of the open segment, and of a closed one.
+#[test]
+fn every_cut_tail_is_found() {
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        let path = folder.path().join(&file);
+        let content = fs::read(&path).unwrap();
+        for length in 0..content.len() {
+            fs::write(&path, &content[..length]).unwrap();
+            assert!(!verified(folder.path()).is_whole(), "{length} bytes of {file}");
+        }
+        fs::write(&path, &content).unwrap();
+    }
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), 0..5);
+    let running = copy(folder.path());
+    log.close().unwrap();
+    let file = "0000000001.jsonl";
+    let all = lines(running.path(), file);
+    write_lines(running.path(), file, &all[..3]);
+    let verdict = verified(running.path());
+    let what = format!("the log ends at sequence 3, but its head says {}: lines at its end are missing", all.len());
+    assert_eq!(findings(&verdict), [what]);
+}
+
+#[test]
+fn a_flipped_byte_of_a_packed_segment_is_found_wherever_it_changes_a_record() {
+    let folder = TempDir::new().unwrap();
+    let settings = LogSettings { segment_bytes: 800, compress: true, ..settings(folder.path(), Durability::Strict) };
+    let log = opened(settings, 0..12);
+    until("two segments are packed", || {
+        segments(folder.path()).iter().filter(|name| name.ends_with(".gz")).count() == 2
+    });
+    log.close().unwrap();
+    assert_whole(folder.path());
+    let path = folder.path().join("0000000001.jsonl.gz");
+    let content = fs::read(&path).unwrap();
+    let unpacked = |content: &[u8]| {
+        let mut unpacked = Vec::new();
+        flate2::read::MultiGzDecoder::new(content).read_to_end(&mut unpacked).map(|_| unpacked).ok()
+    };
+    let original = unpacked(&content);
+    let mut found = 0;
+    for index in 0..content.len() {
+        let mut flipped = content.clone();
+        flipped[index] ^= 0x10;
+        fs::write(&path, &flipped).unwrap();
+        let is_whole = verified(folder.path()).is_whole();
+        assert_eq!(is_whole, unpacked(&flipped) == original, "byte {index}");
+        found += usize::from(!is_whole);
+    }
+    // Some bytes of the heading say when and where it was packed, and nothing of the records.
+    assert!(found >= content.len() - 10, "{found} of {}", content.len());
+}
+
+/// With `--log-signing-key` checkpoints are signed: a re-hashed forgery without the signing key is detected.
+#[test]
+fn a_log_made_anew_without_the_key_is_found() {
+    let whole = TempDir::new().unwrap();
+    let log =
+        opened(signing(LogSettings { segment_bytes: 2_000, ..settings(whole.path(), Durability::Strict) }), 0..30);
+    log.close().unwrap();
+    let verdict = verify(whole.path(), &with_key()).unwrap();
+    assert!(verdict.is_whole() && verdict.unsigned == Some(0), "{verdict:#?}");
+    let end = verdict.end;
+
+    let alter = |line: &str| Some(line.replace("\"number\":7", "\"number\":8"));
+    let without_checkpoints = |line: &str| {
+        let is_signed = line.contains("\"signature\"");
+        (!is_signed).then(|| line.replace("\"number\":7", "\"number\":8"))
+    };
+    let unsigned = |line: &str| {
+        let line = line.replace("\"number\":7", "\"number\":8");
+        Some(line.split_once(",\"signature\"").map_or(line.clone(), |(before, _)| before.to_owned()))
+    };
+    let forgeries: [&dyn Fn(&str) -> Option<String>; 3] = [&alter, &without_checkpoints, &unsigned];
+    for forge in forgeries {
+        let folder = copy(whole.path());
+        rehash(folder.path(), forge);
+        // Who has no key and kept nothing cannot know.
+        assert_whole(folder.path());
+        let verdict = verify(folder.path(), &with_key()).unwrap();
+        let told = findings(&verdict);
+        assert!(told.iter().any(|told| told.contains("sign")), "{told:#?}");
+        // Nor can one be made that holds a line which was noted elsewhere.
+        let noted = Question { keys: Vec::new(), contains: Some(end) };
+        assert!(!verify(folder.path(), &noted).unwrap().is_whole());
+    }
+    let noted = Question { keys: Vec::new(), contains: Some(end) };
+    assert!(verify(whole.path(), &noted).unwrap().is_whole());
+}
+
+/// Makes all lines anew, with other content; and a head that knows the last one.
+fn rehash(folder: &Path, change: &dyn Fn(&str) -> Option<String>) {
+    let (mut chain, mut sequence) = ([0; 32], 0);
+    let files = segments(folder);
+    for file in &files {
+        let mut changed = Vec::new();
+        for line in lines(folder, file) {
+            let (content, _) = line.rsplit_once(",\"chain\":\"").unwrap();
+            let Some(content) = change(content) else { continue };
+            let (_, members) = content.split_once(',').unwrap();
+            sequence += 1;
+            let content = format!("{{\"sequence\":{sequence},{members}");
+            chain = Sha256::new().chain_update(chain).chain_update(&content).finalize().into();
+            changed.push(format!("{content},\"chain\":\"{}\"}}", hexadecimal(&chain)));
+        }
+        write_lines(folder, file, &changed);
+    }
+    let (segment, chain) = (files.len(), hexadecimal(&chain));
+    let head = format!(
+        "{{\"format\":1,\"segment\":{segment:20},\"sequence\":{sequence:20},\"chain\":\"{chain}\",\"signature\":{:90}}}\n",
+        "null"
+    );
+    fs::write(folder.join("head.json"), head).unwrap();
+}
+
+#[test]
+fn signatures_of_another_key_are_found() {
+    let folder = TempDir::new().unwrap();
+    opened(signing(settings(folder.path(), Durability::Strict)), 0..3).close().unwrap();
+    let other = ring::signature::Ed25519KeyPair::generate_pkcs8(&ring::rand::SystemRandom::new()).unwrap();
+    let other = rcgen::KeyPair::try_from(other.as_ref()).unwrap();
+    let key = VerifyingKey::from_pem(other.public_key_pem().as_bytes()).unwrap();
+    let verdict = verify(folder.path(), &Question { keys: vec![key], contains: None }).unwrap();
+    assert!(findings(&verdict).contains(&"the signature of head.json is not by that key"), "{:#?}", verdict.findings);
+    // Keys change: then either may have signed.
+    let both = Question { keys: [with_key().keys, vec![key]].concat(), contains: None };
+    assert!(verify(folder.path(), &both).unwrap().is_whole());
+}
+
+/// A checkpoint every 1,000 decisions, or every second if something was written.
+#[test]
+fn checkpoints_come_by_count_and_by_time() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(signing(settings(folder.path(), Durability::Buffered)), 0..2500);
+    let before = of_type(folder.path(), "checkpoint").len();
+    until("the last decisions are signed", || {
+        verify(folder.path(), &with_key()).unwrap().unsigned == Some(0)
+            && of_type(folder.path(), "checkpoint").len() > before
+    });
+    let after = of_type(folder.path(), "checkpoint").len();
+    std::thread::sleep(Duration::from_millis(2200));
+    // Where nothing is written, nothing is signed.
+    assert!(of_type(folder.path(), "checkpoint").len() <= after + 1);
+    log.close().unwrap();
+    let mut since = 0;
+    for line in all(folder.path()) {
+        match line["type"].as_str().unwrap() {
+            "decision" => since += 1,
+            "checkpoint" | "closed" => since = 0,
+            _ => {}
+        }
+        assert!(since <= 1000);
+    }
+}
+
+// What a crash leaves.
+
+/// A torn tail after a crash is recognised and repaired at start without losing a complete record.
+#[test]
+fn a_line_torn_anywhere_is_repaired_and_no_whole_one_is_lost() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), 0..4);
+    let before = copy(folder.path());
+    append(&log, [4]);
+    let after = copy(folder.path());
+    log.close().unwrap();
+    let file = "0000000001.jsonl";
+    let (whole, longer) = (fs::read(before.path().join(file)).unwrap(), fs::read(after.path().join(file)).unwrap());
+    for length in whole.len()..longer.len() {
+        for zeros in [0, 512] {
+            let torn = copy(before.path());
+            let content = [&longer[..length], &vec![0; zeros]].concat();
+            fs::write(torn.path().join(file), &content).unwrap();
+            assert_whole(torn.path());
+            let (log, problems) = Log::open(settings(torn.path(), Durability::Strict)).unwrap();
+            append(&log, [5]);
+            log.close().unwrap();
+            // What lacks nothing but its line break is whole.
+            let is_whole = length + 1 == longer.len() && zeros == 0;
+            let expected: Vec<_> = if is_whole { vec![0, 1, 2, 3, 4, 5] } else { vec![0, 1, 2, 3, 5] };
+            assert_eq!(numbers(torn.path()), expected);
+            assert_whole(torn.path());
+            let cut = content.len() - whole.len();
+            let is_torn = cut > 0 && !is_whole;
+            assert_eq!(problems.len(), usize::from(is_torn), "{length}: {problems:?}");
+            let recovered = of_type(torn.path(), "recovered");
+            assert_eq!(recovered.len(), usize::from(is_torn));
+            if is_torn {
+                let digest = hexadecimal(&Sha256::digest(&content[whole.len()..]));
+                assert_eq!(recovered[0]["torn"], json!({ "bytes": cut, "sha256": digest }));
+            }
+        }
+    }
+}
+
+/// A complete line with a wrong chain is no torn tail.
+#[test]
+fn a_log_whose_end_was_altered_is_not_written_on() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), 0..4);
+    let running = copy(folder.path());
+    log.close().unwrap();
+    let path = running.path().join("0000000001.jsonl");
+    let content = fs::read(&path).unwrap();
+    for index in 0..content.len() - 1 {
+        let mut flipped = content.clone();
+        flipped[index] ^= 0x01;
+        fs::write(&path, &flipped).unwrap();
+        let error = Log::open(settings(running.path(), Durability::Strict)).unwrap_err();
+        assert!(matches!(error, LogError::Altered { .. }), "byte {index}: {error}");
+        assert_eq!(fs::read(&path).unwrap(), flipped);
+    }
+    let line = lines(running.path(), "0000000001.jsonl").len();
+    let error = Log::open(settings(running.path(), Durability::Strict)).unwrap_err();
+    let expected = format!("was altered: line {line} of `0000000001.jsonl` is not what was written");
+    assert!(error.to_string().ends_with(&expected), "{error}");
+    assert!(error.help().unwrap().contains("gatepost log verify"));
+}
+
+/// The head says more than there is: the log says for ever which lines are lost, and their numbers are not used again.
+#[test]
+fn lines_that_are_lost_stay_missed_after_a_start() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), 0..6);
+    let running = copy(folder.path());
+    log.close().unwrap();
+    let file = "0000000001.jsonl";
+    let all = lines(running.path(), file);
+    write_lines(running.path(), file, &all[..4]);
+    let (log, problems) = Log::open(settings(running.path(), Durability::Strict)).unwrap();
+    assert!(
+        problems[0].message.ends_with(&format!("lacks the lines 5 to {}, which its head knows", all.len())),
+        "{problems:?}"
+    );
+    append(&log, [9]);
+    log.close().unwrap();
+    let recovered = &of_type(running.path(), "recovered")[0];
+    assert_eq!(recovered["lost"], json!({ "first": 5, "last": all.len() }));
+    assert_eq!(recovered["sequence"], all.len() + 1);
+    let verdict = verified(running.path());
+    let told = findings(&verdict);
+    assert_eq!(told.len(), 1);
+    assert!(
+        told[0].starts_with(&format!("sequences 5 to {} are missing before line 5 of {file}: at ", all.len())),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_head_or_a_segment_that_is_gone_stays_missed_after_a_start() {
+    for gone in ["head.json", "0000000002.jsonl", "0000000003.jsonl"] {
+        let folder = three_segments();
+        fs::remove_file(folder.path().join(gone)).unwrap();
+        for round in 0..2 {
+            let (log, problems) = Log::open(settings(folder.path(), Durability::Strict)).unwrap();
+            assert_eq!(problems.is_empty(), round > 0 || gone == "0000000002.jsonl", "{gone}: {problems:?}");
+            append(&log, [20 + round]);
+            log.close().unwrap();
+            let verdict = verified(folder.path());
+            assert!(!verdict.is_whole(), "{gone}");
+        }
+    }
+    // All of them.
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        fs::remove_file(folder.path().join(file)).unwrap();
+    }
+    assert!(!verified(folder.path()).is_whole());
+    let (log, problems) = Log::open(settings(folder.path(), Durability::Strict)).unwrap();
+    assert_eq!(problems.len(), 1);
+    append(&log, [0]);
+    log.close().unwrap();
+    let verdict = verified(folder.path());
+    assert!(findings(&verdict)[0].starts_with("segments 1 to 3 are missing"), "{:?}", verdict.findings);
+}
+
+// What cannot be written.
+
+#[test]
+fn a_segment_that_is_removed_or_changed_while_it_is_written_is_missed_and_the_log_goes_on() {
+    let attacks: [fn(&Path); 3] = [
+        |path| fs::remove_file(path).unwrap(),
+        |path| fs::write(path, "").unwrap(),
+        |path| {
+            fs::remove_file(path).unwrap();
+            fs::write(path, "another").unwrap();
+        },
+    ];
+    for (attack, durability) in
+        attacks.iter().flat_map(|attack| [(attack, Durability::Strict), (attack, Durability::Buffered)])
+    {
+        let folder = TempDir::new().unwrap();
+        let log = opened(settings(folder.path(), durability), 0..4);
+        until("they are written", || log.figures().written == 4);
+        attack(&folder.path().join("0000000001.jsonl"));
+        let runtime = runtime();
+        let mut number = 4;
+        until("the next segment is written", || {
+            // `strict` refuses until the log is written again; nothing is answered that is not in it.
+            let _ = runtime.block_on(log.append(vec![entry(number)]));
+            number += 1;
+            log.figures().segment == 2 && log.is_writable()
+        });
+        append(&log, [1_000_000]);
+        log.close().unwrap();
+        assert!(lines(folder.path(), "0000000002.jsonl").iter().any(|line| line.contains("\"type\":\"refused\"")));
+        assert!(lines(folder.path(), "0000000002.jsonl").iter().any(|line| line.contains("1000000")));
+        assert!(!verified(folder.path()).is_whole());
+    }
+}
+
+#[test]
+fn a_head_that_is_removed_while_the_log_is_written_is_missed() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Buffered), 0..4);
+    fs::remove_file(folder.path().join("head.json")).unwrap();
+    until("there is a head", || folder.path().join("head.json").exists());
+    append(&log, [4]);
+    log.close().unwrap();
+    assert_eq!(of_type(folder.path(), "recovered")[0]["head"], "missing");
+    assert_eq!(numbers(folder.path()), (0..5).collect::<Vec<_>>());
+    assert_eq!(verified(folder.path()).findings.len(), 1);
+}
+
+/// When the disk is full or the file cannot be written: `strict` and `buffered` answer 503 and recover by themselves.
+#[test]
+fn a_full_disk_is_survived_without_a_lost_a_doubled_or_a_torn_record() {
+    for durability in ["strict", "buffered", "lossy"] {
+        let folder = TempDir::new().unwrap();
+        // Another process of this test, in which no file may have more than 64 blocks.
+        let script = "ulimit -S -f 64; exec \"$0\" --exact in_a_process_with_a_limit --nocapture";
+        let output = Command::new("sh")
+            .args(["-c", script])
+            .arg(std::env::current_exe().unwrap())
+            .envs([(LIMITED, folder.path().as_os_str()), ("LIMITED_DURABILITY", durability.as_ref())])
+            .output()
+            .unwrap();
+        let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && text.contains("1 passed"), "{durability}: {text}");
+        assert!(text.contains("the limit was met"), "{durability}: {text}");
+    }
+}
+
+const LIMITED: &str = "LIMITED_FOLDER";
+
+#[test]
+fn in_a_process_with_a_limit() {
+    let Some(folder) = std::env::var_os(LIMITED).map(PathBuf::from) else { return };
+    let durability = match std::env::var("LIMITED_DURABILITY").unwrap().as_str() {
+        "strict" => Durability::Strict,
+        "buffered" => Durability::Buffered,
+        _ => Durability::Lossy,
+    };
+    let runtime = runtime();
+    runtime.block_on(async { gatepost::log::survive_file_size_limit().unwrap() });
+    let (log, _) = Log::open(LogSettings { queue_bytes: 64 * 1024, ..settings(&folder, durability) }).unwrap();
+    let long = |number| [entry(number), format!(",\"padding\":\"{}\"", "x".repeat(800)).into_bytes()].concat();
+    // More than the file and the queue have room for.
+    let mut answered: Vec<usize> = Vec::new();
+    for number in 0..400 {
+        if runtime.block_on(log.append(vec![long(number)])).is_ok() {
+            answered.push(number);
+        }
+        std::thread::sleep(Duration::from_millis(u64::from(number % 20 == 0)));
+    }
+    until("the limit is met", || log.figures().failing.is_some());
+    println!("the limit was met: {:?}", log.figures());
+    if durability != Durability::Lossy {
+        assert!(answered.len() < 400 && !log.is_writable());
+        for _ in 0..7 {
+            assert!(log.admit().is_err());
+        }
+    }
+    std::thread::sleep(Duration::from_millis(600));
+    let id = std::process::id().to_string();
+    let raised = Command::new("prlimit").args(["--pid", &id, "--fsize=unlimited:"]).status().unwrap();
+    assert!(raised.success());
+    until("it is written again", || log.figures().failing.is_none());
+    assert!(log.is_writable());
+    runtime.block_on(log.append(vec![long(1000)])).unwrap();
+    answered.push(1000);
+    let other = log.clone();
+    log.close().unwrap();
+
+    let written = numbers(&folder);
+    let figures = other.figures();
+    if durability == Durability::Lossy {
+        assert_eq!(written.len() as u64 + figures.dropped, 401);
+        let told = of_type(&folder, "dropped");
+        assert_eq!(told.iter().map(|line| line["decisions"].as_u64().unwrap()).sum::<u64>(), figures.dropped);
+    } else {
+        assert_eq!(written, answered);
+        let refused = of_type(&folder, "refused");
+        assert_eq!(refused.iter().map(|line| line["requests"].as_u64().unwrap()).sum::<u64>(), figures.refused);
+        assert!(
+            figures.refused >= 7 && refused[0]["reason"].as_str().unwrap().contains("File too large"),
+            "{refused:?}"
+        );
+    }
+    assert_whole(&folder);
+}
+
+// The reader, and the command.
+
+#[test]
+fn what_is_no_line_is_told_and_the_next_one_is_read() {
+    let folder = three_segments();
+    let file = "0000000002.jsonl";
+    let mut changed = lines(folder.path(), file);
+    changed.insert(2, "something else".to_owned());
+    write_lines(folder.path(), file, &changed);
+    let mut read = Lines::open(folder.path()).unwrap();
+    let (mut good, mut bad) = (0, Vec::new());
+    while let Some(line) = read.next() {
+        match line {
+            Ok(_) => good += 1,
+            Err(ReadError::NoLine { file, number }) => bad.push((file, number)),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    assert_eq!(bad, [(file.to_owned(), 3)]);
+    assert_eq!(good, all(three_segments().path()).len());
+    // One segment is a log, too.
+    let mut one = Lines::open(&folder.path().join("0000000003.jsonl")).unwrap();
+    assert_eq!(one.next().unwrap().unwrap().kind, "opened");
+    assert!(matches!(Lines::open(TempDir::new().unwrap().path()), Err(ReadError::NoLog(_))));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_written_is_read_and_verified(
+        calls in prop::collection::vec(prop::collection::vec(any::<String>(), 1..4), 1..12),
+        segment_bytes in 1_u64..4000,
+        sign in any::<bool>(),
+    ) {
+        let folder = TempDir::new().unwrap();
+        let settings = LogSettings { segment_bytes, ..settings(folder.path(), Durability::Buffered) };
+        let (log, _) = Log::open(if sign { signing(settings) } else { settings }).unwrap();
+        let runtime = runtime();
+        for call in &calls {
+            let entries = call.iter().map(|text| format!("\"text\":{}", Value::from(text.as_str())).into_bytes()).collect();
+            runtime.block_on(log.append(entries)).unwrap();
+        }
+        log.close().unwrap();
+        let question = if sign { with_key() } else { Question::default() };
+        let verdict = verify(folder.path(), &question).unwrap();
+        prop_assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+        let read: Vec<_> = of_type(folder.path(), "decision").iter().map(|line| line["text"].as_str().unwrap().to_owned()).collect();
+        prop_assert_eq!(read, calls.concat());
+    }
+}
+
+#[test]
+fn the_command_says_what_is_wrong_and_exits_by_it() {
+    let folder = three_segments();
+    let path = folder.path();
+    let whole = gatepost(path, &["log", "verify", "."]).with(0);
+    assert!(whole.out.contains("3 segments, "), "{}", whole.out);
+    let (_, end) = whole.out.trim_end().rsplit_once("\nend ").unwrap();
+    gatepost(path, &["log", "verify", ".", "--contains", end]).with(0);
+    let other = format!("3:{}", "0".repeat(64));
+    let holds_another = gatepost(path, &["log", "verify", ".", "--contains", &other]).with(1);
+    assert!(holds_another.out.starts_with("the log holds another line 3 than 3:000"), "{}", holds_another.out);
+    gatepost(path, &["log", "verify", ".", "--contains", "x"]).with(2);
+
+    let mut changed = lines(path, "0000000001.jsonl");
+    changed.remove(1);
+    write_lines(path, "0000000001.jsonl", &changed);
+    let altered = gatepost(path, &["log", "verify", ".", "--format", "json"]).with(1).json();
+    assert_eq!(altered["whole"], false);
+    let finding = json!({
+        "file": "0000000001.jsonl",
+        "line": 2,
+        "sequence": 3,
+        "message": "sequence 2 is missing before line 2 of 0000000001.jsonl",
+    });
+    assert_eq!(altered["findings"], json!([finding]));
+
+    let empty = TempDir::new().unwrap();
+    let none = gatepost(empty.path(), &["log", "verify", "."]).with(2);
+    assert!(none.err.contains("is no decision log"), "{}", none.err);
+    gatepost(empty.path(), &["log", "verify", "nowhere"]).with(2);
+}
+
+#[test]
+fn keys_are_read_as_openssl_writes_them_and_what_is_no_key_is_told() {
+    let key = SigningKey::from_pem(PRIVATE_KEY.as_bytes()).unwrap();
+    let public = VerifyingKey::from_pem(PUBLIC_KEY.as_bytes()).unwrap();
+    assert_eq!(key.verifying_key(), public);
+    let signature = key.sign("one purpose", b"message");
+    assert!(public.verifies("one purpose", b"message", &signature.to_string().parse().unwrap()));
+    assert!(!public.verifies("another purpose", b"message", &signature));
+    assert!(!public.verifies("one purpose", b"massage", &signature));
+    let shown = format!("{key:?}");
+    assert!(shown.contains(&public.fingerprint()) && !shown.contains("MC4CAQ"), "{shown}");
+
+    let folder = common::folder([("public.pem", PUBLIC_KEY), ("private.pem", PRIVATE_KEY)]);
+    let error = SigningKey::read(&folder.path().join("public.pem")).unwrap_err();
+    assert!(error.message.contains("holds no private key in PKCS#8 PEM"), "{error}");
+    assert!(error.help.unwrap().contains("openssl genpkey"));
+    let error = VerifyingKey::read(&folder.path().join("private.pem")).unwrap_err();
+    assert!(error.message.contains("holds no public key"), "{error}");
+    assert!(VerifyingKey::read(&folder.path().join("none.pem")).is_err());
+    let rsa_like = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).unwrap();
+    assert!(SigningKey::from_pem(rsa_like.serialize_pem().as_bytes()).is_err());
+    assert!(VerifyingKey::from_pem(rsa_like.public_key_pem().as_bytes()).is_err());
+}
+
+/// Not a promise, but a figure: `cargo test --test log -- --ignored --nocapture how_many`.
+#[test]
+#[ignore = "takes some seconds, and says how fast the log is"]
+fn how_many_decisions_a_second() {
+    for durability in [Durability::Strict, Durability::Buffered, Durability::Lossy] {
+        let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+        let settings =
+            LogSettings { queue_bytes: 32 << 20, segment_bytes: 64 << 20, ..settings(folder.path(), durability) };
+        let log = opened(signing(settings), []);
+        let calls = if durability == Durability::Strict { 500 } else { 10_000 };
+        let start = Instant::now();
+        let done = many(&log, 32, |_| {
+            let long = [entry(0), format!(",\"padding\":\"{}\"", "x".repeat(780)).into_bytes()].concat();
+            (0..calls).map(|_| vec![long.clone()]).collect()
+        });
+        let elapsed = start.elapsed().as_secs_f64();
+        let dropped = log.figures().dropped;
+        log.close().unwrap();
+        let with_close = start.elapsed().as_secs_f64();
+        println!(
+            "{durability:?}: {:.0}/s appended, {:.0}/s on disk, {dropped} dropped",
+            done as f64 / elapsed,
+            done as f64 / with_close
+        );
+        let start = Instant::now();
+        let verdict = verify(folder.path(), &with_key()).unwrap();
+        println!("  verified: {:.0} lines/s", verdict.lines as f64 / start.elapsed().as_secs_f64());
+        let (start, mut read, mut count) = (Instant::now(), Lines::open(folder.path()).unwrap(), 0);
+        while let Some(line) = read.next() {
+            count += usize::from(line.unwrap().kind == "decision");
+        }
+        println!("  read: {:.0} lines/s", count as f64 / start.elapsed().as_secs_f64());
+        assert!(verdict.is_whole());
+    }
+}
