@@ -12,6 +12,7 @@ use std::path::Path;
 fn property(target: &str) -> fn(&[u8]) {
     match target {
         "json" => fuzz::json::hold,
+        "log" => fuzz::log::hold,
         "plugins" => fuzz::plugins::hold,
         "request" => fuzz::request::hold,
         "store" => fuzz::store::hold,

@@ -3,6 +3,7 @@
 //! `fuzz_targets/` hands them to libFuzzer. `tests/fuzz_seeds.rs` of the main package tries them on the seeds.
 
 pub mod json;
+pub mod log;
 pub mod plugins;
 pub mod request;
 pub mod store;

@@ -82,22 +82,33 @@ impl Default for Levels {
 
 impl Levels {
     fn take(&mut self, token: &str, language: Language) {
-        match (token, self.0.last_mut()) {
-            ("(" | "[" | "{", _) => self.0.push(Level::default()),
-            ("<", _) if language == Language::Schema => self.0.push(Level::default()),
-            (">", _) if language == Language::Policies => {}
-            // What closes more than was opened is Cedar's to refuse.
-            (")" | "]" | "}" | ">", _) if self.0.len() > 1 => drop(self.0.pop()),
-            ("," | ";", Some(level)) => *level = Level::default(),
-            ("&" | "|", Some(level)) => level.operators = 0,
-            ("." | "+" | "-" | "*", Some(level)) => level.operators += 1,
-            ("if", Some(level)) => level.conditions += 1,
-            _ => {}
+        match token {
+            "<" | ">" if language == Language::Policies => {}
+            "(" | "[" | "{" | "<" => self.0.push(Level::default()),
+            ")" | "]" | "}" | ">" => {
+                // What closes more than was opened is Cedar's to refuse.
+                if self.0.len() > 1 {
+                    self.0.pop();
+                }
+            }
+            _ => self.0.last_mut().into_iter().for_each(|level| level.take(token)),
         }
     }
 
     fn links(&self) -> usize {
         let rows: usize = self.0.iter().map(|level| level.operators + level.conditions).sum();
         rows + BRACKET * self.0.len().saturating_sub(1)
+    }
+}
+
+impl Level {
+    fn take(&mut self, token: &str) {
+        match token {
+            "," | ";" => *self = Self::default(),
+            "&" | "|" => self.operators = 0,
+            "." | "+" | "-" | "*" => self.operators += 1,
+            "if" => self.conditions += 1,
+            _ => {}
+        }
     }
 }
