@@ -361,3 +361,57 @@ fn a_store_may_be_spread_over_several_files() {
     let spread = store(&[("schema/docs.cedarschema", rest), ("schema/types.cedarschema", types)]);
     assert!(problems_of(spread.path()).is_empty());
 }
+
+/// "bad input never panics": Cedar alone would use up the stack, which ends the process. Tests run on threads of 2 MiB, as
+/// requests do.
+#[test]
+fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
+    let nested = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    let kinds: [(&str, &str, &str, usize); 8] = [
+        ("(", "true", ")", 45),
+        ("[", "1", "] == []", 45),
+        ("{a: ", "1", "}", 45),
+        ("!(", "true", ")", 45),
+        ("if principal.age == 1 then true else ", "true", "", 190),
+        ("if principal.age == 1 then ", "true", " else true", 190),
+        ("1 + ", "1", " == 1", 190),
+        ("principal", ".friend", ".friend", 190),
+    ];
+    for (open, inner, close, most) in kinds {
+        let statement = |times| policy(&nested(open, inner, close, times));
+        for times in [most + 20, 100_000] {
+            let told = told(&[("policies/docs.cedar", &statement(times))]);
+            assert!(told.contains("error: policies/docs.cedar:3:"), "{open}: {told}");
+            assert!(told.contains("nested too deeply"), "{open}: {told}");
+        }
+        let told = told(&[("policies/docs.cedar", &statement(most))]);
+        assert!(!told.contains("nested too deeply"), "{open}: {told}");
+    }
+    for (open, close) in [("Set<", ">"), ("{ a: ", "}")] {
+        for (times, is_refused) in [(45, false), (60, true), (100_000, true)] {
+            let told = told(&[(
+                "schema/docs.cedarschema",
+                &schema("age: Long", &format!("age: Long, deep?: {}", nested(open, "Long", close, times))),
+            )]);
+            assert_eq!(told.contains("error: schema/docs.cedarschema:6:"), is_refused, "{told}");
+            assert_eq!(told.contains("nested too deeply"), is_refused, "{told}");
+        }
+    }
+}
+
+/// Only what is in one another counts: not what follows one another, nor what stands in strings and comments.
+#[test]
+fn what_is_long_is_not_nested() {
+    let long = [
+        vec!["principal.age == 1"; 2_000].join(" || "),
+        format!("[{}].contains(principal.age)", vec!["-1"; 2_000].join(", ")),
+        format!("\"{}\\\"{}\" == \"\"", "(".repeat(500), "[".repeat(500)),
+        format!("true // {}\n", "(".repeat(500)),
+    ];
+    for condition in long {
+        let told = told(&[("policies/docs.cedar", &policy(&condition))]);
+        assert!(!told.contains("error:"), "{told}");
+    }
+}

@@ -12,6 +12,7 @@ mod git;
 pub mod keys;
 pub mod known;
 pub mod lint;
+mod nesting;
 pub mod policy;
 mod problem;
 pub mod schema;
@@ -23,6 +24,7 @@ pub use clauses::{Clause, Clauses};
 pub use digest::Revision;
 pub use files::{Origin, StoreFiles};
 pub use git::Commit;
+use nesting::{Language, too_deep};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
 use schema::{Environment, Types};
@@ -124,6 +126,10 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
     let mut fragments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
+        if let Some(problem) = too_deep(file, Language::Schema) {
+            problems.push(problem);
+            continue;
+        }
         match SchemaFragment::from_cedarschema_str(&file.text) {
             Ok((fragment, _)) => fragments.push((file.clone(), fragment)),
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),

@@ -7,6 +7,7 @@ use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 use miette::SourceSpan;
 
+use super::nesting::{Language, too_deep};
 use super::problem::{Problem, SourceFile};
 
 /// A policy of `policies/`, or a row of `matrix/`: both are Cedar.
@@ -172,12 +173,16 @@ fn named_in<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<Ent
 
 /// Parses every policy of `files`, in the order of the files and in the order in which they stand there.
 ///
-/// Beside them stand the problems: what does not parse, templates, and an id that two have. The policies are those of the
-/// files that parse, the first of each id.
+/// Beside them stand the problems: what does not parse or is nested too deeply, templates, and an id that two have. The policies
+/// are those of the files that parse, the first of each id.
 pub fn read(files: &[SourceFile]) -> (Vec<Statement>, Vec<Problem>) {
     let mut statements = Vec::new();
     let mut problems = Vec::new();
     for file in files {
+        if let Some(problem) = too_deep(file, Language::Policies) {
+            problems.push(problem);
+            continue;
+        }
         match PolicySet::from_str(&file.text) {
             Ok(set) => {
                 problems.extend(templates(&set, file));
