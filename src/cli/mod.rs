@@ -14,8 +14,11 @@ mod output;
 mod prove;
 mod report;
 mod serve;
+mod sign;
+mod status;
 mod test;
 mod token;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,7 +47,7 @@ const EXIT_STATUS: &str = "Exit status: 0 when all is well, 1 when what was chec
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer decision requests over HTTP (OpenID AuthZEN 1.0)
-    Serve,
+    Serve(serve::Arguments),
     /// Parse and type-check the store; look for policies without an id and clauses that nothing cites
     Check(check::Arguments),
     /// Format the policies and the matrix of a store
@@ -63,6 +66,10 @@ enum Command {
     Init(init::Arguments),
     /// Make a token for a caller of the service
     Token(token::Arguments),
+    /// Sign a store, for services that take only signed ones
+    Sign(sign::Arguments),
+    /// Ask a running service by which store it decides
+    Status(status::Arguments),
 }
 
 /// How a command writes what it found.
@@ -94,7 +101,8 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let settings = cli.settings.completed(cli.config.as_deref())?;
     match cli.command {
-        None | Some(Command::Serve) => serve::run(&settings),
+        None => serve::run(&settings, &serve::Arguments::default()),
+        Some(Command::Serve(arguments)) => serve::run(&settings, &arguments),
         Some(Command::Check(arguments)) => check::run(&settings, &arguments),
         Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
@@ -104,6 +112,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::Sign(arguments)) => sign::run(&settings, &arguments),
+        Some(Command::Status(arguments)) => status::run(&settings, &arguments),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The service: AuthZEN over HTTP, and whether it is well. Nothing but translation.
 
+pub mod admin;
 pub mod authzen;
 pub mod body;
 mod bounded;
@@ -9,6 +10,7 @@ mod listener;
 pub mod openapi;
 pub mod paging;
 pub mod paths;
+mod readyz;
 mod report;
 mod search;
 mod slice;
@@ -33,9 +35,11 @@ use tower_http::ServiceBuilderExt;
 use tower_http::request_id::MakeRequestUuid;
 
 use crate::engine::{Engine, Snapshot};
+use crate::live::StatusBoard;
+use crate::store::Revision;
 use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
-use callers::{Caller, Callers, Peer};
+use callers::{Caller, Callers, Peer, Tls, Watched};
 use discovery::{Capability, PublicUrl};
 use listener::{PlainListener, TlsListener};
 use paging::Paging;
@@ -52,6 +56,8 @@ const GRACE: Duration = Duration::from_secs(30);
 pub struct Service {
     /// Decides.
     pub engine: Engine,
+    /// Says which store is in force.
+    pub board: StatusBoard,
     /// Bounds what callers may send and get.
     pub limits: Limits,
     /// Makes the tokens of pages.
@@ -77,15 +83,25 @@ pub async fn serve(
     service: Service,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()> {
-    match service.callers.tls.clone() {
-        Some(tls) => serve_on(TlsListener::new(listener, tls), service, shutdown).await,
-        None => serve_on(PlainListener(listener), service, shutdown).await,
+    let tls = service.callers.tls.clone();
+    serve_routes(listener, tls, routes(service), shutdown).await
+}
+
+async fn serve_routes(
+    listener: TcpListener,
+    tls: Option<Arc<Watched<Tls>>>,
+    routes: Router,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    match tls {
+        Some(tls) => serve_on(TlsListener::new(listener, tls), routes, shutdown).await,
+        None => serve_on(PlainListener(listener), routes, shutdown).await,
     }
 }
 
 async fn serve_on<L>(
     listener: L,
-    service: Service,
+    routes: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<()>
 where
@@ -93,7 +109,7 @@ where
     Peer: for<'a> Connected<IncomingStream<'a, L>>,
 {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let routes = routes(service).into_make_service_with_connect_info::<Peer>();
+    let routes = routes.into_make_service_with_connect_info::<Peer>();
     let serving = axum::serve(listener, routes).with_graceful_shutdown(async move {
         shutdown.await;
         // The receiver is gone only when serving has ended.
@@ -124,7 +140,7 @@ pub fn routes(service: Service) -> Router {
         .route(&format!("{}/{{*path}}", paths::DISCOVERY), get(discovery::configuration))
         .route(paths::OPENAPI, get(openapi::openapi))
         .route(paths::HEALTHZ, get(healthz))
-        .route(paths::READYZ, get(readyz))
+        .route(paths::READYZ, get(readyz::readyz))
         .route(paths::REPORT, get(report::report))
         .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
@@ -171,12 +187,6 @@ async fn healthz() -> Response {
     json(StatusCode::OK, &"ok")
 }
 
-/// A store is in force, by which decisions are made; by which one, only a known caller is told.
-async fn readyz(State(service): State<Arc<Service>>, caller: Option<Extension<Caller>>) -> Response {
-    let ready = json(StatusCode::OK, &"ready");
-    if caller.is_some() { with_revision(ready, &service.engine.snapshot()) } else { ready }
-}
-
 /// The body of a request, or the answer to one that cannot be taken.
 async fn received(service: &Service, headers: &HeaderMap, body: Body) -> Result<Vec<u8>, Response> {
     let limit = service.limits.body_bytes;
@@ -197,7 +207,7 @@ fn answered<T: Serialize>(answer: Result<T, Refusal>, snapshot: &Snapshot) -> Re
         Ok(answer) => json(StatusCode::OK, &answer),
         Err(refusal) => message(status(&refusal), &refusal.to_string()),
     };
-    with_revision(response, snapshot)
+    with_revision(response, snapshot.revision())
 }
 
 fn status(refusal: &Refusal) -> StatusCode {
@@ -215,8 +225,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn with_revision(mut response: Response, snapshot: &Snapshot) -> Response {
-    if let Ok(revision) = HeaderValue::from_str(snapshot.revision().as_str()) {
+fn with_revision(mut response: Response, revision: &Revision) -> Response {
+    if let Ok(revision) = HeaderValue::from_str(revision.as_str()) {
         response.headers_mut().insert(REVISION, revision);
     }
     response
