@@ -50,7 +50,8 @@ const SIGNATURE_BYTES: usize = 64;
 const PUBLIC_KEY_HEADING: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 const HOW_PRIVATE: &str = "`openssl genpkey -algorithm ed25519 -out private.pem` makes one";
-const HOW_PUBLIC: &str = "`openssl pkey -in private.pem -pubout -out public.pem` writes the public key of a private one";
+const HOW_PUBLIC: &str =
+    "`openssl pkey -in private.pem -pubout -out public.pem` writes the public key of a private one";
 
 impl SigningKey {
     /// Reads a private key, as `openssl genpkey -algorithm ed25519` writes it. [`SigningKey::exposed`] says whether others can, too.
