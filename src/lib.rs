@@ -14,6 +14,7 @@
 //! | [`matrix`] | the rows and the representative requests: whether rows hold on them, how well they exercise the policies, which a change moves |
 //! | [`prove`] | rows, policies and revisions as questions to a solver |
 //! | [`log`] | the decision log: written, read, verified |
+//! | [`live`] | the store while it is served: edits taken up, or not |
 //! | [`report`] | the matrix as tables, and as the document that a reviewer signs |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |
@@ -23,6 +24,7 @@
 pub mod cli;
 pub mod engine;
 pub mod http;
+pub mod live;
 pub mod log;
 pub mod matrix;
 pub mod plugin;

@@ -16,6 +16,7 @@ use gatepost::http::callers::Callers;
 use gatepost::http::discovery::{PublicUrl, PublicUrlError};
 use gatepost::http::paging::Paging;
 use gatepost::http::{Operations, Service};
+use gatepost::live::StatusBoard;
 
 const WELL_KNOWN: &str = "/.well-known/authzen-configuration";
 
@@ -35,9 +36,11 @@ fn metadata(url: &str) -> String {
 
 fn reached_by(url: Option<&str>) -> Server {
     let public_url = url.map(|url| url.parse().unwrap());
-    let engine = Engine::new(common::built_in());
+    let snapshot = common::built_in();
+    let (board, engine) = (StatusBoard::of(&snapshot), Engine::new(snapshot));
     Server::of(|_| Service {
         engine,
+        board,
         limits: Limits::default(),
         paging: Paging::random().unwrap(),
         callers: Callers::default(),

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use gatepost::engine::Snapshot;
 use gatepost::http::authzen::{self, EvaluationsResponse, Limits, Reasons, Refusal};
 use gatepost::http::callers::Caller;
+use gatepost::http::journal::Journal;
 use gatepost::request::Facts;
 use gatepost::request::json::{DEEPEST, Json};
 use gatepost::store::{Origin, SourceFile, Store, StoreFiles};
@@ -68,7 +69,7 @@ static LIMITS: LazyLock<Limits> = LazyLock::new(|| Limits { max_reasons: Reasons
 /// The decision on a body by itself; `None` where it is refused, with a message of bounded length.
 fn alone(snapshot: &Snapshot, reasons: Reasons, body: &[u8]) -> Option<bool> {
     let limits = Limits { reasons, ..*LIMITS };
-    let answer = authzen::evaluation(snapshot, &limits, &Caller::anonymous(), body);
+    let answer = authzen::evaluation(snapshot, &limits, &Caller::anonymous(), body, &mut Journal::none());
     answer.map(|answer| answer.decision).map_err(|refusal| is_clear(&refusal)).ok()
 }
 
@@ -80,7 +81,8 @@ fn many(snapshot: &Snapshot, body: &Value) -> Option<EvaluationsResponse> {
     let limits = Limits { depth: DEEPEST, ..*LIMITS };
     let body = body.to_string();
     let caller = Caller::anonymous();
-    let answer = RUNTIME.block_on(authzen::evaluations(snapshot, &limits, &caller, body.as_bytes()));
+    let answer =
+        RUNTIME.block_on(authzen::evaluations(snapshot, &limits, &caller, body.as_bytes(), &mut Journal::none()));
     answer.map_err(|refusal| is_clear(&refusal)).ok()
 }
 

@@ -6,10 +6,11 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::Format;
 use super::config::Settings;
 use super::output::{self, Failure, counted};
 use super::prove::SolverArguments;
-use super::{Format, holds};
+use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::matrix::sight;
 use crate::prove;
@@ -23,17 +24,23 @@ pub(super) struct Arguments {
     deny_warnings: bool,
     #[command(flatten)]
     solver: SolverArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    arguments.watch.run(settings, &[], arguments.format, || check(settings, arguments))
+}
+
+fn check(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     if let Some(store) = settings.store.as_deref().filter(|store| !store.is_dir()) {
         return Err(Failure::new(format!("there is no folder `{}`", store.display()))
             .with_help("`gatepost init DIR` makes a new store"));
     }
-    let (mut problems, snapshot) = match settings.load() {
+    let (mut problems, snapshot) = match Snapshot::load_from(&settings.source()?) {
         Ok(snapshot) => (snapshot.store.warnings.clone(), Some(snapshot)),
         Err(StoreError(problems)) => (problems, None),
     };
@@ -44,11 +51,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         problems.extend(idle.problems);
         not_decided = idle.undecided;
     }
-    match arguments.format {
-        Format::Json => output::print_json(&as_json(&problems, &not_decided, snapshot.as_ref()))?,
-        Format::Text => output::print(&as_text(&problems, &not_decided, snapshot.as_ref()))?,
-    }
-    Ok(holds(snapshot.is_some() && (problems.is_empty() || !arguments.deny_warnings)))
+    let output = match arguments.format {
+        Format::Json => Output::Json(as_json(&problems, &not_decided, snapshot.as_ref())),
+        Format::Text => Output::Text(as_text(&problems, &not_decided, snapshot.as_ref())),
+    };
+    let holds = snapshot.is_some() && (problems.is_empty() || !arguments.deny_warnings);
+    Ok(Found { output, status: u8::from(!holds) })
 }
 
 /// What does nothing in the store, as far as there is a solver to say so.
@@ -88,23 +96,7 @@ fn as_json(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snaps
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
         "revision": snapshot.map(|snapshot| snapshot.revision().as_str()),
-        "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+        "problems": problems.iter().map(Problem::as_json).collect::<Vec<_>>(),
         "notChecked": not_decided,
-    })
-}
-
-fn problem(problem: &Problem) -> serde_json::Value {
-    let labels = problem
-        .labels
-        .iter()
-        .map(|label| json!({ "offset": label.offset(), "length": label.len(), "text": label.label() }));
-    json!({
-        "severity": problem.severity.word(),
-        "message": problem.message,
-        "file": problem.file.as_ref().map(|file| &*file.path),
-        "line": problem.position().map(|(line, _)| line),
-        "column": problem.position().map(|(_, column)| column),
-        "labels": labels.collect::<Vec<_>>(),
-        "help": problem.help,
     })
 }

@@ -24,8 +24,8 @@ use crate::log::{
     DecisionLog, Durability, FEWEST_QUEUE_BYTES, Log, LogSettings, MOST_QUEUE_BYTES, survive_file_size_limit,
 };
 use crate::request::json::DEEPEST;
-use crate::store::keys::SigningKey;
-use crate::store::{Origin, Problem, SourceFile, StoreError};
+use crate::store::keys::{SigningKey, VerifyingKey};
+use crate::store::{Origin, Problem, Source, SourceFile};
 
 /// Every setting. The names in `gatepost.toml` are those of the flags, without the dashes at the front.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
@@ -38,6 +38,19 @@ pub(super) struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ENTITIES", value_delimiter = ',')]
     #[serde(default)]
     entities: Vec<PathBuf>,
+    /// Take a store only if it is signed with this key (a public one for Ed25519, PEM; see `gatepost sign --help`)
+    #[arg(long, global = true, value_name = "KEY", env = "GATEPOST_REQUIRE_SIGNED")]
+    require_signed: Option<PathBuf>,
+    /// Take up an edit to the store within a second, if every row of the matrix holds by it [default: false]
+    // `check`, `test` and `prove` have a flag of this name too, which must be asked for each time: it is not for all commands.
+    #[arg(long, value_name = "BOOL", env = "GATEPOST_WATCH", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
+    watch: Option<bool>,
+    /// The address of the listener for operators: POST /reload, GET /status [default: none]
+    #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_ADMIN_LISTENER", help_heading = SERVICE, hide_short_help = true)]
+    pub(super) admin_listener: Option<SocketAddr>,
+    /// The tokens of the operators (TOML, see `gatepost token --help`); each request to that listener needs one
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ADMIN_TOKEN_FILE", help_heading = SERVICE, hide_short_help = true)]
+    admin_token_file: Option<PathBuf>,
     /// The address to listen on; a loopback one, unless callers are known [default: 127.0.0.1:8180]
     #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_LISTEN", help_heading = SERVICE, hide_short_help = true)]
     listen: Option<SocketAddr>,
@@ -207,6 +220,10 @@ impl Settings {
         Ok(Self {
             store: self.store.or(read.store),
             entities: if self.entities.is_empty() { read.entities } else { self.entities },
+            require_signed: self.require_signed.or(read.require_signed),
+            watch: self.watch.or(read.watch),
+            admin_listener: self.admin_listener.or(read.admin_listener),
+            admin_token_file: self.admin_token_file.or(read.admin_token_file),
             listen: self.listen.or(read.listen),
             public_url: self.public_url.or(read.public_url),
             capability: if self.capability.is_empty() { read.capability } else { self.capability },
@@ -263,8 +280,10 @@ impl Settings {
         let Self {
             store,
             entities,
+            require_signed,
             page_key,
             token_file,
+            admin_token_file,
             tls_cert,
             tls_key,
             client_ca,
@@ -273,8 +292,9 @@ impl Settings {
             log_mask_key,
             ..
         } = &mut settings;
-        let single = [store, page_key, token_file, tls_cert, tls_key, client_ca, log, log_signing_key, log_mask_key];
-        for path in single.into_iter().flatten().chain(entities) {
+        let single = [store, require_signed, page_key, token_file, admin_token_file, tls_cert, tls_key, client_ca];
+        let single = single.into_iter().chain([log, log_signing_key, log_mask_key]);
+        for path in single.flatten().chain(entities) {
             *path = folder.join(&path);
         }
         Ok(settings)
@@ -285,19 +305,56 @@ impl Settings {
         self.store.clone().map_or(Origin::BuiltIn, Origin::Folder)
     }
 
-    /// The store, ready to decide.
-    pub(super) fn snapshot(&self) -> Result<Snapshot, Failure> {
-        self.load().map_err(Failure::Store)
+    /// All of the store, and whose signature it must have.
+    pub(super) fn source(&self) -> Result<Source, Failure> {
+        Ok(Source { entities: self.entities.clone(), ..self.source_at(self.origin())? })
     }
 
-    /// The same, with what is wrong with it.
-    pub(super) fn load(&self) -> Result<Snapshot, StoreError> {
-        Snapshot::load_with(self.origin(), &self.entities)
+    /// The same of a store that lies elsewhere.
+    pub(super) fn source_at(&self, origin: Origin) -> Result<Source, Failure> {
+        let key = self.require_signed.as_deref().map(VerifyingKey::read).transpose()?;
+        Ok(Source { origin, entities: Vec::new(), required_key: key })
+    }
+
+    /// The store, ready to decide.
+    pub(super) fn snapshot(&self) -> Result<Snapshot, Failure> {
+        Snapshot::load_from(&self.source()?).map_err(Failure::Store)
+    }
+
+    /// Whether edits to the store are taken up while it is served.
+    pub(super) fn watch(&self) -> bool {
+        self.watch.unwrap_or_default()
+    }
+
+    /// Where operators are listened to, and by which tokens they are known; `None` where they are not.
+    pub(super) fn admin(&self) -> Result<Option<(SocketAddr, Callers)>, Failure> {
+        match (self.admin_listener, &self.admin_token_file) {
+            (Some(address), Some(tokens)) => {
+                let files = CallerFiles { tokens: Some(tokens.clone()), tls: None };
+                Ok(Some((address, Callers::read(&files).map_err(Failure::Problems)?)))
+            }
+            (None, None) => Ok(None),
+            (Some(_), None) => Err(Failure::new("admin-listener is set, but admin-token-file is not").with_help(
+                "who can reach that listener can change what decides: `gatepost token NAME` makes a token, and the entry for the file",
+            )),
+            (None, Some(_)) => Err(Failure::new("admin-token-file is set, but admin-listener is not")
+                .with_help("its tokens are for the listener for operators alone: name an address for it, or leave them out")),
+        }
+    }
+
+    /// The address to listen on, unless something else is said.
+    pub(super) fn usual_address(&self) -> SocketAddr {
+        self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8180)))
+    }
+
+    /// Whether the service speaks HTTPS.
+    pub(super) fn speaks_tls(&self) -> bool {
+        self.tls_cert.is_some()
     }
 
     /// The address to listen on: a loopback one, unless callers are known, or need not be.
     pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
-        let address = self.listen.unwrap_or(SocketAddr::from(([127, 0, 0, 1], 8180)));
+        let address = self.usual_address();
         let callers_are_known = self.token_file.is_some() || self.client_ca.is_some();
         if callers_are_known || self.allow_anonymous == Some(true) || address.ip().is_loopback() {
             return Ok(address);

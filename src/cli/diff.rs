@@ -51,7 +51,7 @@ enum Format {
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (old, new) = origins(settings, arguments)?;
-    let load = |origin| Snapshot::load(origin).map_err(Failure::Store);
+    let load = |origin| Snapshot::load_from(&settings.source_at(origin)?).map_err(Failure::Store);
     let (old, new) = (load(old)?, load(new)?);
     let solver = arguments.solver.find();
     let diff = Diff::between(&old, &new, solver.as_ref().ok())?;

@@ -17,8 +17,11 @@ mod prove;
 mod replay;
 mod report;
 mod serve;
+mod sign;
+mod status;
 mod test;
 mod token;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -47,7 +50,7 @@ const EXIT_STATUS: &str = "Exit status: 0 when all is well, 1 when what was chec
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer decision requests over HTTP (OpenID AuthZEN 1.0)
-    Serve,
+    Serve(serve::Arguments),
     /// Parse and type-check the store; look for policies without an id and clauses that nothing cites
     Check(check::Arguments),
     /// Format the policies and the matrix of a store
@@ -70,6 +73,10 @@ enum Command {
     Replay(replay::Arguments),
     /// Make a token for a caller of the service
     Token(token::Arguments),
+    /// Sign a store, for services that take only signed ones
+    Sign(sign::Arguments),
+    /// Ask a running service by which store it decides
+    Status(status::Arguments),
 }
 
 /// How a command writes what it found.
@@ -102,7 +109,8 @@ pub fn run() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     let settings = cli.settings.completed(cli.config.as_deref())?;
     match cli.command {
-        None | Some(Command::Serve) => serve::run(&settings),
+        None => serve::run(&settings, &serve::Arguments::default()),
+        Some(Command::Serve(arguments)) => serve::run(&settings, &arguments),
         Some(Command::Check(arguments)) => check::run(&settings, &arguments),
         Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
@@ -114,6 +122,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Log(arguments)) => log::run(&arguments),
         Some(Command::Replay(arguments)) => replay::run(&settings, &arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::Sign(arguments)) => sign::run(&settings, &arguments),
+        Some(Command::Status(arguments)) => status::run(&settings, &arguments),
     }
 }
 

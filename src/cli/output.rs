@@ -1,9 +1,9 @@
 //! What commands print, and how they fail.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use miette::{GraphicalReportHandler, GraphicalTheme};
 
 use super::diagnostics;
 pub(super) use crate::report::counted;
@@ -45,6 +45,17 @@ impl Failure {
         };
         // There is nowhere left to say that this failed.
         let _ = anstream::stderr().write_all(text.as_bytes());
+    }
+
+    /// The problems, as `gatepost check --format json` writes them.
+    pub(super) fn problems_as_json(&self) -> serde_json::Value {
+        match self {
+            Self::Problem(problem) => vec![problem.as_json()],
+            Self::Problems(problems) | Self::Store(StoreError(problems)) | Self::Rows(StoreError(problems)) => {
+                problems.iter().map(Problem::as_json).collect()
+            }
+        }
+        .into()
     }
 }
 
@@ -118,14 +129,7 @@ pub(super) fn all_rendered(problems: &[Problem]) -> String {
 
 /// A problem, with its place underlined and what to do.
 pub(super) fn rendered(problem: &Problem) -> String {
-    let mut text = String::new();
-    let handler =
-        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(width().into()).with_links(false);
-    match handler.render_report(&mut text, problem) {
-        Ok(()) => format!("{}\n", text.trim_end_matches('\n')),
-        // Writing to a string does not fail; a place that cannot be shown is left out.
-        Err(_) => format!("{problem}\n"),
-    }
+    problem.rendered(width().into(), true)
 }
 
 /// The width of the terminal, in columns; where there is none, one that most have.
@@ -146,6 +150,16 @@ pub(super) fn row_as_json(row: &Statement) -> serde_json::Map<String, serde_json
     add("sources", row.sources.as_slice().into());
     add("must", if row.permits() { "allow" } else { "deny" }.into());
     members
+}
+
+/// Where on this machine that is reached which listens on an address: what listens on every one, on the machine's own.
+pub(super) fn reached(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 /// A word as a shell reads it.

@@ -11,7 +11,6 @@ mod gathered;
 mod index;
 mod search;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -28,18 +27,18 @@ use crate::request::case::Case;
 use crate::request::stored::StoredEntities;
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
-use crate::store::{Origin, Revision, Statement, Store, StoreError, StoreFiles, policy};
+use crate::store::{Origin, Revision, Source, Statement, Store, StoreError, policy};
 
-/// The snapshot that is in force.
-#[derive(Debug)]
+/// The snapshot that is in force; a clone is the same engine.
+#[derive(Clone, Debug)]
 pub struct Engine {
-    current: ArcSwap<Snapshot>,
+    current: Arc<ArcSwap<Snapshot>>,
 }
 
 impl Engine {
     /// An engine that decides by `snapshot`.
     pub fn new(snapshot: Snapshot) -> Self {
-        Self { current: ArcSwap::from_pointee(snapshot) }
+        Self { current: Arc::new(ArcSwap::from_pointee(snapshot)) }
     }
 
     /// The snapshot in force. Take it once for each request.
@@ -74,15 +73,13 @@ impl Snapshot {
         Self::build(Store::load(origin)?)
     }
 
-    /// The same, with further files of stored entities.
+    /// The same, of everything that a store is made of.
     ///
     /// # Errors
     ///
-    /// Everything that is wrong with the store or with these files.
-    pub fn load_with(origin: Origin, entities: &[PathBuf]) -> Result<Self, StoreError> {
-        let mut files = StoreFiles::read(&origin)?;
-        files.add_entities(entities)?;
-        Self::build(Store::from_files(origin, files)?)
+    /// A signature that is asked for and is missing or not valid, and everything that is wrong with the store.
+    pub fn load_from(source: &Source) -> Result<Self, StoreError> {
+        Self::build(source.load()?)
     }
 
     /// Builds a store: its entities are read, its policies indexed.

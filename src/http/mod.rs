@@ -1,5 +1,6 @@
 //! The service: AuthZEN over HTTP, and whether it is well. Nothing but translation.
 
+pub mod admin;
 pub mod authzen;
 pub mod body;
 mod bounded;
@@ -14,6 +15,7 @@ mod operations;
 pub mod paging;
 pub mod paths;
 mod rarely;
+mod readyz;
 mod report;
 mod search;
 mod serving;
@@ -37,8 +39,10 @@ use tokio::sync::SemaphorePermit;
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::engine::{Engine, Snapshot};
+use crate::live::StatusBoard;
 use crate::log::DecisionLog;
 use crate::log::record::Endpoint;
+use crate::store::Revision;
 use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
 use callers::{Caller, Callers};
@@ -58,6 +62,8 @@ pub const REVISION: HeaderName = HeaderName::from_static("gatepost-revision");
 pub struct Service {
     /// Decides.
     pub engine: Engine,
+    /// Says which store is in force.
+    pub board: StatusBoard,
     /// Bounds what callers may send and get.
     pub limits: Limits,
     /// Makes the tokens of pages.
@@ -78,8 +84,8 @@ pub struct Service {
 
 /// Serves, over TLS if the callers need it, until `shutdown` is done: then no new connection is taken, and running requests
 /// finish (for at most 30 seconds), and what is left of the traces is sent (for at most 5).
-pub async fn serve(listener: TcpListener, service: Service, shutdown: impl Future<Output = ()>) {
-    let service = Arc::new(service);
+pub async fn serve(listener: TcpListener, service: impl Into<Arc<Service>>, shutdown: impl Future<Output = ()>) {
+    let service = service.into();
     let tls = service.callers.tls.clone();
     serving::serve(listener, tls, routes(Arc::clone(&service)), &service.operations, shutdown).await;
     if let Some(traces) = &service.operations.traces {
@@ -99,7 +105,7 @@ pub fn routes(service: Arc<Service>) -> Router {
         .route(&format!("{}/{{*path}}", paths::DISCOVERY), get(discovery::configuration))
         .route(paths::OPENAPI, get(openapi::openapi))
         .route(paths::HEALTHZ, get(healthz))
-        .route(paths::READYZ, get(readyz))
+        .route(paths::READYZ, get(readyz::readyz))
         .route(paths::REPORT, get(report::report))
         .route(paths::METRICS, get(metrics::metrics))
         .fallback(async || nothing_here())
@@ -159,12 +165,6 @@ async fn healthz() -> Response {
     json(StatusCode::OK, &"ok")
 }
 
-/// A store is in force, by which decisions are made; by which one, only a known caller is told.
-async fn readyz(State(service): State<Arc<Service>>, caller: Option<Extension<Caller>>) -> Response {
-    let ready = json(StatusCode::OK, &"ready");
-    if caller.is_some() { with_revision(ready, &service.engine.snapshot()) } else { ready }
-}
-
 /// The body of a request, with leave to decide on it.
 struct Received<'a> {
     body: Vec<u8>,
@@ -217,7 +217,7 @@ fn answered<T: Serialize>(answer: Result<T, Refusal>, snapshot: &Snapshot) -> Re
         Ok(answer) => json(StatusCode::OK, &answer),
         Err(refusal) => message(status(&refusal), &refusal.to_string()),
     };
-    with_revision(response, snapshot)
+    with_revision(response, snapshot.revision())
 }
 
 fn status(refusal: &Refusal) -> StatusCode {
@@ -235,8 +235,8 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-fn with_revision(mut response: Response, snapshot: &Snapshot) -> Response {
-    if let Ok(revision) = HeaderValue::from_str(snapshot.revision().as_str()) {
+fn with_revision(mut response: Response, revision: &Revision) -> Response {
+    if let Ok(revision) = HeaderValue::from_str(revision.as_str()) {
         response.headers_mut().insert(REVISION, revision);
     }
     response

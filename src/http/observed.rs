@@ -136,6 +136,7 @@ mod tests {
     use super::super::{Operations, Service, observed, paging::Paging};
     use super::REQUEST_ID;
     use crate::engine::{Engine, Snapshot};
+    use crate::live::StatusBoard;
     use crate::store::Origin;
 
     #[derive(Clone, Default)]
@@ -158,14 +159,17 @@ mod tests {
         let writer = written.clone();
         let subscriber = fmt().with_writer(move || writer.clone()).with_ansi(false).finish();
         let _told = tracing::subscriber::set_default(subscriber);
+        let snapshot = Snapshot::load(Origin::BuiltIn).unwrap();
         let service = Arc::new(Service {
-            engine: Engine::new(Snapshot::load(Origin::BuiltIn).unwrap()),
+            board: StatusBoard::of(&snapshot),
+            engine: Engine::new(snapshot),
             limits: Default::default(),
             paging: Paging::random().unwrap(),
             callers: Default::default(),
             report: Default::default(),
             public_url: None,
             capabilities: Vec::new(),
+            log: None,
             operations: Operations::default(),
         });
         let broken = Router::new().route("/healthz", get(async || -> StatusCode { panic!("a secret") }));

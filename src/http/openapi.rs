@@ -26,6 +26,7 @@ use super::authzen::{
     FoundAction, FoundEntity, ResourceSearchRequest, SearchResponse, SubjectSearchRequest,
 };
 use super::discovery::Metadata;
+use super::readyz::Readiness;
 use super::{json, paths};
 
 static DOCUMENT: LazyLock<OpenApi> = LazyLock::new(document);
@@ -80,7 +81,7 @@ fn described_paths() -> Paths {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let metadata = answer(named::<Metadata<'_>>()).header("Cache-Control", header("For how long this can be kept."));
     let discover = operation("discover", "Where the service is, and what it can do").response("200", metadata);
-    let ready = answer(text()).header(REVISION, revision());
+    let ready = answer(named::<Readiness>()).header(REVISION, revision());
     // Its examples tell about the policies of the store that is compiled in.
     let describe = operation("describe", "This document").response("200", answer(any_object()));
     let describe = describe.response("401", Ref::from_response_name("Unauthorized"));
@@ -183,6 +184,7 @@ fn components() -> ComponentsBuilder {
     with_schema::<ResourceSearchRequest<'_>>(&mut schemas);
     with_schema::<ActionSearchRequest<'_>>(&mut schemas);
     with_schema::<Metadata<'_>>(&mut schemas);
+    with_schema::<Readiness>(&mut schemas);
     with_schema::<FoundEntity>(&mut schemas);
     with_schema::<FoundAction>(&mut schemas);
     SearchResponse::<FoundEntity>::schemas(&mut schemas);

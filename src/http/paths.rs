@@ -18,6 +18,10 @@ pub const OPENAPI: &str = "/openapi.json";
 pub const HEALTHZ: &str = "/healthz";
 /// Whether it can decide.
 pub const READYZ: &str = "/readyz";
+/// Takes up the store on disk; for operators, on their own listener.
+pub const RELOAD: &str = "/reload";
+/// Which store is in force; for operators, on their own listener.
+pub const STATUS: &str = "/status";
 /// The document for reviewers.
 pub const REPORT: &str = "/report";
 /// What the service counts and measures.

@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use include_dir::{Dir, include_dir};
 
-use super::git::Commit;
+use super::git::{Blob, Commit};
 use super::problem::{Problem, SourceFile, StoreError};
+use super::signature;
 
 /// The folders of a store, and the endings of the files that are read in them.
 const FOLDERS: [(&str, &str); 5] =
@@ -57,6 +58,8 @@ pub struct StoreFiles {
     pub further_entities: Vec<SourceFile>,
     /// `requests/*.json`: requests to try, which decide nothing
     pub requests: Vec<SourceFile>,
+    /// `gatepost.sig`: the signature of all that decides
+    pub signature: Option<SourceFile>,
 }
 
 impl StoreFiles {
@@ -123,6 +126,7 @@ impl StoreFiles {
     fn sort_in(&mut self, file: SourceFile) {
         match file.path.split('/').next() {
             _ if &*file.path == CLAUSES => self.clauses = Some(file),
+            _ if &*file.path == signature::FILE => self.signature = Some(file),
             Some("schema") => self.schema.push(file),
             Some("policies") => self.policies.push(file),
             Some("matrix") => self.matrix.push(file),
@@ -164,11 +168,7 @@ fn read_commit(commit: &Commit) -> Result<(Vec<SourceFile>, Vec<Problem>), Probl
     let mut files = Vec::new();
     let mut problems = Vec::new();
     for blob in commit.files()? {
-        let Some((folder, file)) = blob.path.split_once('/') else { continue };
-        let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else { continue };
-        let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
-        let wanted = blob.path == CLAUSES || is_part(folder, ending, file, is_folder || !blob.is_plain, &mut problems);
-        if !wanted {
+        if !is_wanted(&blob, &mut problems) {
             continue;
         }
         match commit.content(&blob) {
@@ -179,6 +179,17 @@ fn read_commit(commit: &Commit) -> Result<(Vec<SourceFile>, Vec<Problem>), Probl
     // A folder in it is named once for each of its files.
     problems.dedup_by(|left, right| left.message == right.message);
     Ok((files, problems))
+}
+
+/// Whether a file of a commit is read.
+fn is_wanted(blob: &Blob, problems: &mut Vec<Problem>) -> bool {
+    if blob.path == CLAUSES || blob.path == signature::FILE {
+        return true;
+    }
+    let Some((folder, file)) = blob.path.split_once('/') else { return false };
+    let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else { return false };
+    let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
+    is_part(folder, ending, file, is_folder || !blob.is_plain, problems)
 }
 
 /// Takes the text of a file.
@@ -217,12 +228,30 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
             is_part(name, ending, &file, path.is_dir(), problems)
         }));
     }
-    let clauses = root.join(CLAUSES);
-    if clauses.is_file() {
-        paths.push(clauses);
+    paths.extend([CLAUSES, signature::FILE].map(|name| root.join(name)).into_iter().filter(|path| path.is_file()));
+    paths.sort();
+    paths
+}
+
+/// Every path below a folder of a store whose change can change what is read from it: those that are read, and those that would
+/// be a problem.
+pub(crate) fn watched_paths(root: &Path) -> Vec<PathBuf> {
+    let mut paths = vec![root.join(signature::FILE)];
+    for (name, _) in FOLDERS {
+        let entries = std::fs::read_dir(root.join(name)).into_iter().flatten().flatten().map(|entry| entry.path());
+        paths.extend(entries.filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            !name.starts_with('.') && (has_known_ending(&name) || path.ends_with(CLAUSES) || path.is_dir())
+        }));
     }
     paths.sort();
     paths
+}
+
+/// Whether a file has the ending of one that is read somewhere in a store.
+fn has_known_ending(file: &str) -> bool {
+    let found = Path::new(file).extension().unwrap_or_default();
+    FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending))
 }
 
 /// Whether a file in a folder of the store is read. Hidden files (editors leave them) are passed over, and notes of other kinds;
@@ -232,8 +261,7 @@ fn is_part(folder: &str, ending: &str, file: &str, is_folder: bool, problems: &m
         return false;
     }
     let found = Path::new(file).extension().unwrap_or_default().to_string_lossy();
-    let known = FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending));
-    if is_folder || (known && found != ending) {
+    if is_folder || (has_known_ending(file) && found != ending) {
         let help = format!("in `{folder}` the files `*.{ending}` are read, and no folders");
         problems.push(Problem::error(format!("`{folder}/{file}` would not be read")).with_help(help));
     }

@@ -17,17 +17,21 @@ pub mod policy;
 mod problem;
 pub mod schema;
 pub mod scope;
+pub mod signature;
+mod source;
 
 use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
 pub use clauses::{Clause, Clauses};
 pub use digest::Revision;
+pub(crate) use files::watched_paths;
 pub use files::{Origin, StoreFiles};
 pub use git::Commit;
 use nesting::{Language, too_deep};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
 use schema::{Environment, Types};
+pub use source::Source;
 
 /// A policy store without errors.
 #[derive(Debug)]

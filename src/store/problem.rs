@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, LabeledSpan, SourceCode, SourceSpan};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, SourceSpan};
+use serde_json::{Value as Json, json};
 
 /// One thing that is wrong with a store, as its author sees it.
 #[derive(Clone, Debug)]
@@ -127,6 +128,35 @@ impl Problem {
         let before = text.get(..self.labels.first()?.offset())?;
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Some((before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1))
+    }
+
+    /// For a person: the place underlined, and what to do, in lines of about so many columns; `coloured` is for a terminal.
+    pub fn rendered(&self, columns: usize, coloured: bool) -> String {
+        let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
+        let handler = GraphicalReportHandler::new_themed(theme).with_width(columns).with_links(false);
+        let mut text = String::new();
+        match handler.render_report(&mut text, self) {
+            Ok(()) => format!("{}\n", text.trim_end_matches('\n')),
+            // Writing to a string does not fail; a place that cannot be shown is left out.
+            Err(_) => format!("{self}\n"),
+        }
+    }
+
+    /// For a program.
+    pub fn as_json(&self) -> Json {
+        let labels = self
+            .labels
+            .iter()
+            .map(|label| json!({ "offset": label.offset(), "length": label.len(), "text": label.label() }));
+        json!({
+            "severity": self.severity.word(),
+            "message": self.message,
+            "file": self.file.as_ref().map(|file| &*file.path),
+            "line": self.position().map(|(line, _)| line),
+            "column": self.position().map(|(_, column)| column),
+            "labels": labels.collect::<Vec<_>>(),
+            "help": self.help,
+        })
     }
 }
 

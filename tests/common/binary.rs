@@ -68,13 +68,18 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_saying(command, Stdio::piped())
+    }
+
+    /// One whose standard error goes there: into a file, where it is read while the service runs, or where it is much.
+    pub fn start_saying(command: &mut Command, err: Stdio) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut serving = Self { child, out, banner: String::new() };
         while !serving.banner.ends_with("}'\n") {
             if serving.out.read_line(&mut serving.banner).unwrap() == 0 {
                 let mut err = String::new();
-                serving.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+                serving.child.stderr.take().map(|mut said| said.read_to_string(&mut err));
                 panic!("it ended: {}{err}", serving.banner);
             }
         }
@@ -118,7 +123,7 @@ impl Serving {
     pub fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+        self.child.stderr.take().map(|mut said| said.read_to_string(&mut rest).unwrap());
         (self.child.wait().unwrap().code(), rest)
     }
 }

@@ -12,6 +12,7 @@ use gatepost::http::callers::Callers;
 use gatepost::http::discovery::PublicUrl;
 use gatepost::http::paging::Paging;
 use gatepost::http::{Operations, ReportPage, Service, serve};
+use gatepost::live::StatusBoard;
 use serde_json::Value;
 use tokio::sync::oneshot;
 use ureq::tls::TlsConfig;
@@ -91,6 +92,7 @@ impl Server {
         Self::of(|address| {
             let public_url = PublicUrl::of_loopback(address, false);
             Service {
+                board: StatusBoard::of(&snapshot),
                 engine: Engine::new(snapshot),
                 limits,
                 paging: Paging::random().unwrap(),

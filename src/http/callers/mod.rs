@@ -151,6 +151,11 @@ impl Callers {
         }
     }
 
+    /// The callers of another listener, known by their own tokens; the connection to them is that of these.
+    pub fn on_connections_of(&self, other: &Self) -> Self {
+        Self { tokens: self.tokens.clone(), tls: other.tls.clone(), have_certificates: other.have_certificates }
+    }
+
     /// What its author should look at: limits on actions and types that the schema does not know, and which so allow nothing.
     pub fn warnings(&self, types: &Types) -> Vec<Problem> {
         self.tokens.as_ref().map(|tokens| tokens.current().warnings(types)).unwrap_or_default()
@@ -203,7 +208,7 @@ impl Callers {
     }
 
     /// Who sends a request with these headers, over a connection of that peer.
-    fn recognise(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Unknown> {
+    pub(super) fn recognise(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Unknown> {
         let certified = peer.and_then(|peer| peer.caller.as_ref());
         match (&self.tokens, certified) {
             (_, None) if self.have_certificates => Err(Unknown::NoCertificate),
@@ -229,7 +234,7 @@ fn token(headers: &HeaderMap) -> Result<&[u8], Unknown> {
 
 /// Why it is not known who sends a request.
 #[derive(Clone, Copy, Debug)]
-enum Unknown {
+pub(super) enum Unknown {
     NoToken,
     WrongToken,
     SeveralTokens,
@@ -238,7 +243,7 @@ enum Unknown {
 
 impl Unknown {
     /// RFC 6750, section 3: what is missing has no error code; what is wrong has one.
-    fn response(self) -> Response {
+    pub(super) fn response(self) -> Response {
         let (status, challenge, text) = match self {
             Self::NoToken => (
                 StatusCode::UNAUTHORIZED,
