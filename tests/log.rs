@@ -526,7 +526,7 @@ fn every_two_swapped_lines_are_found() {
             let verdict = verified(folder.path());
             let lines: BTreeSet<_> = verdict.findings.iter().filter_map(|finding| finding.line).collect();
             assert!(lines.contains(&(one as u64 + 1)), "{one} and {other}: {:#?}", verdict.findings);
-            let out_of_order = format!("line {} of {file} is out of order", one + 2);
+            let out_of_order = format!("line {} of {file} is out of order: sequence ", one + 2);
             if other == one + 1 && other + 1 < all.len() && one > 0 {
                 assert!(findings(&verdict)[1].starts_with(&out_of_order), "{:#?}", verdict.findings);
                 assert_eq!(verdict.findings.len(), 2, "{:#?}", verdict.findings);

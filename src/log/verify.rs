@@ -338,8 +338,8 @@ impl<'q> Reading<'q> {
         let expected = self.next.sequences.first().copied().unwrap_or(sequence);
         let Place { file, line: number } = place;
         if sequence < expected {
-            let what =
-                format!("line {number} of {file} is out of order: sequence {sequence}, where {expected} should be");
+            let before = self.verdict.end.sequence;
+            let what = format!("line {number} of {file} is out of order: sequence {sequence} comes after {before}");
             return self.find(Some(place), Some(sequence), what);
         }
         let (lost, are) = (range("sequence", expected, sequence - 1), are(expected, sequence - 1));
@@ -462,6 +462,8 @@ impl<'q> Reading<'q> {
             let mut sequences = vec![sequence + 1];
             if !is_next {
                 sequences.extend(self.next.sequences.first().map(|expected| expected + 1));
+            }
+            if sequence < self.highest.0 {
                 sequences.push(self.highest.0 + 1);
                 chains.extend(&self.highest.1);
             }
