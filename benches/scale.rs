@@ -9,14 +9,14 @@
 #[path = "../tests/common/binary.rs"]
 #[allow(dead_code)]
 mod binary;
+mod connection;
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use binary::{Serving, command};
+use connection::Connection;
 use serde_json::{Value, json};
 
 const FEW: usize = 10;
@@ -53,7 +53,7 @@ fn main() {
 fn evaluations(few: &Serving, many: &Serving) {
     const REQUESTS: usize = 20_000;
     let mut services = [(few, FEW, 0.0), (many, MANY, 0.0)]
-        .map(|(serving, stored, before)| (serving, Connection::to(serving), stored, before));
+        .map(|(serving, stored, before)| (serving, Connection::to(serving.address()), stored, before));
     for measured in [false, true] {
         for (serving, _, _, before) in &mut services {
             *before = processor_micros(serving);
@@ -62,7 +62,7 @@ fn evaluations(few: &Serving, many: &Serving) {
             for (_, connection, stored, _) in &mut services {
                 // Far from one another, so that the many do not lie in the cache.
                 let index = index * 7_919 % *stored;
-                connection.timed("/access/v1/evaluation", &view(index, index));
+                timed(&mut connection, "/access/v1/evaluation", &view(index, index));
             }
         }
     }
@@ -90,21 +90,21 @@ fn searches(many: &Serving) {
         ("sparse: a Company Admin, whose account is one of all", with_role("companyAdmin", MANY / 2)),
         ("none: an account user of an account that is not there", with_role("accountUser", MANY)),
     ];
-    let mut connection = Connection::to(many);
+    let mut connection = Connection::to(many.address());
     let quiet: Vec<Duration> =
-        (0..2_000).map(|index| connection.timed("/access/v1/evaluation", &view(index, index))).collect();
+        (0..2_000).map(|index| timed(&mut connection, "/access/v1/evaluation", &view(index, index))).collect();
     println!("evaluations alone: {}", quantiles(quiet));
     for (name, body) in searches {
         let done = AtomicBool::new(false);
         let (times, results, meanwhile) = std::thread::scope(|scope| {
             let evaluating = scope.spawn(|| {
-                let (mut connection, mut times) = (Connection::to(many), Vec::new());
+                let (mut connection, mut times) = (Connection::to(many.address()), Vec::new());
                 while !done.load(Ordering::Relaxed) {
-                    times.push(connection.timed("/access/v1/evaluation", &view(times.len(), times.len())));
+                    times.push(timed(&mut connection, "/access/v1/evaluation", &view(times.len(), times.len())));
                 }
                 times
             });
-            let mut connection = Connection::to(many);
+            let mut connection = Connection::to(many.address());
             let mut results = 0;
             let times: Vec<Duration> = (0..200)
                 .map(|_| {
@@ -180,48 +180,12 @@ fn portal() -> String {
     .to_string()
 }
 
-/// A connection that is kept.
-struct Connection {
-    stream: BufReader<TcpStream>,
-    address: String,
-}
-
-impl Connection {
-    fn to(serving: &Serving) -> Self {
-        let stream = TcpStream::connect(serving.address()).unwrap();
-        stream.set_nodelay(true).unwrap();
-        Self { stream: BufReader::new(stream), address: serving.address().to_owned() }
-    }
-
-    fn post(&mut self, path: &str, body: &str) -> String {
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nhost: {}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            self.address,
-            body.len()
-        );
-        self.stream.get_mut().write_all(head.as_bytes()).unwrap();
-        let (mut line, mut length) = (String::new(), 0);
-        self.stream.read_line(&mut line).unwrap();
-        assert!(line.starts_with("HTTP/1.1 200"), "{line}");
-        while line != "\r\n" {
-            line.clear();
-            self.stream.read_line(&mut line).unwrap();
-            if let Some(value) = line.strip_prefix("content-length: ") {
-                length = value.trim().parse().unwrap();
-            }
-        }
-        let mut answer = vec![0; length];
-        self.stream.read_exact(&mut answer).unwrap();
-        String::from_utf8(answer).unwrap()
-    }
-
-    fn timed(&mut self, path: &str, body: &str) -> Duration {
-        let begun = Instant::now();
-        let answer = self.post(path, body);
-        let time = begun.elapsed();
-        assert!(answer.starts_with("{\"decision\":"), "{answer}");
-        time
-    }
+fn timed(connection: &mut Connection, path: &str, body: &str) -> Duration {
+    let begun = Instant::now();
+    let answer = connection.post(path, body);
+    let time = begun.elapsed();
+    assert!(answer.starts_with("{\"decision\":"), "{answer}");
+    time
 }
 
 fn resident_bytes(serving: &Serving) -> usize {

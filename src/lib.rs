@@ -14,12 +14,13 @@
 //! | [`matrix`] | the rows and the representative requests: whether rows hold on them, how well they exercise the policies, which a change moves |
 //! | [`prove`] | rows, policies and revisions as questions to a solver |
 //! | [`log`] | the decision log: written, read, verified |
+//! | [`replay`] | what was logged, decided again under a store |
 //! | [`live`] | the store while it is served: edits taken up, or not |
 //! | [`report`] | the matrix as tables, and as the document that a reviewer signs |
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |
 //!
-//! A decision goes one straight line: bytes → [`http`] → [`request`] → [`engine`] → [`http`] → bytes.
+//! A decision goes one straight line: bytes → [`http`] → [`request`] → [`engine`] → [`log`] → [`http`] → bytes.
 
 pub mod cli;
 pub mod engine;

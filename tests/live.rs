@@ -110,7 +110,7 @@ impl Service {
         fs::write(here.path().join("operators.toml"), made.err).unwrap();
         fs::write(here.path().join("operator.token"), &made.out).unwrap();
         let err = here.path().join("err");
-        let admin = ["--admin-listener", "127.0.0.1:0", "--admin-token-file", "operators.toml"];
+        let admin = ["--admin-listen", "127.0.0.1:0", "--admin-token-file", "operators.toml"];
         let always = ["serve", "--listen", "127.0.0.1:0", "--store", "store"];
         let arguments = [&always[..], &admin, arguments].concat();
         let said = File::create(&err).unwrap().into();
@@ -495,9 +495,9 @@ fn operators_are_known_by_tokens_of_their_own() {
 #[test]
 fn a_listener_for_operators_needs_tokens_and_tokens_need_a_listener() {
     let here = here("1");
-    for (set, missing) in [("admin-listener", "admin-token-file"), ("admin-token-file", "admin-listener")] {
+    for (set, missing) in [("admin-listen", "admin-token-file"), ("admin-token-file", "admin-listen")] {
         let flag = format!("--{set}");
-        let value = if set == "admin-listener" { "127.0.0.1:0" } else { "tokens.toml" };
+        let value = if set == "admin-listen" { "127.0.0.1:0" } else { "tokens.toml" };
         let refused = gatepost(here.path(), &["serve", "--listen", "127.0.0.1:0", &flag, value]).with(2);
         assert!(refused.err.contains(&format!("{set} is set, but {missing} is not")), "{}", refused.err);
     }

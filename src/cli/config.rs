@@ -46,8 +46,8 @@ pub(super) struct Settings {
     #[arg(long, value_name = "BOOL", env = "GATEPOST_WATCH", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
     watch: Option<bool>,
     /// The address of the listener for operators: POST /reload, GET /status [default: none]
-    #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_ADMIN_LISTENER", help_heading = SERVICE, hide_short_help = true)]
-    pub(super) admin_listener: Option<SocketAddr>,
+    #[arg(long, global = true, value_name = "ADDR", env = "GATEPOST_ADMIN_LISTEN", help_heading = SERVICE, hide_short_help = true)]
+    pub(super) admin_listen: Option<SocketAddr>,
     /// The tokens of the operators (TOML, see `gatepost token --help`); each request to that listener needs one
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ADMIN_TOKEN_FILE", help_heading = SERVICE, hide_short_help = true)]
     admin_token_file: Option<PathBuf>,
@@ -222,7 +222,7 @@ impl Settings {
             entities: if self.entities.is_empty() { read.entities } else { self.entities },
             require_signed: self.require_signed.or(read.require_signed),
             watch: self.watch.or(read.watch),
-            admin_listener: self.admin_listener.or(read.admin_listener),
+            admin_listen: self.admin_listen.or(read.admin_listen),
             admin_token_file: self.admin_token_file.or(read.admin_token_file),
             listen: self.listen.or(read.listen),
             public_url: self.public_url.or(read.public_url),
@@ -328,16 +328,16 @@ impl Settings {
 
     /// Where operators are listened to, and by which tokens they are known; `None` where they are not.
     pub(super) fn admin(&self) -> Result<Option<(SocketAddr, Callers)>, Failure> {
-        match (self.admin_listener, &self.admin_token_file) {
+        match (self.admin_listen, &self.admin_token_file) {
             (Some(address), Some(tokens)) => {
                 let files = CallerFiles { tokens: Some(tokens.clone()), tls: None };
                 Ok(Some((address, Callers::read(&files).map_err(Failure::Problems)?)))
             }
             (None, None) => Ok(None),
-            (Some(_), None) => Err(Failure::new("admin-listener is set, but admin-token-file is not").with_help(
+            (Some(_), None) => Err(Failure::new("admin-listen is set, but admin-token-file is not").with_help(
                 "who can reach that listener can change what decides: `gatepost token NAME` makes a token, and the entry for the file",
             )),
-            (None, Some(_)) => Err(Failure::new("admin-token-file is set, but admin-listener is not")
+            (None, Some(_)) => Err(Failure::new("admin-token-file is set, but admin-listen is not")
                 .with_help("its tokens are for the listener for operators alone: name an address for it, or leave them out")),
         }
     }
@@ -550,7 +550,7 @@ fn connections_that_files_allow() -> usize {
 const NO_RANDOM: &str = "the operating system gives no random bytes";
 
 /// A secret of at least 32 bytes from a file; `what` says in a message what it is.
-fn secret(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
+pub(super) fn secret(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
     let mut secret = std::fs::read(path)
         .map_err(|error| Failure::new(format!("the {what} in `{shown}` cannot be read: {error}")))?;

@@ -1,4 +1,5 @@
 //! `gatepost log verify LOG`: is a decision log whole and unaltered. Exit 0 if it is, 1 if not, 2 if it cannot be read.
+//! `gatepost log mask`: what stands in the log in place of a value.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -6,9 +7,11 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use serde_json::json;
 
+use super::config::secret;
 use super::output::{self, Failure, counted};
 use super::{Format, holds};
 use crate::log::Position;
+use crate::log::mask::Mask;
 use crate::log::verify::{Question, Verdict, verify};
 use crate::store::keys::VerifyingKey;
 
@@ -22,6 +25,17 @@ pub(super) struct Arguments {
 enum Command {
     /// Find out whether a decision log is whole and unaltered
     Verify(Verify),
+    /// Mask values as the decision log does, to find them in it
+    Mask(MaskValues),
+}
+
+#[derive(Debug, Args)]
+struct MaskValues {
+    /// The secret that the service has for `--log-mask-key`
+    #[arg(long, value_name = "FILE")]
+    key: PathBuf,
+    /// The values, as callers send them; without any, each line of standard input is one
+    values: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -46,7 +60,26 @@ const LIMITS: &str = "The chain shows what was altered, removed or moved by some
      elsewhere (--contains).";
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let Command::Verify(arguments) = &arguments.command;
+    match &arguments.command {
+        Command::Verify(arguments) => check(arguments),
+        Command::Mask(arguments) => mask(arguments),
+    }
+}
+
+fn mask(arguments: &MaskValues) -> Result<ExitCode, Failure> {
+    let mask = Mask::new(&secret(&arguments.key, "log mask key")?);
+    let print = |value: &str| output::print(&format!("{}\n", mask.of(value)));
+    if arguments.values.is_empty() {
+        for line in std::io::stdin().lines() {
+            let line = line.map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;
+            print(&line)?;
+        }
+    }
+    arguments.values.iter().try_for_each(|value| print(value))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn check(arguments: &Verify) -> Result<ExitCode, Failure> {
     let keys = arguments.public_key.iter().map(|path| VerifyingKey::read(path)).collect::<Result<_, _>>()?;
     let question = Question { keys, contains: arguments.contains };
     let verdict = verify(&arguments.path, &question).map_err(|error| {

@@ -79,7 +79,7 @@ fn asked(settings: &Settings, arguments: &Arguments) -> (String, &'static str) {
         let text = text.trim_end_matches('/');
         if text.contains("://") { text.to_owned() } else { format!("{scheme}://{text}") }
     };
-    match (&arguments.admin, &arguments.url, settings.admin_listener) {
+    match (&arguments.admin, &arguments.url, settings.admin_listen) {
         (Some(admin), ..) => (whole(admin), paths::STATUS),
         (None, Some(url), _) => (whole(url), paths::READYZ),
         (None, None, Some(address)) => (format!("{scheme}://{}", output::reached(address)), paths::STATUS),
