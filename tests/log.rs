@@ -442,6 +442,34 @@ fn a_crash_while_a_segment_is_opened_or_packed_is_repaired() {
     assert!(findings(&verified(folder.path()))[0].ends_with("are one segment, but differ"));
 }
 
+#[test]
+fn a_log_is_whole_at_every_moment_while_it_is_written_packed_and_removed() {
+    let folder = TempDir::new().unwrap();
+    let settings = LogSettings {
+        segment_bytes: 20_000,
+        compress: true,
+        keep_segments: Some(4),
+        ..settings(folder.path(), Durability::Buffered)
+    };
+    let log = opened(signing(settings), [0]);
+    let writing = log.clone();
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let writer = std::thread::spawn(move || {
+        let numbers = (1..).take_while(|_| stopped.try_recv() == Err(std::sync::mpsc::TryRecvError::Empty));
+        append(&writing, numbers.inspect(|_| std::thread::sleep(Duration::from_micros(50))));
+    });
+    let start = Instant::now();
+    while log.figures().segment < 20 || start.elapsed() < Duration::from_secs(2) {
+        let verdict = verify(folder.path(), &with_key()).unwrap();
+        assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+        assert!(start.elapsed() < Duration::from_secs(60));
+    }
+    stop.send(()).unwrap();
+    writer.join().unwrap();
+    log.close().unwrap();
+    assert!(verify(folder.path(), &with_key()).unwrap().is_whole());
+}
+
 // What is altered.
 
 /// `verify` detects one flipped byte, and says where.
@@ -526,7 +554,7 @@ fn every_two_swapped_lines_are_found() {
             let verdict = verified(folder.path());
             let lines: BTreeSet<_> = verdict.findings.iter().filter_map(|finding| finding.line).collect();
             assert!(lines.contains(&(one as u64 + 1)), "{one} and {other}: {:#?}", verdict.findings);
-            let out_of_order = format!("line {} of {file} is out of order", one + 2);
+            let out_of_order = format!("line {} of {file} is out of order: sequence ", one + 2);
             if other == one + 1 && other + 1 < all.len() && one > 0 {
                 assert!(findings(&verdict)[1].starts_with(&out_of_order), "{:#?}", verdict.findings);
                 assert_eq!(verdict.findings.len(), 2, "{:#?}", verdict.findings);

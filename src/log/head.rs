@@ -18,6 +18,9 @@ pub(super) const NAME: &str = "head.json";
 
 const PURPOSE: &str = "gatepost log head v1";
 
+/// How often a head is read that is never twice the same.
+const READINGS: u32 = 100;
+
 /// Far more than a head has.
 const MOST_BYTES: u64 = 4096;
 
@@ -67,6 +70,19 @@ impl Head {
             },
         }
         Ok(Self::parsed(&text).ok_or(HeadFound::Unreadable))
+    }
+
+    /// The same while it may be written: what is read at that moment can be half of one head and half of the next.
+    pub(super) fn read_settled(folder: &Path) -> io::Result<Result<Self, HeadFound>> {
+        let mut head = Self::read(folder)?;
+        for _ in 0..READINGS {
+            let again = Self::read(folder)?;
+            if again == head {
+                break;
+            }
+            head = again;
+        }
+        Ok(head)
     }
 
     fn parsed(text: &str) -> Option<Self> {

@@ -87,6 +87,12 @@ fn value(digit: u8) -> Option<u8> {
     }
 }
 
+impl Default for Position {
+    fn default() -> Self {
+        Self::START
+    }
+}
+
 impl Position {
     /// The place before the first line.
     pub const START: Self = Self { sequence: 0, chain: Chain::START };

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::head::Head;
 use super::line::{Chain, Framed, Position, framed, unchained};
@@ -24,7 +25,7 @@ pub struct Question {
 }
 
 /// What was found.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Verdict {
     /// What is wrong: the first [`MOST_FINDINGS`].
     pub findings: Vec<Finding>,
@@ -89,25 +90,46 @@ impl Verdict {
 ///
 /// A folder that is no log, and files that cannot be read.
 pub fn verify(folder: &Path, question: &Question) -> Result<Verdict, VerifyError> {
+    for _ in 0..ATTEMPTS {
+        let (verdict, is_settled) = attempt(folder, question)?;
+        if is_settled {
+            return Ok(verdict);
+        }
+        std::thread::sleep(PAUSE);
+    }
+    // What is missing time and again is missing.
+    attempt(folder, question).map(|(verdict, _)| verdict)
+}
+
+/// How often a log is read again in which segments were packed or removed meanwhile.
+const ATTEMPTS: u32 = 10;
+
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Reads a log; and says whether the names of its files stayed the same meanwhile.
+fn attempt(folder: &Path, question: &Question) -> Result<(Verdict, bool), VerifyError> {
     let failed = |error| VerifyError::Io { path: folder.to_owned(), error };
     let written = is_being_written(folder);
+    let mut reading = Reading::new(folder, question, written);
     // The head first: lines that are written meanwhile are only more than it knows.
-    let head = Head::read(folder).map_err(failed)?;
+    reading.look_at_head(Head::read_settled(folder).map_err(failed)?);
     let segments = segment::list(folder).map_err(failed)?;
-    if segments.is_empty() && head == Err(HeadFound::Missing) {
+    if segments.is_empty() && reading.head == Err(HeadFound::Missing) {
         return Err(VerifyError::NoLog(folder.to_owned()));
     }
-    let mut reading = Reading::new(folder, question, head);
     let last = segments.keys().next_back().copied();
+    let mut is_settled = segments.keys().zip(segments.keys().skip(1)).all(|(one, next)| one + 1 == *next);
     for (number, forms) in segments {
-        reading.segment(number, forms, Some(number) == last, written)?;
+        is_settled &= reading.segment(number, forms, Some(number) == last)?;
     }
-    Ok(reading.verdict())
+    Ok((reading.verdict(), is_settled || !written))
 }
 
 struct Reading<'q> {
     folder: &'q Path,
     question: &'q Question,
+    /// Whether it is being written.
+    written: bool,
     head: Result<Head, HeadFound>,
     /// Whether the head is signed as it should be.
     head_vouches: bool,
@@ -145,25 +167,16 @@ struct Place<'p> {
 }
 
 impl<'q> Reading<'q> {
-    fn new(folder: &'q Path, question: &'q Question, head: Result<Head, HeadFound>) -> Self {
-        let verdict = Verdict {
-            findings: Vec::new(),
-            further: 0,
-            notes: Vec::new(),
-            end: Position::START,
-            segments: 0,
-            lines: 0,
-            decisions: 0,
-            unsigned: None,
-        };
-        let mut reading = Self {
+    fn new(folder: &'q Path, question: &'q Question, written: bool) -> Self {
+        Self {
             folder,
             question,
-            head,
+            written,
+            head: Err(HeadFound::Missing),
             head_vouches: false,
             head_seen: false,
             contained: false,
-            verdict,
+            verdict: Verdict::default(),
             next: Next::default(),
             highest: (0, Vec::new()),
             beginning: None,
@@ -172,12 +185,11 @@ impl<'q> Reading<'q> {
             unsigned: 0,
             dropped: 0,
             refused: 0,
-        };
-        reading.look_at_head();
-        reading
+        }
     }
 
-    fn look_at_head(&mut self) {
+    fn look_at_head(&mut self, head: Result<Head, HeadFound>) {
+        self.head = head;
         let keys = &self.question.keys;
         match self.head {
             Err(HeadFound::Missing) => {
@@ -199,15 +211,11 @@ impl<'q> Reading<'q> {
         }
     }
 
-    fn segment(&mut self, number: u64, forms: Forms, is_last: bool, written: bool) -> Result<(), VerifyError> {
+    /// Reads one segment; false if it is not there any more.
+    fn segment(&mut self, number: u64, forms: Forms, is_last: bool) -> Result<bool, VerifyError> {
         let failed = |name: &str, error| VerifyError::Io { path: self.folder.join(name), error };
         let (mut reader, file) = match SegmentReader::open_segment(self.folder, number, forms) {
-            // Removed by the rules of retention, meanwhile: what comes after it is the beginning.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.beginning = None;
-                self.segment = None;
-                return Ok(());
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
             opened => opened.map_err(|error| failed(&forms.name(number), error))?,
         };
         self.compare_forms(number, forms);
@@ -233,7 +241,7 @@ impl<'q> Reading<'q> {
             let line = reader.line();
             if !line.complete && is_last {
                 // One that is there up to its end lacks nothing but its line break.
-                if !written {
+                if !self.written {
                     let what = format!(
                         "line {} of {file} was not written to its end: the next start of the service repairs it",
                         place.line
@@ -250,7 +258,7 @@ impl<'q> Reading<'q> {
         if reader.number == 0 && !is_last {
             self.find(Some(Place { file: &file, line: 1 }), None, format!("{file} is empty: its lines were removed"));
         }
-        Ok(())
+        Ok(true)
     }
 
     /// A segment that is there twice must be there twice the same.
@@ -338,8 +346,8 @@ impl<'q> Reading<'q> {
         let expected = self.next.sequences.first().copied().unwrap_or(sequence);
         let Place { file, line: number } = place;
         if sequence < expected {
-            let what =
-                format!("line {number} of {file} is out of order: sequence {sequence}, where {expected} should be");
+            let before = self.verdict.end.sequence;
+            let what = format!("line {number} of {file} is out of order: sequence {sequence} comes after {before}");
             return self.find(Some(place), Some(sequence), what);
         }
         let (lost, are) = (range("sequence", expected, sequence - 1), are(expected, sequence - 1));
@@ -462,6 +470,8 @@ impl<'q> Reading<'q> {
             let mut sequences = vec![sequence + 1];
             if !is_next {
                 sequences.extend(self.next.sequences.first().map(|expected| expected + 1));
+            }
+            if sequence < self.highest.0 {
                 sequences.push(self.highest.0 + 1);
                 chains.extend(&self.highest.1);
             }
@@ -474,8 +484,13 @@ impl<'q> Reading<'q> {
 
     fn verdict(mut self) -> Verdict {
         self.look_at_beginning();
+        let removed = self
+            .beginning
+            .is_some_and(|(_, before)| self.head.is_ok_and(|head| head.position.sequence <= before.sequence));
         if let Ok(head) = self.head
             && !self.head_seen
+            // The segment that it knew may have been removed since it was read.
+            && !(self.written && removed)
         {
             let (end, known) = (self.verdict.end.sequence, head.position.sequence);
             let what = match end < known {

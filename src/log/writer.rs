@@ -56,8 +56,8 @@ struct Open {
     file: File,
     path: PathBuf,
     opened: SystemTime,
-    /// The bytes of its first line; 0 where they are not known.
-    heading: u64,
+    /// The count of decisions when it was opened; `None` if that was before the start.
+    written_before: Option<u64>,
 }
 
 /// The end of what was written.
@@ -128,7 +128,7 @@ impl Writer {
             file.set_len(content.size)?;
             file.sync_all()?;
             file.seek(SeekFrom::Start(content.size))?;
-            Ok(Open { file, path, opened: content.opened, heading: 0 })
+            Ok(Open { file, path, opened: content.opened, written_before: None })
         });
         let open = open.transpose()?;
         let mut head = HeadFile::open(&folder)?;
@@ -359,15 +359,18 @@ impl Writer {
         file.sync_all()?;
         sync_folder(&self.settings.folder)?;
         self.unfinished = None;
-        self.open = Some(Open { file, path, opened, heading: draft.end.size });
+        self.open = Some(Open { file, path, opened, written_before: Some(draft.end.written) });
+        // A first line alone needs no checkpoint.
+        draft.end.unchecked = self.end.unchecked;
         self.accept(draft.end, true);
         self.prune()
     }
 
     fn is_old(&self) -> bool {
         let (Some(open), Some(age)) = (&self.open, self.settings.segment_age) else { return false };
-        // One without any line but its first is not worth closing.
-        open.opened.elapsed().is_ok_and(|elapsed| elapsed >= age) && self.end.size > open.heading
+        // One without a decision is not worth closing.
+        let decided = open.written_before.is_none_or(|before| self.end.written > before);
+        decided && open.opened.elapsed().is_ok_and(|elapsed| elapsed >= age)
     }
 
     fn rotate(&mut self) -> io::Result<()> {
