@@ -9,7 +9,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::line::{Chain, Position};
+use super::line::{Chain, MOST, Position};
 use super::note::HeadFound;
 use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 
@@ -94,7 +94,7 @@ impl Head {
         let position = Position { sequence: read.sequence, chain: read.chain };
         let head = Self { segment: read.segment, position, signature };
         // One head has one text: every byte of it counts.
-        (head.text() == text).then_some(head)
+        (head.text() == text && head.segment <= MOST && head.position.sequence <= MOST).then_some(head)
     }
 
     /// Whether it is signed by one of these keys; `None` if it is not signed.

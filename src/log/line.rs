@@ -44,6 +44,9 @@ pub(super) struct Framed<'l> {
     pub(super) content: &'l [u8],
 }
 
+/// No log has so many lines, segments or decisions. What claims more is none of its lines, so that counting on never overflows.
+pub(super) const MOST: u64 = 1 << 62;
+
 const OPENING: &[u8] = br#"{"sequence":"#;
 const TYPE: &[u8] = br#","type":""#;
 const CHAIN: &[u8] = br#","chain":""#;
@@ -120,7 +123,7 @@ pub(super) fn framed(line: &[u8]) -> Option<Framed<'_>> {
     let rest = content.strip_prefix(OPENING)?;
     let digits = rest.iter().position(|byte| !byte.is_ascii_digit())?;
     let (digits, rest) = rest.split_at(digits);
-    let sequence = std::str::from_utf8(digits).ok()?.parse().ok()?;
+    let sequence = std::str::from_utf8(digits).ok()?.parse().ok().filter(|sequence| *sequence <= MOST)?;
     let rest = rest.strip_prefix(TYPE)?;
     let kind = rest.get(..rest.iter().position(|byte| *byte == b'"')?)?;
     Some(Framed { position: Position { sequence, chain }, kind: std::str::from_utf8(kind).ok()?, content })

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use chrono::{DateTime, SecondsFormat};
 use serde::{Deserialize, Serialize};
 
-use super::line::{Chain, Position, write_line};
+use super::line::{Chain, MOST, Position, write_line};
 use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 
 /// A line that holds no decision. `time` is when it was written (RFC 3339, UTC).
@@ -98,7 +98,17 @@ const SIGNATURE_TEXT: usize = 88;
 impl Note {
     /// Reads a line; `None` if it is a decision, or nothing that this version knows.
     pub(super) fn read(line: &[u8]) -> Option<Self> {
-        serde_json::from_slice(line).ok()
+        serde_json::from_slice(line).ok().filter(Self::can_be)
+    }
+
+    /// Whether it counts no further than a log can.
+    fn can_be(&self) -> bool {
+        match self {
+            Self::Opened { segment, previous_sequence: sequence, .. }
+            | Self::Pruned { segment, last_sequence: sequence, .. } => *segment <= MOST && *sequence <= MOST,
+            Self::Dropped { decisions: count, .. } | Self::Refused { requests: count, .. } => *count <= MOST,
+            _ => true,
+        }
     }
 
     /// Writes this as a line, with a signature if there is a key.

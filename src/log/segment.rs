@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use flate2::read::MultiGzDecoder;
 
-use super::line::{Position, framed};
+use super::line::{MOST, Position, framed};
 use super::note::Note;
 
 /// The ending of a file that is being packed.
@@ -53,6 +53,9 @@ pub(super) fn list(folder: &Path) -> io::Result<BTreeMap<u64, Forms>> {
         let name = entry?.file_name();
         let Some(name) = name.to_str() else { continue };
         let Some(number) = name.split('.').next().and_then(|digits| digits.parse().ok()) else { continue };
+        if !(1..=MOST).contains(&number) {
+            continue;
+        }
         let forms = segments.entry(number).or_default();
         forms.plain |= name == plain_name(number);
         forms.packed |= name == packed_name(number);

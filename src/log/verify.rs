@@ -402,8 +402,8 @@ impl<'q> Reading<'q> {
             {
                 self.pruned = Some((segment, Position { sequence: last_sequence, chain: last_chain }));
             }
-            Some(Note::Dropped { decisions, .. }) => self.dropped += decisions,
-            Some(Note::Refused { requests, .. }) => self.refused += requests,
+            Some(Note::Dropped { decisions, .. }) => self.dropped = self.dropped.saturating_add(decisions),
+            Some(Note::Refused { requests, .. }) => self.refused = self.refused.saturating_add(requests),
             Some(Note::Recovered { time, torn, head, .. }) => {
                 self.recovered(place, &time, torn.map(|torn| torn.bytes), head)
             }

@@ -105,7 +105,8 @@ impl Level {
     fn take(&mut self, token: &str) {
         match token {
             "," | ";" => *self = Self::default(),
-            "&" | "|" => self.operators = 0,
+            // What stands on either side of these is beside the other, not in it.
+            "&" | "|" | "=" | "then" | "else" => self.operators = 0,
             "." | "+" | "-" | "*" => self.operators += 1,
             "if" => self.conditions += 1,
             _ => {}
