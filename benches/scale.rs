@@ -62,7 +62,7 @@ fn evaluations(few: &Serving, many: &Serving) {
             for (_, connection, stored, _) in &mut services {
                 // Far from one another, so that the many do not lie in the cache.
                 let index = index * 7_919 % *stored;
-                timed(&mut connection, "/access/v1/evaluation", &view(index, index));
+                timed(connection, "/access/v1/evaluation", &view(index, index));
             }
         }
     }

@@ -271,7 +271,9 @@ fn a_full_disk_is_answered_with_503_until_there_is_room() {
         assert!(raised.success());
         until(200, &mut ask);
         assert!(get("/metrics").text.contains("gatepost_log_failing 0"));
-        (0..50).for_each(|more| drop(ask(1_000_000 + more)));
+        for more in 0..50 {
+            ask(1_000_000 + more);
+        }
         let logged: Vec<String> =
             logging.stop(here.path()).iter().map(|record| record["requestId"].as_str().unwrap().to_owned()).collect();
         let ids: BTreeSet<&String> = logged.iter().collect();
