@@ -158,6 +158,7 @@ fn a_secret_appears_in_no_answer_diagnostic_metric_or_trace() {
             &[
                 ["serve", "--listen", "127.0.0.1:0", "--token-file", "tokens.toml", "--otlp-endpoint", &url].as_slice(),
                 &["--diagnostic-level", "trace", "--diagnostic-format", format],
+                &["--log", format],
                 &["--body-timeout", "1", "--max-body-bytes", "20000", "--max-reasons", "user", "--reasons", "user"],
             ]
             .concat(),
@@ -176,6 +177,14 @@ fn a_secret_appears_in_no_answer_diagnostic_metric_or_trace() {
         // All of it is on.
         assert!(diagnostics.lines().count() > 40 && metrics.contains("gatepost_requests_total"), "{diagnostics}");
         assert!(traces.matches("POST /access/v1/evaluation").count() > 20, "{traces}");
+        let files = std::fs::read_dir(here.path().join(format)).unwrap();
+        let log: String = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+        assert!(log.matches("\"type\":\"decision\"").count() > 10, "{log}");
+        // What is no secret by the schema is logged: ids, names, attributes. What plugins read and what they repeat of it is not.
+        for secret in [PHONE, "491570156", "491 570 156", &EMAIL.to_lowercase(), &token.to_lowercase()] {
+            let line = log.lines().find(|line| line.to_lowercase().contains(secret));
+            assert!(line.is_none(), "{secret} in the decision log: {line:?}");
+        }
         for (what, text) in
             [("answer", &told.answers), ("diagnostic", &diagnostics), ("metric", &metrics), ("trace", &traces)]
         {

@@ -90,6 +90,7 @@ fn described_paths() -> Paths {
         (paths::HEALTHZ, operation("live", "Whether the process runs").response("200", answer(text()))),
         (paths::READYZ, operation("ready", "Whether it can decide").response("200", ready)),
         (paths::REPORT, report()),
+        (paths::METRICS, metrics()),
         (paths::OPENAPI, describe),
     ];
     let posts = asked.into_iter().map(|(path, id, summary, (request, reply))| {
@@ -125,7 +126,14 @@ fn asks(operation: OperationBuilder, path: &str, request: RefOr<Schema>, reply: 
     let replies = examples(path, |example| &example.response);
     let reply = ContentBuilder::new().schema(Some(reply)).examples_from_iter(replies).build();
     let reply = response("The answer.", JSON, reply).header(REVISION, revision());
-    let refusals = [("400", "BadRequest"), ("401", "Unauthorized"), ("403", "Forbidden"), ("413", "ContentTooLarge")];
+    let refusals = [
+        ("400", "BadRequest"),
+        ("401", "Unauthorized"),
+        ("403", "Forbidden"),
+        ("408", "RequestTimeout"),
+        ("413", "ContentTooLarge"),
+        ("503", "ServiceUnavailable"),
+    ];
     let operation = operation.request_body(Some(request)).response("200", reply);
     refusals
         .into_iter()
@@ -149,6 +157,14 @@ fn report() -> OperationBuilder {
         .response("401", Ref::from_response_name("Unauthorized"))
         .response("403", Ref::from_response_name("Forbidden"))
         .response("503", Ref::from_response_name("ServiceUnavailable"))
+}
+
+fn metrics() -> OperationBuilder {
+    let text = Content::new(Some(ObjectBuilder::new().schema_type(Type::String)));
+    let text = response("The metrics, in the text format of Prometheus.", "text/plain", text);
+    operation("metrics", "What is counted and measured")
+        .response("200", text)
+        .response("401", Ref::from_response_name("Unauthorized"))
 }
 
 fn response(description: &str, content_type: &str, content: Content) -> ResponseBuilder {
@@ -198,17 +214,18 @@ fn components() -> ComponentsBuilder {
     refusals().into_iter().fold(components, |components, (name, response)| components.response(name, response))
 }
 
-fn refusals() -> [(&'static str, ResponseBuilder); 8] {
+fn refusals() -> [(&'static str, ResponseBuilder); 9] {
     let with = |response: ResponseBuilder, name: &str, about: &str| response.header(name, header(about));
     let unknown = with(refusal("The caller is not known."), "WWW-Authenticate", "How the caller can be known.");
     let method = with(refusal("The path takes another method."), "Allow", "The methods that it takes.");
-    let later = with(refusal("It is not there yet."), "Retry-After", "After how many seconds it may be.");
+    let later = with(refusal("Not now."), "Retry-After", "After how many seconds to ask again.");
     [
         ("BadRequest", refusal("The body is no such request.").header(REVISION, revision())),
         ("Unauthorized", unknown),
         ("Forbidden", refusal("The caller may not have that.")),
         ("NotFound", refusal("There is nothing at this path.")),
         ("MethodNotAllowed", method),
+        ("RequestTimeout", refusal("The body did not come in time.")),
         ("ContentTooLarge", refusal("The body has more bytes than the service takes.")),
         ("InternalServerError", refusal("The service failed; nothing is allowed by that.")),
         ("ServiceUnavailable", later),
