@@ -1,7 +1,7 @@
 //! `head.json`: how far a log goes, kept beside its lines, so that lines which are missing at its end are missed.
 //!
-//! It has always the same length, and is written over in its place after each write of lines. It is not synced: where lines are synced before
-//! they count (`strict`), it is never ahead of them.
+//! It has always the same length, and is written over in its place after each write of lines. It is not synced: where
+//! lines are synced before they count (`strict`), it is never ahead of them.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};

@@ -2,8 +2,8 @@
 
 use std::io;
 
-/// Has a write beyond the limit of a file's size (`ulimit -f`) fail like any other, where it would end the process (SIGXFSZ). To be called once,
-/// within a Tokio runtime.
+/// Has a write beyond the limit of a file's size (`ulimit -f`) fail like any other, where it would end the process
+/// (SIGXFSZ). To be called once, within a Tokio runtime.
 ///
 /// # Errors
 ///

@@ -4,8 +4,9 @@
 //! {"sequence":17,"type":"decision",<members>,"chain":"<64 hexadecimal digits>"}
 //! ```
 //!
-//! The chain is the SHA-256 of the chain of the line before (32 bytes, zeros before the first line) and of what stands before
-//! `,"chain"`. Both ends of a line have a fixed form, so that a reader finds its parts without reading the JSON between them.
+//! The chain is the SHA-256 of the chain of the line before (32 bytes, zeros before the first line) and of what stands
+//! before `,"chain"`. Both ends of a line have a fixed form, so that a reader finds its parts without reading the JSON
+//! between them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -18,7 +19,8 @@ use sha2::{Digest, Sha256};
 #[serde(try_from = "String", into = "String")]
 pub struct Chain([u8; 32]);
 
-/// A line of a log: its number, and its chain. Whoever keeps one elsewhere can later tell whether the log still holds it.
+/// A line of a log: its number, and its chain. Whoever keeps one elsewhere can later tell whether the log still holds
+/// it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
     /// Lines are counted from 1, over all segments; 0 is the place before the first.
@@ -98,8 +100,8 @@ impl Position {
     pub const START: Self = Self { sequence: 0, chain: Chain::START };
 }
 
-/// Writes one line after the one at `end`, which then is this one. `write` writes the members, which begin with `"type":"…"`, and
-/// gets the chain of the line before with the buffer and the place at which the line begins.
+/// Writes one line after the one at `end`, which then is this one. `write` writes the members, which begin with
+/// `"type":"…"`, and gets the chain of the line before with the buffer and the place at which the line begins.
 pub(super) fn write_line(buffer: &mut Vec<u8>, end: &mut Position, write: impl FnOnce(&mut Vec<u8>, Chain, usize)) {
     let start = buffer.len();
     let sequence = end.sequence + 1;

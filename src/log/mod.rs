@@ -1,12 +1,13 @@
-//! The decision log: what was decided, line by line, as durable as configured, and chained so that no line can be changed or
-//! taken away without notice.
+//! The decision log: what was decided, line by line, as durable as configured, and chained so that no line can be
+//! changed or taken away without notice.
 //!
 //! A log is a folder. It holds numbered segments (`0000000001.jsonl`, or `.jsonl.gz` once they are packed), its head
 //! (`head.json`), and a lock. One thread writes it ([`Log`]); [`read`] and [`verify`] need no service.
 //!
-//! What the chain shows, and what it does not: a line that is altered, removed or moved breaks it. Who can write the folder can
-//! make a new log, with a chain and a head of its own; that shows with a signing key, which they must not have, or by a
-//! [`Position`] that was kept elsewhere. An older copy of the whole folder, put in its place, shows by such a position alone.
+//! What the chain shows, and what it does not: a line that is altered, removed or moved breaks it. Who can write the
+//! folder can make a new log, with a chain and a head of its own; that shows with a signing key, which they must not
+//! have, or by a [`Position`] that was kept elsewhere. An older copy of the whole folder, put in its place, shows by
+//! such a position alone.
 
 mod head;
 mod limits;
@@ -38,8 +39,8 @@ use crate::store::{Problem, Revision};
 #[derive(Clone, Debug)]
 pub struct Log(Arc<Handle>);
 
-/// One decision: members of a JSON object, without its braces and without a line break. What stands before and after them in a
-/// line is the log's: `sequence`, `type`, `chain`.
+/// One decision: members of a JSON object, without its braces and without a line break. What stands before and after
+/// them in a line is the log's: `sequence`, `type`, `chain`.
 pub type Entry = Vec<u8>;
 
 /// How a log is written.
@@ -70,8 +71,8 @@ pub struct LogSettings {
 pub enum Durability {
     /// When it is on disk: many are synced at once.
     Strict,
-    /// When it is in the queue, from which it is written within some milliseconds and synced within a second. What finds the queue full
-    /// waits; nothing is dropped.
+    /// When it is in the queue, from which it is written within some milliseconds and synced within a second. What
+    /// finds the queue full waits; nothing is dropped.
     #[default]
     Buffered,
     /// The same, but what finds the queue full is dropped and counted.
@@ -165,8 +166,8 @@ struct Handle {
 }
 
 impl Log {
-    /// Takes the lock of a log, repairs what a crash left of its last line, and starts the thread that writes it. Gives the log, and what
-    /// its operator should know: what was repaired, and what is lost.
+    /// Takes the lock of a log, repairs what a crash left of its last line, and starts the thread that writes it. Gives
+    /// the log, and what its operator should know: what was repaired, and what is lost.
     ///
     /// Only the end of the log is read. A whole line is never taken away.
     ///
@@ -189,8 +190,8 @@ impl Log {
         Ok((Self(Arc::new(Handle { queue, thread })), problems))
     }
 
-    /// Whether requests may be decided: asked before each. While the log cannot be written, they may not, unless it is lossy; who
-    /// is told so is counted.
+    /// Whether requests may be decided: asked before each. While the log cannot be written, they may not, unless it is
+    /// lossy; who is told so is counted.
     ///
     /// # Errors
     ///
@@ -204,13 +205,13 @@ impl Log {
         self.0.queue.check().is_ok()
     }
 
-    /// Logs decisions, in this order, without other decisions between them; done when the answer may go out. If this future is dropped before
-    /// it is done, the decisions are in the log all together, or not at all.
+    /// Logs decisions, in this order, without other decisions between them; done when the answer may go out. If this
+    /// future is dropped before it is done, the decisions are in the log all together, or not at all.
     ///
     /// # Errors
     ///
-    /// The log cannot be written (or is closed): the decisions must not be answered. They are not in the log, unless the disk keeps what
-    /// it said it could not. `Lossy` never fails.
+    /// The log cannot be written (or is closed): the decisions must not be answered. They are not in the log, unless
+    /// the disk keeps what it said it could not. `Lossy` never fails.
     pub async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
         if entries.is_empty() { Ok(()) } else { self.0.queue.append(entries).await }
     }
@@ -226,8 +227,8 @@ impl Log {
         self.0.queue.figures()
     }
 
-    /// Writes what waits, closes the segment, and ends the thread; for all clones. Blocks until this is done. A log whose last clone is dropped
-    /// is closed, too.
+    /// Writes what waits, closes the segment, and ends the thread; for all clones. Blocks until this is done. A log
+    /// whose last clone is dropped is closed, too.
     ///
     /// # Errors
     ///

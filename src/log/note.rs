@@ -13,8 +13,8 @@ use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 #[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
 #[expect(missing_docs, reason = "each variant says what its members are")]
 pub enum Note {
-    /// The first line of a segment: the version of the format, the number of the segment, the last line before it, the version of
-    /// Gatepost, and the fingerprint of the key that signs.
+    /// The first line of a segment: the version of the format, the number of the segment, the last line before it, the
+    /// version of Gatepost, and the fingerprint of the key that signs.
     Opened {
         time: String,
         format: u32,
@@ -27,17 +27,19 @@ pub enum Note {
     },
     /// All lines up to here are as they were written. Signed, where there is a key.
     Checkpoint { time: String },
-    /// The last line of a segment that was closed by rotation, or because the service stopped. Signed, where there is a key.
+    /// The last line of a segment that was closed by rotation, or because the service stopped. Signed, where there is a
+    /// key.
     Closed { time: String },
-    /// The segments up to that number, with their last line, are about to be removed by the rules of retention. Signed, where there is
-    /// a key.
+    /// The segments up to that number, with their last line, are about to be removed by the rules of retention. Signed,
+    /// where there is a key.
     Pruned { time: String, segment: u64, last_sequence: u64, last_chain: Chain },
-    /// So many decisions are not in the log, because its queue was full (`lossy`): since the last such line, and since the start.
+    /// So many decisions are not in the log, because its queue was full (`lossy`): since the last such line, and since
+    /// the start.
     Dropped { time: String, decisions: u64, total: u64 },
     /// The log could not be written from `since` to `time`, and so many requests were answered 503 for it.
     Refused { time: String, requests: u64, since: String, reason: String },
-    /// What the start found, or what writing the log had to give up: a torn line at the end, which was cut off; lines that the head of the log
-    /// knows, but that are not there; a head that is missing, or that cannot be read.
+    /// What the start found, or what writing the log had to give up: a torn line at the end, which was cut off; lines
+    /// that the head of the log knows, but that are not there; a head that is missing, or that cannot be read.
     Recovered {
         time: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +128,8 @@ impl Note {
     }
 }
 
-/// Whether the line with that content, after one with that chain, is signed by one of these keys; `None` if it is not signed at all.
+/// Whether the line with that content, after one with that chain, is signed by one of these keys; `None` if it is not
+/// signed at all.
 pub(super) fn is_signed(content: &[u8], previous: Chain, keys: &[VerifyingKey]) -> Option<bool> {
     let rest = content.strip_suffix(b"\"")?;
     let (rest, text) = rest.split_at_checked(rest.len().checked_sub(SIGNATURE_TEXT)?)?;

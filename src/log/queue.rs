@@ -80,8 +80,8 @@ impl Queue {
         }
     }
 
-    /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none of the
-    /// entries is in the queue, or all are.
+    /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none
+    /// of the entries is in the queue, or all are.
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
         let bytes: usize = entries.iter().map(|entry| entry.len() + OVERHEAD).sum();
         // What is larger than the queue waits until it is empty.
@@ -147,8 +147,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes all that is there, as soon as there is something, or at `deadline` at the latest; and says whether the log is to be
-    /// closed.
+    /// Takes all that is there, as soon as there is something, or at `deadline` at the latest; and says whether the log
+    /// is to be closed.
     pub(super) fn take(&self, deadline: Instant) -> (Vec<Item>, bool) {
         let mut inbox = self.inbox();
         while inbox.items.is_empty() && !inbox.closing {

@@ -77,7 +77,8 @@ impl Lines {
     ///
     /// # Errors
     ///
-    /// What is no line, after which the next one follows; and a file that cannot be read, after which the next file follows.
+    /// What is no line, after which the next one follows; and a file that cannot be read, after which the next file
+    /// follows.
     #[expect(
         clippy::should_implement_trait,
         reason = "a line borrows from its reader, which `Iterator` does not allow"

@@ -130,7 +130,8 @@ impl SegmentReader {
     }
 }
 
-/// What a segment's first line says: the last line before it, and when it was opened; `None` if the segment begins otherwise.
+/// What a segment's first line says: the last line before it, and when it was opened; `None` if the segment begins
+/// otherwise.
 pub(super) fn opening(path: &Path) -> io::Result<Option<(Position, String)>> {
     let mut reader = SegmentReader::open(path)?;
     let Some(line) = reader.next()?.filter(|line| line.complete && framed(line.bytes).is_some()) else {

@@ -1,7 +1,7 @@
 //! The start of a log: its lock, and its end, repaired where a crash tore it.
 //!
-//! Only the last segment is read (and the one before, if the last is empty). A line that was not written to its end is cut off;
-//! everything else that is wrong with the last segment is no trace of a crash, and the log is not written on.
+//! Only the last segment is read (and the one before, if the last is empty). A line that was not written to its end is
+//! cut off; everything else that is wrong with the last segment is no trace of a crash, and the log is not written on.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -53,7 +53,8 @@ pub(super) struct Content {
     pub(super) unbroken: bool,
 }
 
-/// Takes the lock of the log in that folder, and looks for its end. Changes nothing but files that were left unfinished.
+/// Takes the lock of the log in that folder, and looks for its end. Changes nothing but files that were left
+/// unfinished.
 pub(super) fn find(folder: &Path) -> Result<(Found, Vec<Problem>), LogError> {
     let read = |error| LogError::Io { folder: folder.to_owned(), done: "read", error };
     fs::create_dir_all(folder).map_err(read)?;
@@ -243,8 +244,8 @@ impl Scan {
     }
 }
 
-/// What stands in a file from there on, if it can be what a crash left: the beginning of a line, or blocks that never got to the
-/// disk (zeros), without a whole line after them.
+/// What stands in a file from there on, if it can be what a crash left: the beginning of a line, or blocks that never
+/// got to the disk (zeros), without a whole line after them.
 fn torn(path: &PathBuf, from: u64) -> io::Result<Option<Torn>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(from))?;

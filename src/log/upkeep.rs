@@ -1,4 +1,5 @@
-//! What is done with closed segments beside the log: they are packed, and removed. One thread does this, one after the other.
+//! What is done with closed segments beside the log: they are packed, and removed. One thread does this, one after the
+//! other.
 
 use std::fs::{self, File};
 use std::io::{self, BufReader, BufWriter, Read};

@@ -1,7 +1,8 @@
 //! Whether a log is whole and unaltered; and if not, what is wrong with it, and where.
 //!
-//! Every line is held against the one before it. After a line that does not follow, the reader goes on with what that line says of itself, and
-//! with what it should have said, so that one change is reported once, and the next change as well.
+//! Every line is held against the one before it. After a line that does not follow, the reader goes on with what that
+//! line says of itself, and with what it should have said, so that one change is reported once, and the next change as
+//! well.
 
 use std::io;
 use std::path::{Path, PathBuf};

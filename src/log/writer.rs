@@ -1,7 +1,8 @@
 //! The thread that writes a log: it takes all that waits, writes it at once, and mends what went wrong.
 //!
-//! What is in the open segment is known at every moment: up to `end` it was written, up to `synced` it is on disk. Lines are drafted after
-//! `end`, and `end` moves only when all of a draft is written (`strict`: and synced); otherwise the file is cut back to it.
+//! What is in the open segment is known at every moment: up to `end` it was written, up to `synced` it is on disk.
+//! Lines are drafted after `end`, and `end` moves only when all of a draft is written (`strict`: and synced); otherwise
+//! the file is cut back to it.
 
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
@@ -479,8 +480,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Opens the segment again, with exactly what is known to be in it; where it is not there, or holds something else, the next
-    /// segment takes its place.
+    /// Opens the segment again, with exactly what is known to be in it; where it is not there, or holds something else,
+    /// the next segment takes its place.
     fn mend(&mut self) -> io::Result<()> {
         let Some(open) = &self.open else { return Ok(()) };
         let mended = open.again(&self.end, &self.synced, self.doubtful)?;

@@ -54,7 +54,8 @@ const HOW_PUBLIC: &str =
     "`openssl pkey -in private.pem -pubout -out public.pem` writes the public key of a private one";
 
 impl SigningKey {
-    /// Reads a private key, as `openssl genpkey -algorithm ed25519` writes it. [`SigningKey::exposed`] says whether others can, too.
+    /// Reads a private key, as `openssl genpkey -algorithm ed25519` writes it. [`SigningKey::exposed`] says whether
+    /// others can, too.
     ///
     /// # Errors
     ///
@@ -94,8 +95,8 @@ impl SigningKey {
         }
     }
 
-    /// Signs a message for one purpose: a signature for another purpose is never valid for this one. The purpose has no line
-    /// break; what is signed is the purpose, a line break and the message.
+    /// Signs a message for one purpose: a signature for another purpose is never valid for this one. The purpose has no
+    /// line break; what is signed is the purpose, a line break and the message.
     pub fn sign(&self, purpose: &str, message: &[u8]) -> Signature {
         let mut bytes = [0; SIGNATURE_BYTES];
         for (to, from) in bytes.iter_mut().zip(self.0.sign(&signed(purpose, message)).as_ref()) {
