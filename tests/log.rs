@@ -691,6 +691,15 @@ fn rehash(folder: &Path, change: &dyn Fn(&str) -> Option<String>) {
             let (content, _) = line.rsplit_once(",\"chain\":\"").unwrap();
             let Some(content) = change(content) else { continue };
             let (_, members) = content.split_once(',').unwrap();
+            // The line that opens a segment names the one before it.
+            let members = match members.split_once("\"previousSequence\":") {
+                Some((before, rest)) => {
+                    let (_, after) = rest.split_once(",\"version\"").unwrap();
+                    let chain = hexadecimal(&chain);
+                    format!("{before}\"previousSequence\":{sequence},\"previousChain\":\"{chain}\",\"version\"{after}")
+                }
+                None => members.to_owned(),
+            };
             sequence += 1;
             let content = format!("{{\"sequence\":{sequence},{members}");
             chain = Sha256::new().chain_update(chain).chain_update(&content).finalize().into();

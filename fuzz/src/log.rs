@@ -92,7 +92,8 @@ impl Folder {
         for part in text.split("=== ").skip(1) {
             let (name, text) = part.split_once('\n').unwrap_or((part, ""));
             // No other folder is written into, and nobody waits for a device.
-            if name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.') && name.contains(".js") {
+            let is_plain = name.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '.');
+            if is_plain && name.contains(".js") && name.len() < 40 {
                 let text: String = text.split_inclusive('\n').map(|line| chained(line, &mut chain)).collect();
                 fs::write(self.0.join(name), text).expect("a file can be written");
             }

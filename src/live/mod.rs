@@ -37,8 +37,11 @@ pub struct Hooks {
     /// Writes a request as callers send it.
     pub request: fn(&Case, &Types) -> Json,
     /// Is told what came of each attempt, one after the other, and by which snapshot is decided now.
-    pub told: Box<dyn Fn(&Status, &Arc<Snapshot>) + Send + Sync>,
+    pub told: Box<Told>,
 }
+
+/// Hears of an attempt.
+pub type Told = dyn Fn(&Status, &Arc<Snapshot>) + Send + Sync;
 
 /// What is in the files (a digest of it), or why they cannot be read.
 type Found = Result<[u8; 32], String>;

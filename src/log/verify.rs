@@ -402,6 +402,14 @@ impl<'q> Reading<'q> {
             {
                 self.pruned = Some((segment, Position { sequence: last_sequence, chain: last_chain }));
             }
+            Some(Note::Opened { previous_sequence, previous_chain, .. })
+                if previous.is_some_and(|previous| {
+                    (previous_sequence + 1, previous_chain) != (line.position.sequence, previous)
+                }) =>
+            {
+                let what = format!("line {} of {} names another line before it than there is", place.line, place.file);
+                self.find(Some(place), Some(line.position.sequence), what);
+            }
             Some(Note::Dropped { decisions, .. }) => self.dropped = self.dropped.saturating_add(decisions),
             Some(Note::Refused { requests, .. }) => self.refused = self.refused.saturating_add(requests),
             Some(Note::Recovered { time, torn, head, .. }) => {

@@ -141,10 +141,15 @@ pub struct Figures {
     pub failures: AtomicU64,
 }
 
+impl Figures {
+    const fn none() -> Self {
+        Self { valid: AtomicU64::new(0), invalid: AtomicU64::new(0), failures: AtomicU64::new(0) }
+    }
+}
+
 /// The figures of all plugins, in the order of [`PLUGINS`].
 pub fn figures() -> &'static [Figures] {
-    const NONE: Figures = Figures { valid: AtomicU64::new(0), invalid: AtomicU64::new(0), failures: AtomicU64::new(0) };
-    static FIGURES: [Figures; PLUGINS.len()] = [NONE; PLUGINS.len()];
+    static FIGURES: [Figures; PLUGINS.len()] = [const { Figures::none() }; PLUGINS.len()];
     &FIGURES
 }
 

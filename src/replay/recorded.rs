@@ -14,6 +14,9 @@ use crate::store::schema::{Environment, RecordShape, Shape, Types};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recorded<'a>(Members<'a>);
 
+/// A place whose value is masked: the part, and the names of the attributes that lead there.
+pub(super) type MaskedPlace = (Part, Vec<SmolStr>);
+
 impl<'a> Recorded<'a> {
     /// Nothing, if the line is no such record but one of the log itself.
     pub(super) fn of(line: &'a Json<'a>) -> Option<Self> {
@@ -91,8 +94,8 @@ impl<'a> Recorded<'a> {
         self.texts("dropped").find(|dropped| is_declared(dropped))
     }
 
-    /// The places whose values are masked: the part, and the names that lead there.
-    pub(super) fn masked(self) -> Vec<(Part, Vec<SmolStr>)> {
+    /// The places whose values are masked.
+    pub(super) fn masked(self) -> Vec<MaskedPlace> {
         let attributes = |name: &str| member(self.0, name).and_then(|entity| entity.get("attributes"));
         let parts = [
             (Part::Principal, attributes("principal")),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use smol_str::SmolStr;
 
 use super::Selection;
-use super::recorded::Recorded;
+use super::recorded::{MaskedPlace, Recorded};
 use super::tally::{Changed, Replay};
 use crate::engine::{Decision, EntitySearch, Matcher, Search, Snapshot, Target};
 use crate::log::record::{MORE, Verdict};
@@ -36,7 +36,7 @@ struct EnvironmentSights {
 impl Sights {
     pub(super) fn of(snapshot: &Snapshot) -> Self {
         let store = &snapshot.store;
-        let is_stored = |name: &_| snapshot.entities.table(name).is_some_and(|table| table.len() > 0);
+        let is_stored = |name: &_| snapshot.entities.table(name).is_some_and(|table| !table.is_empty());
         let all = store.types.environments.iter().enumerate().map(|(index, environment)| {
             let applies = |row: &&Statement| scope::can_match(&row.policy, environment, &store.schema);
             let rows = store.rows.iter().filter(applies);
@@ -160,7 +160,7 @@ impl<'s> Worker<'s> {
     }
 
     /// What of a record is masked, if it can be decided again.
-    fn replayable(&self, record: Recorded<'_>, environment: usize) -> Result<Vec<(Part, Vec<SmolStr>)>, String> {
+    fn replayable(&self, record: Recorded<'_>, environment: usize) -> Result<Vec<MaskedPlace>, String> {
         let types = &self.snapshot.store.types;
         if record.text("revision") != Some(self.snapshot.revision().as_str())
             && let Some(environment) = types.environments.get(environment)
@@ -201,7 +201,7 @@ impl<'s> Worker<'s> {
         record: Recorded<'_>,
         question: &Question<'_>,
         now: &Outcome,
-        request: Option<(&TypedRequest, &[(Part, Vec<SmolStr>)])>,
+        request: Option<(&TypedRequest, &[MaskedPlace])>,
     ) -> Result<(), String> {
         let verdict = record.text("verdict").unwrap_or_default();
         let same_policies = record.determining().eq(now.determining.iter().map(String::as_str));
@@ -269,11 +269,7 @@ impl<'s> Worker<'s> {
     }
 
     /// The rows of the matrix that speak about a request.
-    fn rows_about(
-        &mut self,
-        request: &TypedRequest,
-        masked: &[(Part, Vec<SmolStr>)],
-    ) -> Result<BTreeSet<String>, String> {
+    fn rows_about(&mut self, request: &TypedRequest, masked: &[MaskedPlace]) -> Result<BTreeSet<String>, String> {
         let sights = self.sights.of_environment(request.environment)?;
         if let Some(row) = masked.iter().find_map(|(part, names)| sights.rows.reader(*part, names)) {
             return Ok(BTreeSet::from([format!("(not known: `{row}` reads what is masked)")]));

@@ -6,7 +6,10 @@ use std::sync::{Arc, Mutex};
 
 /// What was posted to a collector: heads, and bodies.
 #[derive(Clone, Default)]
-pub struct Received(pub Arc<Mutex<Vec<(String, Vec<u8>)>>>);
+pub struct Received(pub Arc<Mutex<Vec<Export>>>);
+
+/// A path, and what was sent there.
+pub type Export = (String, Vec<u8>);
 
 /// One that takes everything, and the URL at which it is.
 pub fn collector() -> (String, Received) {
