@@ -701,7 +701,7 @@ fn harms() -> Vec<Harm> {
                 let own = fs::read_to_string(here.path().join(SIGNATURE)).unwrap();
                 sign(here, "other.pem", &["--entities", "further.json"]);
                 let other = fs::read_to_string(here.path().join(SIGNATURE)).unwrap();
-                let lines = [own.lines().nth(0), own.lines().nth(1), other.lines().nth(2)].map(Option::unwrap);
+                let lines = [own.lines().next(), own.lines().nth(1), other.lines().nth(2)].map(Option::unwrap);
                 write(here.path(), SIGNATURE, format!("{}\n", lines.join("\n")).as_bytes());
             },
             CHANGED,

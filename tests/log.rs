@@ -664,7 +664,8 @@ fn a_log_made_anew_without_the_key_is_found() {
         let line = line.replace("\"number\":7", "\"number\":8");
         Some(line.split_once(",\"signature\"").map_or(line.clone(), |(before, _)| before.to_owned()))
     };
-    let forgeries: [&dyn Fn(&str) -> Option<String>; 3] = [&alter, &without_checkpoints, &unsigned];
+    type Forgery<'a> = &'a dyn Fn(&str) -> Option<String>;
+    let forgeries: [Forgery<'_>; 3] = [&alter, &without_checkpoints, &unsigned];
     for forge in forgeries {
         let folder = copy(whole.path());
         rehash(folder.path(), forge);
