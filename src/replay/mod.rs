@@ -1,9 +1,10 @@
 //! Replay: every request of a decision log, decided again under a store, and what would be decided otherwise.
 //!
 //! A request is decided as it was logged: with the facts that plugins read then, over what is stored now. Requests that look alike to the
-//! policies are decided once ([`crate::matrix::sight::Sight::key`]). What the log does not hold (masked values, what was dropped, records that were too large)
+//! policies are decided once ([`crate::matrix::sight::Sight::key`]), and lines that say the same are read once (`essence`). What the log does not hold (masked values, what was dropped, records that were too large)
 //! cannot be decided on again, where it could make a difference: that is counted, never guessed.
 
+mod essence;
 mod recorded;
 mod tally;
 mod worker;

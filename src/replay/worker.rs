@@ -1,13 +1,13 @@
 //! Decides records again, one after the other.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use smol_str::SmolStr;
 
-use super::Selection;
 use super::recorded::{MaskedPlace, Recorded};
 use super::tally::{Changed, Replay};
+use super::{Selection, essence};
 use crate::engine::{Decision, EntitySearch, Matcher, Search, Snapshot, Target};
 use crate::log::record::{MORE, Verdict};
 use crate::matrix::sight::Sight;
@@ -19,6 +19,9 @@ use crate::store::{Statement, scope};
 
 /// So many different requests are kept in mind by each worker.
 const REMEMBERED: usize = 100_000;
+
+/// So many bytes of lines are kept in mind by each worker.
+const ALIKE_BYTES: usize = 32 << 20;
 
 /// Of so many candidates that a search finds now or no longer, it is said why.
 const LOOKED_INTO: usize = 20;
@@ -61,6 +64,10 @@ pub(super) struct Worker<'s> {
     sights: &'s Sights,
     decided: HashMap<(usize, Vec<u8>), Arc<Outcome>>,
     rows: HashMap<(usize, Vec<u8>), Arc<[usize]>>,
+    /// The essences of lines that were decided as before.
+    alike: HashSet<Box<[u8]>>,
+    alike_bytes: usize,
+    essence: Vec<u8>,
     replay: Replay,
 }
 
@@ -106,8 +113,17 @@ fn in_words(verdict: Verdict) -> &'static str {
 
 impl<'s> Worker<'s> {
     pub(super) fn new(snapshot: &'s Snapshot, selection: &'s Selection, sights: &'s Sights) -> Self {
-        let (decided, rows) = (HashMap::new(), HashMap::new());
-        Self { snapshot, selection, sights, decided, rows, replay: Replay::default() }
+        Self {
+            snapshot,
+            selection,
+            sights,
+            decided: HashMap::new(),
+            rows: HashMap::new(),
+            alike: HashSet::new(),
+            alike_bytes: 0,
+            essence: Vec::new(),
+            replay: Replay::default(),
+        }
     }
 
     pub(super) fn done(self) -> Replay {
@@ -116,6 +132,26 @@ impl<'s> Worker<'s> {
 
     /// Takes up a line of the log.
     pub(super) fn take(&mut self, line: &[u8]) {
+        let time = essence::of(line, &mut self.essence);
+        if let Some(time) = time.filter(|_| self.alike.contains(self.essence.as_slice())) {
+            if self.is_wanted(time) {
+                self.replay.records += 1;
+                self.replay.replayed += 1;
+                self.replay.at(time);
+            }
+            return;
+        }
+        let before = (self.replay.replayed, self.replay.changed + self.replay.otherwise);
+        self.read(line);
+        let after = (self.replay.replayed, self.replay.changed + self.replay.otherwise);
+        let is_alike = time.is_some() && after == (before.0 + 1, before.1);
+        if is_alike && self.alike_bytes + self.essence.len() <= ALIKE_BYTES {
+            self.alike_bytes += self.essence.len();
+            self.alike.insert(self.essence.as_slice().into());
+        }
+    }
+
+    fn read(&mut self, line: &[u8]) {
         let Ok(json) = Json::parse(line, DEEPEST) else {
             self.replay.unreadable += 1;
             return;
@@ -131,10 +167,14 @@ impl<'s> Worker<'s> {
     }
 
     fn is_selected(&self, record: Recorded<'_>) -> bool {
-        let Selection { since, action, limit } = self.selection;
-        limit.is_none_or(|limit| self.replay.records < limit)
-            && since.as_deref().is_none_or(|since| record.text("time").is_some_and(|time| time >= since))
-            && action.as_deref().is_none_or(|action| record.is_about(action))
+        let action = self.selection.action.as_deref();
+        self.is_wanted(record.text("time").unwrap_or_default()) && action.is_none_or(|action| record.is_about(action))
+    }
+
+    /// Whether a record of that time is selected, whatever it is about.
+    fn is_wanted(&self, time: &str) -> bool {
+        let Selection { since, limit, .. } = self.selection;
+        limit.is_none_or(|limit| self.replay.records < limit) && since.as_deref().is_none_or(|since| time >= since)
     }
 
     /// Decides again what one record asked; the error is why that cannot be done.
