@@ -379,6 +379,8 @@ fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
         ("if principal.age == 1 then ", "1", " else true", "", 190),
         ("1 + ", "true", "", " == 1", 190),
         ("", "principal", ".friend", "", 190),
+        ("", "principal.age", " && true", "", 380),
+        ("", "principal.age", " || principal.age == 1", "", 380),
     ];
     for (open, inner, close, end, most) in kinds {
         let told = |times| {
@@ -410,7 +412,7 @@ fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
 #[test]
 fn what_is_long_is_not_nested() {
     let long = [
-        vec!["principal.age == 1"; 2_000].join(" || "),
+        vec!["principal.age == 1"; 380].join(" || "),
         format!("[{}].contains(principal.age)", vec!["-1"; 2_000].join(", ")),
         format!("\"{}\\\"{}\" == \"\"", "(".repeat(500), "[".repeat(500)),
         format!("true // {}\n", "(".repeat(500)),

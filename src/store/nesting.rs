@@ -15,11 +15,18 @@ pub(super) enum Language {
     Schema,
 }
 
-/// The most links that may be in one another. A thread of 2 MiB holds twice as many even where nothing is optimised.
-const MOST_LINKS: usize = 200;
+/// The most weight that may be in one another. A thread of 2 MiB holds, and has type-checked, twice as much even where
+/// little is optimised.
+const MOST: usize = 4_000;
 
-/// Brackets take about four times as much of the stack as what needs none.
-const BRACKET: usize = 4;
+/// The weight of a pair of brackets, as each takes of the stack.
+const BRACKETS: usize = 80;
+
+/// That of an attribute, a sum or an `if`.
+const LINK: usize = 20;
+
+/// That of an `&&` or `||`.
+const CONNECTIVE: usize = 10;
 
 /// The problem that a text is nested too deeply, if it is.
 pub(super) fn too_deep(file: &SourceFile, language: Language) -> Option<Problem> {
@@ -27,11 +34,13 @@ pub(super) fn too_deep(file: &SourceFile, language: Language) -> Option<Problem>
     let mut rest: &str = &file.text;
     while let Some(token) = token(rest) {
         levels.take(token, language);
-        if levels.links() > MOST_LINKS {
+        if levels.weight() > MOST {
             let problem = Problem::error("this is nested too deeply to be read").in_file(file);
             return Some(problem.at((file.text.len() - rest.len(), token.len()).into(), "").with_help(format!(
-                "at most {} brackets may be in one another, and at most {MOST_LINKS} attributes, sums or `if`s in a row",
-                MOST_LINKS / BRACKET
+                "at most {} brackets may be in one another, and at most {} attributes, sums or `if`s or {} `&&` or `||` in a row",
+                MOST / BRACKETS,
+                MOST / LINK,
+                MOST / CONNECTIVE
             )));
         }
         rest = rest.get(token.len()..).unwrap_or_default();
@@ -72,6 +81,8 @@ struct Level {
     operators: usize,
     /// `if`s, the later of which are in the earlier.
     conditions: usize,
+    /// Halves of `&&` and `||`.
+    connectives: usize,
 }
 
 impl Default for Levels {
@@ -95,9 +106,8 @@ impl Levels {
         }
     }
 
-    fn links(&self) -> usize {
-        let rows: usize = self.0.iter().map(|level| level.operators + level.conditions).sum();
-        rows + BRACKET * self.0.len().saturating_sub(1)
+    fn weight(&self) -> usize {
+        self.0.iter().map(Level::weight).sum::<usize>() + BRACKETS * self.0.len().saturating_sub(1)
     }
 }
 
@@ -106,10 +116,18 @@ impl Level {
         match token {
             "," | ";" => *self = Self::default(),
             // What stands on either side of these is beside the other, not in it.
-            "&" | "|" | "=" | "then" | "else" => self.operators = 0,
+            "=" | "then" | "else" => self.operators = 0,
+            "&" | "|" => {
+                self.operators = 0;
+                self.connectives += 1;
+            }
             "." | "+" | "-" | "*" => self.operators += 1,
             "if" => self.conditions += 1,
             _ => {}
         }
+    }
+
+    fn weight(&self) -> usize {
+        LINK * (self.operators + self.conditions) + self.connectives * CONNECTIVE / 2
     }
 }
