@@ -169,9 +169,12 @@ fn what_is_masked_can_be_matched_by_the_key_and_read_by_nobody() {
         attributes["others"][1],
         json!({ "gatepost:masked": masked("canary no mail"), "valid": false, "address": "", "domain": "" })
     );
-    assert_eq!(attributes["salary"], json!({ "gatepost:masked": masked("4711") }));
+    assert_eq!(attributes["salary"], json!({ "gatepost:masked": masked("4711"), "gatepost:type": "Long" }));
     assert_eq!(attributes["name"], records[0]["context"]["pin"]);
-    assert_eq!(attributes["home"], json!({ "city": "Rome", "street": { "gatepost:masked": masked("canary street") } }));
+    assert_eq!(
+        attributes["home"],
+        json!({ "city": "Rome", "street": { "gatepost:masked": masked("canary street"), "gatepost:type": "String" } })
+    );
     assert_eq!(records[0]["dropped"], json!(["principal.undeclared"]));
     assert_eq!(records[1]["errors"], json!([{ "policy": "p", "error": "the number is beyond 64 bits" }]));
     // Without a key, nobody can match anything.
@@ -283,6 +286,10 @@ fn a_full_disk_is_answered_with_503_until_there_is_room() {
     }
 }
 
+fn search_for_subjects() -> Value {
+    with(enter(), json!({ "subject": { "id": "<remove>", "properties": "<remove>" } }))
+}
+
 /// "`gatepost replay LOG [--store DIR]` … exit 1 if anything changed, for CI", over what a service has logged, searches too.
 #[test]
 fn a_log_is_replayed_under_another_store() {
@@ -296,7 +303,7 @@ fn a_log_is_replayed_under_another_store() {
     for id in ["ada", "bob"] {
         logging.send(EVALUATION, &[], &with(enter(), json!({ "subject": { "id": id, "properties": "<remove>" } })));
     }
-    let search = with(enter(), json!({ "subject": { "id": "<remove>", "properties": "<remove>" } }));
+    let search = search_for_subjects();
     assert_eq!(logging.send("/access/v1/search/subject", &[], &search).json()["results"][0]["id"], "ada");
     logging.send("/access/v1/search/action", &[], &enter());
     logging.stop(store.path());
@@ -324,12 +331,28 @@ fn a_log_is_replayed_under_another_store() {
     assert_eq!(search.unwrap()["after"], "1 found, with `bob`, without `ada`");
     assert_eq!(replay(&["--limit", "1"], 1)["records"], 1);
     assert_eq!(replay(&["--since", "1h"], 1)["records"], same["records"]);
-    assert_eq!(replay(&["--since", "2999-01-01"], 0)["records"], 0);
+    // What replays nothing is no success.
+    assert_eq!(replay(&["--since", "2999-01-01"], 2)["records"], 0);
+    assert_eq!(replay(&["--action", "enterSupportContac"], 2)["records"], 0);
     for (arguments, what) in [(&["--since", "soon"][..], "age"), (&["nowhere"][..], "nowhere")] {
         let ran = gatepost(store.path(), &[&["replay", "log"], arguments].concat());
         assert!(ran.status == Some(2) && ran.err.contains(what), "{ran:?}");
     }
+    // A page on which nothing was wanted found nothing, and is not searched again as a whole.
+    let again = Logging::start(store.path(), &["--store", "."]);
+    let nothing = with(search_for_subjects(), json!({ "page": { "limit": 0 } }));
+    assert_eq!(again.send("/access/v1/search/subject", &[], &nothing).json()["results"], json!([]));
+    again.stop(store.path());
+    assert_eq!(replay(&["--action", "enterSupportContact"], 1)["changed"], json!(4));
+    // What is no longer there is counted.
+    let file = store.path().join("log/0000000001.jsonl");
+    let lines = std::fs::read_to_string(&file).unwrap();
+    let without: Vec<&str> =
+        lines.lines().enumerate().filter(|(number, _)| *number != 3).map(|(_, line)| line).collect();
+    std::fs::write(&file, without.join("\n") + "\n").unwrap();
+    assert_eq!(replay(&[], 1)["absentLines"], 1);
     let text = gatepost(store.path(), &["replay", "log", "--store", "."]).with(1).out;
+    assert!(text.contains("1 line not in the log"), "{text}");
     for part in ["Changed, by policy", "Changed, by row of the matrix", "Changed, by action", "Changed, by caller"] {
         assert!(text.contains(part), "{text}");
     }

@@ -250,3 +250,76 @@ fn what_cannot_be_replayed_is_counted_and_named() {
     let dropped = "`principal.tier` was sent, but the schema did not declare it then: its value is not logged";
     assert_eq!(reasons(&now), [(dropped.to_owned(), 1), too_large]);
 }
+
+/// "never skipped in silence": of what lies in a masked value nothing is known, neither what is there nor whether it is there.
+#[test]
+fn nothing_is_guessed_about_what_is_masked() {
+    let store = |attribute: &str, condition: &str| {
+        let schema = format!(
+            "@parsed_by(\"email\") type Email = {{ valid: Bool, address: String, domain: String }};
+             entity User = {{ {attribute} }}; entity Doc;
+             action read appliesTo {{ principal: User, resource: Doc, context: {{ action: {{ @sensitive pin?: String }} }} }};"
+        );
+        let policy = format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};");
+        let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policy)]);
+        (snapshot_of(store.path()), store)
+    };
+    let home = "@sensitive home?: { city: String, street?: String }";
+    let present = "principal has home && principal.home has street";
+    let masked = |place: &str| format!("`p` reads `{place}`, which is masked");
+    let cases = [
+        // Whether something is in it.
+        (home, present, home, present, json!({ "home": { "city": "c" } }), masked("principal.home")),
+        (home, "principal has home", home, "principal has home", json!({ "home": { "city": "c" } }), String::new()),
+        // What was missing in it.
+        (
+            "@sensitive home: { city: String }",
+            "true",
+            "@sensitive home: { city: String }",
+            "true",
+            json!({ "home": {} }),
+            "`principal.home.city` was missing in what is masked".to_owned(),
+        ),
+        // Whether it has what another schema requires of it.
+        (
+            home,
+            "principal has home",
+            "@sensitive home?: { city: String, zip: Long }",
+            "principal has home",
+            json!({ "home": { "city": "c" } }),
+            "`principal.home` is masked, and may be of another type under this revision".to_owned(),
+        ),
+        // A string that a plugin has read and no longer reads, though it was not valid.
+        (
+            "mail: Email",
+            "principal.mail.valid",
+            "mail: String",
+            "principal.mail == \"\"",
+            json!({ "mail": "none" }),
+            masked("principal.mail"),
+        ),
+        // What is said of the action.
+        ("", "context.action has pin", "", "context.action has pin && context.action.pin == \"1\"", json!({}), {
+            masked("context.action.pin")
+        }),
+    ];
+    for (then, condition, now, other, properties, reason) in cases {
+        let ((then, _), (now, _)) = (store(then, condition), store(now, other));
+        let mut log = Log::masked();
+        let action = json!({ "name": "read", "properties": { "pin": "1" } });
+        let subject = json!({ "type": "User", "id": "ada", "properties": properties });
+        log.ask(&then, &json!({ "subject": subject, "action": action, "resource": { "type": "Doc", "id": "d" } }));
+        let replay = log.replayed(&now);
+        let reasons: Vec<&str> = replay.not_replayed.keys().map(String::as_str).collect();
+        let expected = if reason.is_empty() { vec![] } else { vec![reason.as_str()] };
+        assert_eq!((replay.records, reasons), (1, expected), "{replay:?}");
+        assert_eq!(replay.changed, 0, "{replay:?}");
+    }
+    // A scalar of another type would be refused.
+    let ((then, _), (now, _)) = (store("@sensitive age: Long", "true"), store("@sensitive age: String", "true"));
+    let mut log = Log::masked();
+    let subject = json!({ "type": "User", "id": "ada", "properties": { "age": 7 } });
+    let resource = json!({ "type": "Doc", "id": "d" });
+    log.ask(&then, &json!({ "subject": subject, "action": { "name": "read" }, "resource": resource }));
+    assert_eq!((log.replayed(&then).changed, log.replayed(&now).lost), (0, 1));
+}

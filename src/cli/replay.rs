@@ -1,5 +1,5 @@
-//! `gatepost replay`: decides every request of a decision log again under a store. Exit 0 if all are decided as they were, 1 if any is
-//! not, 2 if the log cannot be read, or if nothing of it could be decided again.
+//! `gatepost replay`: decides every request of a decision log again under a store. Exit 0 if those that could be decided again are
+//! decided as they were, 1 if any is not, 2 if none could, or if the log has lines missing or cannot be read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,7 +11,6 @@ use clap::Args;
 use serde_json::json;
 
 use super::config::{Age, Settings};
-use super::holds;
 use super::output::{self, Failure, counted};
 use crate::engine::Snapshot;
 use crate::log::read::{Lines, ReadError};
@@ -19,7 +18,11 @@ use crate::replay::{CHUNK, Group, Replay, Selection, replay};
 use crate::report::blocks::{self, Block, Line};
 use crate::report::grouped;
 
+const EXIT_STATUS: &str = "Exit status: 0 if those that could be decided again are decided as they were, 1 if any is not, 2 if none \
+                           could, or if the log has lines missing or cannot be read.";
+
 #[derive(Debug, Args)]
+#[command(after_help = EXIT_STATUS)]
 pub(super) struct Arguments {
     /// The folder of the log, or one file of it
     log: PathBuf,
@@ -52,10 +55,14 @@ enum Format {
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let snapshot = settings.snapshot()?;
     let failed = |error: ReadError| {
-        Failure::new(error.to_string()).with_help("name the folder that the service has for `--log`, or a file in it")
+        let help = match &error {
+            ReadError::NoLog(_) => "name the folder that the service has for `--log`, or a file in it",
+            _ => "`gatepost log verify` says what is wrong with the log",
+        };
+        Failure::new(error.to_string()).with_help(help)
     };
     let mut lines = Lines::open(&arguments.log).map_err(failed)?;
-    let mut unreadable = 0;
+    let (mut unreadable, mut absent, mut last) = (0, 0, None);
     let Arguments { since, action, limit, .. } = arguments;
     let selection = Selection { since: since.clone(), action: action.clone(), limit: *limit };
     let began = Instant::now();
@@ -63,11 +70,20 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         while chunk.len() < CHUNK {
             match lines.next() {
                 None => return Ok(false),
-                Some(Ok(line)) if line.kind == "decision" => {
-                    chunk.extend_from_slice(line.bytes);
-                    chunk.push(b'\n');
+                Some(Ok(line)) => {
+                    let sequence = line.position.sequence;
+                    let expected = last.map_or(sequence, |last: u64| last.saturating_add(1));
+                    absent += sequence.saturating_sub(expected);
+                    last = Some(sequence);
+                    match line.kind {
+                        "decision" => {
+                            chunk.extend_from_slice(line.bytes);
+                            chunk.push(b'\n');
+                        }
+                        "dropped" => absent += dropped(line.bytes),
+                        _ => {}
+                    }
                 }
-                Some(Ok(_)) => {}
                 Some(Err(ReadError::NoLine { .. })) => unreadable += 1,
                 Some(Err(error)) => return Err(failed(error)),
             }
@@ -75,6 +91,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         Ok(true)
     })?;
     replayed.unreadable += unreadable;
+    replayed.absent = absent;
     let seconds = began.elapsed().as_secs_f64();
     let blocks = || as_blocks(&replayed, arguments, &snapshot, seconds);
     match arguments.format {
@@ -82,10 +99,18 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         Format::Markdown => output::print(&blocks::as_markdown(&blocks()))?,
         Format::Json => output::print_json(&as_json(&replayed, &snapshot, seconds))?,
     }
-    if replayed.records > 0 && replayed.replayed == 0 {
-        return Ok(ExitCode::from(2));
-    }
-    Ok(holds(replayed.changed == 0))
+    let is_whole = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0;
+    Ok(ExitCode::from(match replayed.changed {
+        0 if is_whole => 0,
+        0 => 2,
+        _ => 1,
+    }))
+}
+
+/// How many decisions a line says were dropped.
+fn dropped(line: &[u8]) -> u64 {
+    let note: Option<serde_json::Value> = serde_json::from_slice(line).ok();
+    note.and_then(|note| note.get("decisions")?.as_u64()).unwrap_or_default()
 }
 
 /// A time as it stands in the log.
@@ -145,6 +170,13 @@ fn as_blocks(replay: &Replay, arguments: &Arguments, snapshot: &Snapshot, second
         let text = format!("{lines} of the log cannot be read as JSON: `gatepost log verify` says where");
         blocks.push(Block::Paragraph(Line::marked(&text)));
     }
+    if replay.absent > 0 {
+        let text = format!(
+            "{} not in the log, removed or dropped, and so not replayed: `gatepost log verify` says where",
+            counted(replay.absent as usize, "line")
+        );
+        blocks.push(Block::Paragraph(Line::marked(&text)));
+    }
     blocks
 }
 
@@ -152,6 +184,7 @@ fn summary(replay: &Replay, seconds: f64) -> String {
     let left = replay.records - replay.replayed;
     let left = if left > 0 { format!("; {} not replayed", grouped(left)) } else { String::new() };
     let changes = match replay.changed {
+        0 if replay.replayed == 0 => "nothing was decided".to_owned(),
         0 => "all as before".to_owned(),
         changed => format!(
             "{} decided otherwise ({} denied before and allowed now, {} allowed before and denied now)",
@@ -206,6 +239,7 @@ fn as_json(replay: &Replay, snapshot: &Snapshot, seconds: f64) -> serde_json::Va
         "lost": replay.lost,
         "otherwise": replay.otherwise,
         "unreadableLines": replay.unreadable,
+        "absentLines": replay.absent,
         "seconds": seconds,
         "from": replay.times.as_ref().map(|(first, _)| first),
         "to": replay.times.as_ref().map(|(_, last)| last),

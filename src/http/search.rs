@@ -157,6 +157,7 @@ impl Asked<'_> {
         let page = SearchPage {
             request: search.request(),
             results: &run.names,
+            candidates: run.places.len(),
             after: before(run.places.start),
             up_to: run.next.and_then(before),
             decided: run.decided,

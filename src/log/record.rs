@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use cedar_policy::EntityUid;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::ser::{SerializeMap, SerializeSeq};
+use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
@@ -19,7 +19,7 @@ use super::mask::Mask;
 use crate::engine::{Decision, Outcome, PolicyError, PolicyNote};
 use crate::plugin::PLUGINS;
 use crate::request::place::Places;
-use crate::request::value::{MASKED, RAW, Record, Value};
+use crate::request::value::{MASKED, RAW, Record, TYPE, Value};
 use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
 use crate::store::Revision;
 use crate::store::schema::{Parsed, RecordShape, Shape, Types};
@@ -138,7 +138,9 @@ pub struct SearchPage<'a> {
     pub request: Option<&'a TypedRequest>,
     /// What was found.
     pub results: &'a [&'a str],
-    /// The candidates that were looked at come after this one in the order of their ids, if it is not the first page,
+    /// How many candidates were looked at.
+    pub candidates: usize,
+    /// They come after this one in the order of their ids, if it is not the first page,
     pub after: Option<&'a str>,
     /// and go up to this one, if it is not the last page.
     pub up_to: Option<&'a str>,
@@ -191,8 +193,9 @@ impl Recorder {
         page: &SearchPage<'_>,
         took: Duration,
     ) -> Entry {
-        let SearchPage { results, after, up_to, decided, context_varies, .. } = *page;
-        let found = Found { results: Some(results), count: results.len(), after, up_to, decided, context_varies };
+        let SearchPage { results, candidates, after, up_to, decided, context_varies, .. } = *page;
+        let found =
+            Found { results: Some(results), count: results.len(), candidates, after, up_to, decided, context_varies };
         let line = |asked, found| Line {
             decision: None,
             verdict: None,
@@ -262,6 +265,8 @@ struct Line<'a> {
     too_large: Option<usize>,
     #[serde(skip_serializing_if = "Listed::is_empty")]
     dropped: Listed<'a>,
+    #[serde(skip_serializing_if = "is_zero")]
+    more_dropped: usize,
     plugins: Versions,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<Answer>,
@@ -273,6 +278,8 @@ struct Line<'a> {
     errors: Vec<Failed<'a>>,
     #[serde(skip_serializing_if = "Listed::is_empty")]
     missing: Listed<'a>,
+    #[serde(skip_serializing_if = "is_zero")]
+    more_missing: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     invalid: Option<Expected<'a>>,
     #[serde(flatten)]
@@ -301,12 +308,14 @@ impl<'a> Line<'a> {
             asked: Asked::default(),
             too_large: None,
             dropped: Listed::default(),
+            more_dropped: 0,
             plugins: Versions,
             decision: Some(if verdict == Verdict::Allow { Answer::Allow } else { Answer::Deny }),
             verdict: Some(verdict),
             determining: Vec::new(),
             errors: Vec::new(),
             missing: Listed::default(),
+            more_missing: 0,
             invalid: None,
             found: None,
             revision: heading.revision.as_str(),
@@ -317,12 +326,16 @@ impl<'a> Line<'a> {
     /// With what determined a decision, and what stood in its way.
     fn saying(mut self, decision: &'a Decision) -> Self {
         self.dropped = Listed(Some(&decision.dropped));
+        self.more_dropped = decision.dropped.more;
         match &decision.outcome {
             Outcome::Evaluated { determining, errors, .. } => {
                 self.determining = determining.iter().map(|note| Cited::of(note)).collect();
                 self.errors = errors.iter().map(Failed::of).collect();
             }
-            Outcome::Missing(places) => self.missing = Listed(Some(places)),
+            Outcome::Missing(places) => {
+                self.missing = Listed(Some(places));
+                self.more_missing = places.more;
+            }
             // Why a request fails whole may hold something of it.
             Outcome::Failed(_) => self.errors = vec![Failed { policy: None, error: "the request cannot be evaluated" }],
             Outcome::Unknown(_) => {}
@@ -416,6 +429,8 @@ struct Found<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     results: Option<&'a [&'a str]>,
     count: usize,
+    /// How many candidates were looked at.
+    candidates: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
     after: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -465,7 +480,7 @@ impl<'a> Expected<'a> {
     }
 }
 
-/// The names of places; how many more there are stands in their last.
+/// The names of the first places.
 #[derive(Default)]
 struct Listed<'a>(Option<&'a Places>);
 
@@ -477,19 +492,14 @@ impl Listed<'_> {
 
 impl Serialize for Listed<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut list = serializer.serialize_seq(None)?;
-        if let Some(places) = self.0 {
-            places.named.iter().try_for_each(|place| list.serialize_element(&place.to_string()))?;
-            if places.more > 0 {
-                list.serialize_element(&format!("{MORE}{}", places.more))?;
-            }
-        }
-        list.end()
+        let named = self.0.map(|places| places.named.as_slice()).unwrap_or_default();
+        serializer.collect_seq(named.iter().map(ToString::to_string))
     }
 }
 
-/// How the element begins that says how many more there are: no place begins so.
-pub const MORE: &str = "+";
+fn is_zero(number: &usize) -> bool {
+    *number == 0
+}
 
 /// The versions of all plugins, by their names.
 struct Versions;
@@ -517,7 +527,10 @@ impl Serialize for Logged<'_> {
             let raw = self.raw.get(name);
             let mask = self.mask.as_ref().filter(|_| field.sensitive);
             match mask {
-                Some(mask) => map.serialize_entry(name, &Masked { mask, value: raw.unwrap_or(value) })?,
+                Some(mask) => {
+                    let of_type = Some(field.shape.sent_as());
+                    map.serialize_entry(name, &Masked { mask, value: raw.unwrap_or(value), of_type })?;
+                }
                 None => {
                     map.serialize_entry(name, &LoggedValue { shape: &field.shape, value, raw, mask: self.mask })?;
                 }
@@ -590,7 +603,7 @@ impl Serialize for Read<'_> {
         }
         for (name, fact) in self.facts {
             match self.mask.as_ref().filter(|_| self.parsed.masks(name) && !is_empty(fact)) {
-                Some(mask) => map.serialize_entry(name, &Masked { mask, value: fact })?,
+                Some(mask) => map.serialize_entry(name, &Masked { mask, value: fact, of_type: None })?,
                 None => map.serialize_entry(name, &Plain(fact))?,
             }
         }
@@ -607,6 +620,8 @@ fn is_empty(fact: &Value) -> bool {
 struct Masked<'a> {
     mask: &'a Mask,
     value: &'a Value,
+    /// The type of the value, where it is not known from the plugin.
+    of_type: Option<String>,
 }
 
 impl Serialize for Masked<'_> {
@@ -616,7 +631,8 @@ impl Serialize for Masked<'_> {
             Value::Entity(uid) => self.mask.of(id_of(uid)),
             other => self.mask.of(&serde_json::to_string(&Plain(other)).unwrap_or_default()),
         };
-        serializer.collect_map([(MASKED, mask)])
+        serializer
+            .collect_map(std::iter::once((MASKED, mask)).chain(self.of_type.clone().map(|of_type| (TYPE, of_type))))
     }
 }
 

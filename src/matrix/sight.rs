@@ -5,22 +5,30 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::EntityTypeName;
 use cedar_policy_core::ast::{BinaryOp, ExprKind};
-use smol_str::SmolStr;
+use miette::SourceSpan;
 
 use super::reads::{Field, Reads, Root, Slot, Step, is_path};
 use crate::request::TypedRequest;
-use crate::request::place::Part;
+use crate::request::place::{Part, Place, leads_into};
 use crate::request::value::{Record, Value};
 use crate::store::schema::{Environment, RecordShape, Shape};
 use crate::store::{Problem, Statement, Store, lint, scope};
+
+/// What a statement reads: attributes of a type, or of the context (`None`), by the paths that lead there.
+#[derive(Debug, Default)]
+struct Seen {
+    values: BTreeSet<(Option<EntityTypeName>, String)>,
+    /// Where it reads the value, or whether there is one.
+    places: BTreeSet<(Option<EntityTypeName>, String)>,
+}
 
 /// What those statements that can apply see of the requests of one environment.
 #[derive(Debug)]
 pub struct Sight {
     principal: EntityTypeName,
     resource: EntityTypeName,
-    /// What each policy reads the value of, by the id of the policy; `None`: it cannot be said.
-    values: BTreeMap<String, Option<BTreeSet<Field>>>,
+    /// What each policy reads, by the id of the policy; `None`: it cannot be said.
+    reads: BTreeMap<String, Option<Seen>>,
     /// Every place whose value, presence or ancestors matter; `None` where requests cannot be compared by these alone.
     slots: Option<Vec<Slot>>,
     /// Whether something is stored of the entities of the principal's and of the resource's type.
@@ -38,40 +46,42 @@ impl Sight {
     ) -> Option<Self> {
         let environment = store.types.environments.get(environment)?;
         let mut all = Reads::new(&store.types, environment);
-        let mut values = BTreeMap::new();
+        let mut seen = BTreeMap::new();
         let applies = |found: &&Statement| scope::can_match(&found.policy, environment, &store.schema);
         for statement in statements.iter().filter(applies) {
             all.add(&statement.policy);
-            values.insert(statement.id.clone(), values_read(statement, store, environment));
+            seen.insert(statement.id.clone(), Seen::by(statement, store, environment));
         }
-        let comparable = values.values().all(Option::is_some);
+        let comparable = seen.values().all(Option::is_some);
         let slots: BTreeSet<Slot> =
             all.declared.keys().chain(&all.values).chain(all.ancestors.keys()).cloned().collect();
         let comparable = comparable && !slots.iter().any(|slot| may_lead_back(slot, &all, environment));
         Some(Self {
             principal: environment.principal.clone(),
             resource: environment.resource.clone(),
-            values,
+            reads: seen,
             slots: comparable.then(|| slots.into_iter().collect()),
             stored: [is_stored(&environment.principal), is_stored(&environment.resource)],
         })
     }
 
-    /// The id of a policy that reads the value at a place of a request, or something in it; the place is given by the names of the
-    /// attributes that lead to it.
-    pub fn reader(&self, part: Part, names: &[SmolStr]) -> Option<&str> {
-        let owner = match part {
-            Part::Principal | Part::PrincipalId => Some(&self.principal),
-            Part::Resource | Part::ResourceId => Some(&self.resource),
-            Part::Context | Part::Action => None,
+    /// The id of a policy for which it matters which value stands at a place of a request: it reads it, or something in it, or whether
+    /// there is something in it.
+    pub fn reader(&self, place: &Place) -> Option<&str> {
+        let (owner, root) = match place.part {
+            Part::Principal | Part::PrincipalId => (Some(&self.principal), ""),
+            Part::Resource | Part::ResourceId => (Some(&self.resource), ""),
+            Part::Context => (None, ""),
+            Part::Action => (None, ".action"),
         };
-        let is_read = |field: &Field| {
-            let steps = field.steps.iter().zip(names);
-            field.owner.as_ref() == owner
-                && steps.clone().all(|(step, name)| matches!(step, Step::Attribute(read) if read == name))
+        let path = format!("{root}{}", place.path_without_elements());
+        let reads = |seen: &Seen| {
+            let mut values = seen.values.iter().filter(|(of, _)| of.as_ref() == owner);
+            let mut places = seen.places.iter().filter(|(of, _)| of.as_ref() == owner);
+            values.any(|(_, read)| leads_into(read, &path) || leads_into(&path, read))
+                || places.any(|(_, read)| *read != path && leads_into(read, &path))
         };
-        let mut readers = self.values.iter();
-        let found = readers.find(|(_, fields)| fields.as_ref().is_none_or(|fields| fields.iter().any(is_read)));
+        let found = self.reads.iter().find(|(_, seen)| seen.as_ref().is_none_or(reads));
         found.map(|(id, _)| id.as_str())
     }
 
@@ -112,13 +122,14 @@ pub fn masked(store: &Store) -> Vec<Problem> {
             }
             let mut reads = Reads::new(&store.types, environment);
             reads.add(&statement.policy);
-            let read = reads.values.iter().filter(|slot| is_masked(slot, &reads));
+            let read = reads.declared.keys().chain(&reads.values);
+            let read =
+                read.filter(|slot| is_masked(slot, &reads) && (reads.values.contains(slot) || is_inner(slot, &reads)));
             places.extend(read.map(ToString::to_string));
         }
         problems.extend(places.into_iter().map(|place| {
-            let last = place.rsplit('.').next().unwrap_or_default();
             let problem = Problem::warning(format!("`{}` reads `{place}`, which the decision log masks", statement.id));
-            problem.in_file(&statement.file).at(statement.find(last), "").with_help(format!(
+            problem.in_file(&statement.file).at(place_in(statement, &place), "").with_help(format!(
                 "what it decides cannot be replayed from the log; decide by another fact, or say `@allow(\"{}\")`",
                 lint::MASKED
             ))
@@ -127,25 +138,57 @@ pub fn masked(store: &Store) -> Vec<Problem> {
     problems
 }
 
-/// The fields whose values a policy reads; `None` where it takes something out of what is not a path, which is not followed.
-fn values_read(statement: &Statement, store: &Store, environment: &Environment) -> Option<BTreeSet<Field>> {
-    let mut conditions = statement.policy.as_ref().non_scope_constraints().into_iter();
-    let is_opaque = conditions.any(|condition| {
-        condition.subexpressions().any(|part| match part.expr_kind() {
-            ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } | ExprKind::ExtHasAttr { expr, .. } => {
-                !is_path(expr)
-            }
-            ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag | BinaryOp::In, arg1, .. } => !is_path(arg1),
-            _ => false,
-        })
+/// Where a statement reads the last attribute of a place; all of it where that is not written out.
+fn place_in(statement: &Statement, place: &str) -> SourceSpan {
+    let conditions = statement.policy.as_ref().non_scope_constraints().into_iter();
+    let mut parts = conditions.flat_map(|condition| condition.subexpressions());
+    let found = parts.find_map(|part| match part.expr_kind() {
+        ExprKind::GetAttr { attr, .. } if place.ends_with(&format!(".{attr}")) => part.source_loc(),
+        _ => None,
     });
-    let mut reads = Reads::new(&store.types, environment);
-    reads.add(&statement.policy);
-    // Which entity the principal or the resource is, is no field.
-    let fields = reads.values.iter().filter(|slot| !slot.steps.is_empty());
-    let fields = fields.map(|slot| reads.declaration(slot).map(|declared| declared.field));
-    let fields: Option<BTreeSet<Field>> = fields.collect();
-    fields.filter(|_| !is_opaque)
+    found.map_or(statement.span, |loc| SourceSpan::from((loc.span.offset(), loc.span.len())))
+}
+
+impl Seen {
+    /// `None` where the statement takes something out of what is not a path, which is not followed.
+    fn by(statement: &Statement, store: &Store, environment: &Environment) -> Option<Self> {
+        let mut conditions = statement.policy.as_ref().non_scope_constraints().into_iter();
+        let is_opaque = conditions.any(|condition| {
+            condition.subexpressions().any(|part| match part.expr_kind() {
+                ExprKind::GetAttr { expr, .. } | ExprKind::HasAttr { expr, .. } | ExprKind::ExtHasAttr { expr, .. } => {
+                    !is_path(expr)
+                }
+                ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag | BinaryOp::In, arg1, .. } => {
+                    !is_path(arg1)
+                }
+                _ => false,
+            })
+        });
+        if is_opaque {
+            return None;
+        }
+        let mut reads = Reads::new(&store.types, environment);
+        reads.add(&statement.policy);
+        let mut seen = Self::default();
+        // Which entity the principal or the resource is, is no attribute.
+        for slot in reads.declared.keys().chain(&reads.values).filter(|slot| !slot.steps.is_empty()) {
+            let field = reads.declaration(slot)?.field;
+            let place = (field.owner.clone(), path_of(&field));
+            if reads.values.contains(slot) {
+                seen.values.insert(place.clone());
+            }
+            seen.places.insert(place);
+        }
+        Some(seen)
+    }
+}
+
+fn path_of(field: &Field) -> String {
+    let start = Place::new(Part::Context);
+    let place = field.steps.iter().fold(start, |place, step| match step {
+        Step::Attribute(name) | Step::Tag(name) => place.member(name),
+    });
+    place.path.to_string()
 }
 
 /// Whether the way to a slot leads through an entity that may be the principal or the resource, by another way than from there.
@@ -172,6 +215,32 @@ fn is_masked(slot: &Slot, reads: &Reads<'_>) -> bool {
         None => Some(&reads.environment.context),
     };
     shape.is_some_and(|shape| is_masked_in(shape, &declared.field.steps))
+}
+
+/// Whether the slot lies in what is masked as a whole: there, it matters already whether it is there.
+fn is_inner(slot: &Slot, reads: &Reads<'_>) -> bool {
+    let steps = slot.steps.iter().take(slot.steps.len().saturating_sub(1)).cloned().collect();
+    let holder = Slot { root: slot.root.clone(), steps };
+    matches!(slot.steps.last(), Some(Step::Attribute(_))) && is_masked_whole(&holder, reads)
+}
+
+fn is_masked_whole(slot: &Slot, reads: &Reads<'_>) -> bool {
+    let Some(declared) = reads.declaration(slot) else { return false };
+    !matches!(declared.shape, Shape::Entity(_)) && !declared.field.steps.is_empty() && {
+        let owner = declared.field.owner.as_ref();
+        let shape = match owner {
+            Some(owner) => reads.types.entity(&owner.to_string()).map(|entity| &entity.attributes),
+            None => Some(&reads.environment.context),
+        };
+        shape.is_some_and(|shape| is_sensitive_in(shape, &declared.field.steps))
+    }
+}
+
+fn is_sensitive_in(shape: &RecordShape, steps: &[Step]) -> bool {
+    let Some((Step::Attribute(name), rest)) = steps.split_first() else { return false };
+    shape.0.get(name).is_some_and(|field| {
+        field.sensitive || matches!(&field.shape, Shape::Record(record) if is_sensitive_in(record, rest))
+    })
 }
 
 fn is_masked_in(shape: &RecordShape, steps: &[Step]) -> bool {

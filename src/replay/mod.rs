@@ -84,5 +84,8 @@ fn work(mut worker: Worker<'_>, receive: &Mutex<Receiver<Vec<u8>>>) -> Replay {
         let next = receive.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(chunk) = next else { return worker.done() };
         chunk.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).for_each(|line| worker.take(line));
+        if worker.has_enough() {
+            return worker.done();
+        }
     }
 }

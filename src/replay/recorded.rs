@@ -1,21 +1,15 @@
 //! A record of the decision log, read.
 
 use cedar_policy::EntityUid;
-use smol_str::SmolStr;
 
-use crate::log::record::MORE;
 use crate::request::json::{Json, Members, member};
 use crate::request::place::{Part, Place};
-use crate::request::value::MASKED;
 use crate::request::{ACTION_MEMBER, Named, Question};
 use crate::store::schema::{Environment, RecordShape, Shape, Types};
 
 /// A record of a decision, or of a page of a search.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Recorded<'a>(Members<'a>);
-
-/// A place whose value is masked: the part, and the names of the attributes that lead there.
-pub(super) type MaskedPlace = (Part, Vec<SmolStr>);
 
 impl<'a> Recorded<'a> {
     /// Nothing, if the line is no such record but one of the log itself.
@@ -25,9 +19,14 @@ impl<'a> Recorded<'a> {
     }
 
     pub(super) fn sequence(self) -> i64 {
-        match member(self.0, "sequence") {
-            Some(Json::Long(sequence)) => *sequence,
-            _ => 0,
+        self.number("sequence").unwrap_or_default()
+    }
+
+    /// A member that is a whole number.
+    pub(super) fn number(self, name: &str) -> Option<i64> {
+        match member(self.0, name) {
+            Some(Json::Long(number)) => Some(*number),
+            _ => None,
         }
     }
 
@@ -89,40 +88,9 @@ impl<'a> Recorded<'a> {
         ];
         let is_declared = |dropped: &str| {
             let mut parts = parts.iter().filter_map(|(part, shape)| Some((Place::new(*part), (*shape)?)));
-            dropped.starts_with(MORE) || parts.any(|(place, shape)| declares(shape, &place, dropped))
+            parts.any(|(place, shape)| declares(shape, &place, dropped))
         };
         self.texts("dropped").find(|dropped| is_declared(dropped))
-    }
-
-    /// The places whose values are masked.
-    pub(super) fn masked(self) -> Vec<MaskedPlace> {
-        let attributes = |name: &str| member(self.0, name).and_then(|entity| entity.get("attributes"));
-        let parts = [
-            (Part::Principal, attributes("principal")),
-            (Part::Resource, attributes("resource")),
-            (Part::Context, member(self.0, "context")),
-        ];
-        let mut found = Vec::new();
-        for (part, json) in parts.into_iter().filter_map(|(part, json)| Some((part, json?))) {
-            masked_in(json, &mut Vec::new(), &mut |names| found.push((part, names.to_vec())));
-        }
-        found
-    }
-}
-
-/// A value that stands alone under its digest is masked; facts with a digest beside them are not.
-fn masked_in(json: &Json<'_>, names: &mut Vec<SmolStr>, found: &mut dyn FnMut(&[SmolStr])) {
-    match json {
-        Json::Object(members) if members.len() == 1 && member(members, MASKED).is_some() => found(names),
-        Json::Object(members) => {
-            for (name, value) in members.iter().filter(|(_, value)| matches!(value, Json::Object(_) | Json::Array(_))) {
-                names.push(name.as_ref().into());
-                masked_in(value, names, found);
-                names.pop();
-            }
-        }
-        Json::Array(elements) => elements.iter().for_each(|element| masked_in(element, names, found)),
-        _ => {}
     }
 }
 

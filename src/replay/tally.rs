@@ -24,6 +24,8 @@ pub struct Replay {
     pub not_replayed: BTreeMap<String, Group>,
     /// Lines that are no JSON.
     pub unreadable: usize,
+    /// Lines that the log does not have, though it has some before and after them; and decisions that it says it dropped.
+    pub absent: u64,
     /// The changes, by the id of a policy that made them: one that determines a result and did not, or the other way round.
     pub by_policy: BTreeMap<String, Group>,
     /// By the row of the matrix that speaks about the request; the empty name where none does.
@@ -111,6 +113,7 @@ impl Replay {
         self.lost += other.lost;
         self.otherwise += other.otherwise;
         self.unreadable += other.unreadable;
+        self.absent += other.absent;
         let groups = [
             (&mut self.not_replayed, other.not_replayed),
             (&mut self.by_policy, other.by_policy),

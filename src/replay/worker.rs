@@ -3,17 +3,16 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use smol_str::SmolStr;
-
-use super::recorded::{MaskedPlace, Recorded};
+use super::recorded::Recorded;
 use super::tally::{Changed, Replay};
 use super::{Selection, essence};
 use crate::engine::{Decision, EntitySearch, Matcher, Search, Snapshot, Target};
-use crate::log::record::{MORE, Verdict};
+use crate::log::record::Verdict;
 use crate::matrix::sight::Sight;
 use crate::request::case::Case;
 use crate::request::json::{DEEPEST, Json};
-use crate::request::place::Part;
+use crate::request::place::leads_into;
+use crate::request::value::MaskedPlace;
 use crate::request::{Facts, Question, Resolved, TypedRequest};
 use crate::store::{Statement, scope};
 
@@ -130,6 +129,11 @@ impl<'s> Worker<'s> {
         self.replay
     }
 
+    /// Whether as many records were taken as are wanted.
+    pub(super) fn has_enough(&self) -> bool {
+        self.selection.limit.is_some_and(|limit| self.replay.records >= limit)
+    }
+
     /// Takes up a line of the log.
     pub(super) fn take(&mut self, line: &[u8]) {
         let time = essence::of(line, &mut self.essence);
@@ -192,33 +196,42 @@ impl<'s> Worker<'s> {
             Ok(Resolved::Unknown(_)) => self.compare(record, &question, &Outcome::bare(Verdict::Unknown), None),
             Err(_) => self.compare(record, &question, &Outcome::bare(Verdict::Invalid), None),
             Ok(Resolved::Request(request)) => {
-                let masked = self.replayable(record, request.environment)?;
+                self.replayable(record, &request)?;
                 let now = self.decide(&request)?;
-                self.compare(record, &question, &now, Some((&request, &masked)))
+                self.compare(record, &question, &now, Some(&request))
             }
         }
     }
 
-    /// What of a record is masked, if it can be decided again.
-    fn replayable(&self, record: Recorded<'_>, environment: usize) -> Result<Vec<MaskedPlace>, String> {
+    /// Why a request cannot be decided again, if it cannot.
+    fn replayable(&self, record: Recorded<'_>, request: &TypedRequest) -> Result<(), String> {
         let types = &self.snapshot.store.types;
-        if record.text("revision") != Some(self.snapshot.revision().as_str())
-            && let Some(environment) = types.environments.get(environment)
-            && let Some(dropped) = record.dropped_then_declared_now(environment, types)
-        {
-            return Err(match dropped.strip_prefix(MORE) {
-                Some(_) => "more was sent that the schema did not declare then than the log names".to_owned(),
-                None => {
-                    format!("`{dropped}` was sent, but the schema did not declare it then: its value is not logged")
-                }
-            });
+        let is_of_this_revision = record.text("revision") == Some(self.snapshot.revision().as_str());
+        if !is_of_this_revision {
+            if record.has("moreDropped") {
+                return Err("more was sent that the schema did not declare then than the log names".to_owned());
+            }
+            let environment = types.environments.get(request.environment);
+            let dropped = environment.and_then(|environment| record.dropped_then_declared_now(environment, types));
+            if let Some(dropped) = dropped {
+                let why = "was sent, but the schema did not declare it then: its value is not logged";
+                return Err(format!("`{dropped}` {why}"));
+            }
         }
-        let masked = record.masked();
-        let sight = &self.sights.of_environment(environment)?.policies;
-        match masked.iter().find_map(|(part, names)| Some((sight.reader(*part, names)?, *part, names))) {
-            Some((policy, part, names)) => Err(format!("`{policy}` reads `{}`, which is masked", shown(part, names))),
-            None => Ok(masked),
+        let sight = &self.sights.of_environment(request.environment)?.policies;
+        for MaskedPlace { place, holds_record } in &request.masked {
+            if let Some(policy) = sight.reader(place) {
+                return Err(format!("`{policy}` reads `{place}`, which is masked"));
+            }
+            let shown = place.to_string();
+            if let Some(missing) = record.texts("missing").find(|missing| leads_into(missing, &shown)) {
+                return Err(format!("`{missing}` was missing in what is masked"));
+            }
+            if *holds_record && !is_of_this_revision {
+                return Err(format!("`{place}` is masked, and may be of another type under this revision"));
+            }
         }
+        Ok(())
     }
 
     fn decide(&mut self, request: &TypedRequest) -> Result<Arc<Outcome>, String> {
@@ -241,7 +254,7 @@ impl<'s> Worker<'s> {
         record: Recorded<'_>,
         question: &Question<'_>,
         now: &Outcome,
-        request: Option<(&TypedRequest, &[MaskedPlace])>,
+        request: Option<&TypedRequest>,
     ) -> Result<(), String> {
         let verdict = record.text("verdict").unwrap_or_default();
         let same_policies = record.determining().eq(now.determining.iter().map(String::as_str));
@@ -256,7 +269,7 @@ impl<'s> Worker<'s> {
             policies = vec![format!("({})", in_words(now.verdict))];
         }
         let rows = match request {
-            Some((request, masked)) => self.rows_about(request, masked)?,
+            Some(request) => self.rows_about(request)?,
             None => BTreeSet::new(),
         };
         let gained = now.verdict == Verdict::Allow;
@@ -309,9 +322,9 @@ impl<'s> Worker<'s> {
     }
 
     /// The rows of the matrix that speak about a request.
-    fn rows_about(&mut self, request: &TypedRequest, masked: &[MaskedPlace]) -> Result<BTreeSet<String>, String> {
+    fn rows_about(&mut self, request: &TypedRequest) -> Result<BTreeSet<String>, String> {
         let sights = self.sights.of_environment(request.environment)?;
-        if let Some(row) = masked.iter().find_map(|(part, names)| sights.rows.reader(*part, names)) {
+        if let Some(row) = request.masked.iter().find_map(|masked| sights.rows.reader(&masked.place)) {
             return Ok(BTreeSet::from([format!("(not known: `{row}` reads what is masked)")]));
         }
         let find = |snapshot: &Snapshot| -> Arc<[usize]> {
@@ -335,6 +348,9 @@ impl<'s> Worker<'s> {
     /// Searches again what one page searched, among the candidates that it looked at.
     fn search(&mut self, record: Recorded<'_>) -> Result<(), String> {
         let question = question(record)?;
+        if record.number("candidates") == Some(0) {
+            return Ok(());
+        }
         if record.has("contextVaries") {
             return Err("a plugin read the context of a search by each candidate, which is not logged".to_owned());
         }
@@ -351,7 +367,7 @@ impl<'s> Worker<'s> {
             return Err(UNKNOWN_THEN.to_owned());
         }
         if let Some(request) = request {
-            self.replayable(record, request.environment)?;
+            self.replayable(record, request)?;
         }
         let now: BTreeSet<&str> = search.as_ref().map(|search| found(search, record)).unwrap_or_default();
         let (gained, lost): (Vec<&str>, Vec<&str>) =
@@ -369,7 +385,7 @@ impl<'s> Worker<'s> {
             if let Ok(Resolved::Request(request)) = snapshot.resolve(&question, Facts::Logged) {
                 let outcome = Outcome::of(&snapshot.decide_request(&request, &snapshot.entities));
                 policies.extend(outcome.determining);
-                rows.extend(self.rows_about(&request, &record.masked())?);
+                rows.extend(self.rows_about(&request)?);
             }
         }
         self.changed(record, policies, rows, [!gained.is_empty(), !lost.is_empty()]);
@@ -410,9 +426,4 @@ fn listed(before: &str, ids: &[&str]) -> String {
     let names: Vec<String> = ids.iter().take(NAMED).map(|id| format!("`{id}`")).collect();
     let more = if ids.len() > NAMED { format!(" and {} more", ids.len() - NAMED) } else { String::new() };
     if names.is_empty() { String::new() } else { format!("{before}{}{more}", names.join(", ")) }
-}
-
-fn shown(part: Part, names: &[SmolStr]) -> String {
-    let place = crate::request::place::Place::new(part);
-    names.iter().fold(place, |place, name| place.member(name)).to_string()
 }

@@ -42,6 +42,7 @@ impl Case {
             raw_context: Record::new(),
             missing: Places::default(),
             dropped: Places::default(),
+            masked: Vec::new(),
         };
         let stored = entities.into_iter().filter(|(uid, entity)| {
             let asked = *uid == principal || *uid == resource;

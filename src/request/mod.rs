@@ -20,7 +20,7 @@ use facts::{Roots, read_facts};
 use json::Members;
 use place::{Part, Place, Places};
 use stored::{Stored, StoredEntities};
-use value::{Decoder, Record, Value};
+use value::{Decoder, MaskedPlace, Record, Value};
 
 pub use value::Facts;
 
@@ -70,6 +70,8 @@ pub struct TypedRequest {
     pub missing: Places,
     /// What was sent, but is not declared.
     pub dropped: Places,
+    /// Where any value stands for one that the decision log masks.
+    pub masked: Vec<MaskedPlace>,
 }
 
 /// The principal or the resource of a request.
@@ -185,6 +187,7 @@ pub fn resolve(
         raw_context: context,
         missing: decoder.missing,
         dropped: decoder.dropped,
+        masked: decoder.masked,
     })))
 }
 

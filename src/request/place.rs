@@ -55,8 +55,30 @@ impl Place {
 
     /// Whether it is that place, or one in it.
     pub fn is_in(&self, other: &Self) -> bool {
-        let rest = self.path.strip_prefix(other.path.as_str());
-        self.part == other.part && rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        self.part == other.part && leads_into(&self.path, &other.path)
+    }
+
+    /// The path, with the elements of sets taken for the sets.
+    pub fn path_without_elements(&self) -> String {
+        let mut path = String::new();
+        let mut rest = self.path.as_str();
+        while let Some(start) = rest.find('[') {
+            let (before, after) = rest.split_at(start);
+            path.push_str(before);
+            let index = after.strip_prefix('[').and_then(|after| after.split_once(']'));
+            rest = match index {
+                Some((index, behind)) if index.bytes().all(|byte| byte.is_ascii_digit()) => behind,
+                // A name in quotation marks: what is in it is no index.
+                _ => {
+                    let end = quoted_end(after);
+                    let (name, behind) = after.split_at(end);
+                    path.push_str(name);
+                    behind
+                }
+            };
+        }
+        path.push_str(rest);
+        path
     }
 
     /// The element at that index.
@@ -64,6 +86,24 @@ impl Place {
     pub fn element(&self, index: usize) -> Self {
         Self { part: self.part, path: format_smolstr!("{}[{index}]", self.path) }
     }
+}
+
+/// Whether a path is another, or leads on from it.
+pub fn leads_into(path: &str, other: &str) -> bool {
+    path.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+}
+
+/// Where a name in quotation marks and brackets ends, as [`Place::member`] writes it.
+fn quoted_end(text: &str) -> usize {
+    let mut escaped = false;
+    for (index, character) in text.char_indices().skip(2) {
+        match character {
+            '"' if !escaped => return (index + 2).min(text.len()),
+            '\\' => escaped = !escaped,
+            _ => escaped = false,
+        }
+    }
+    text.len()
 }
 
 /// So many places are named at most: how many there are is the caller's choice.

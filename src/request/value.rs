@@ -109,6 +109,9 @@ pub enum Facts {
 /// The member under which the decision log writes the digest of a value that it masks.
 pub const MASKED: &str = "gatepost:masked";
 
+/// The member beside it that says of which type the value is.
+pub const TYPE: &str = "gatepost:type";
+
 /// The member under which a decision log without masks writes the raw string beside its facts.
 pub const RAW: &str = "gatepost:raw";
 
@@ -122,12 +125,23 @@ pub struct Decoder<'a> {
     pub missing: Places,
     /// What the caller sent, but the schema does not declare.
     pub dropped: Places,
+    /// What the decision log masks.
+    pub masked: Vec<MaskedPlace>,
+}
+
+/// A place whose value the decision log masks; any value stands there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MaskedPlace {
+    /// Where.
+    pub place: Place,
+    /// Whether there is a record in the value: of what was in it, nothing is known.
+    pub holds_record: bool,
 }
 
 impl<'a> Decoder<'a> {
     /// A decoder that has seen nothing yet.
     pub fn new(types: &'a Types, facts: Facts) -> Self {
-        Self { types, facts, missing: Places::default(), dropped: Places::default() }
+        Self { types, facts, missing: Places::default(), dropped: Places::default(), masked: Vec::new() }
     }
 
     /// Reads the members of a JSON object that the shape declares. Nulls are dropped: Cedar has none.
@@ -185,7 +199,7 @@ impl<'a> Decoder<'a> {
 
     fn value(&mut self, shape: &Shape, json: &Json<'_>, place: &Place) -> Result<Value, InvalidRequest> {
         if self.facts == Facts::Logged
-            && let Some(value) = self.logged(shape, json)
+            && let Some(value) = self.logged(shape, json, place)
         {
             return Ok(value);
         }
@@ -215,15 +229,27 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// What stands for a value that the decision log wrote otherwise than it came: the raw string, or if that is masked, any value.
-    fn logged(&self, shape: &Shape, json: &Json<'_>) -> Option<Value> {
+    /// What stands for a value that the decision log wrote otherwise than it came: the raw string, or if that is masked, any value of
+    /// the type that it had. A plugin's facts are there, unless another plugin read them.
+    fn logged(&mut self, shape: &Shape, json: &Json<'_>, place: &Place) -> Option<Value> {
         let Json::Object(members) = json else { return None };
-        let takes_facts = matches!(shape, Shape::Parsed(_) | Shape::Record(_)) && members.len() > 1;
-        match (member(members, RAW), member(members, MASKED)) {
-            (Some(Json::String(raw)), _) if matches!(shape, Shape::String) => Some(Value::String(raw.as_ref().into())),
-            (_, Some(_)) if !takes_facts => Some(plain(shape, &|name| self.some_entity(name))),
-            _ => None,
+        let are_taken = match shape {
+            Shape::Parsed(parsed) => parsed.facts.0.keys().all(|fact| member(members, fact).is_some()),
+            Shape::Record(_) => members.iter().any(|(name, _)| name != MASKED && name != TYPE),
+            _ => false,
+        };
+        if let (Shape::String, Some(Json::String(raw))) = (shape, member(members, RAW)) {
+            return Some(Value::String(raw.as_ref().into()));
         }
+        let is_of_another_type = match member(members, TYPE) {
+            Some(Json::String(found)) => *found != shape.sent_as(),
+            _ => false,
+        };
+        if member(members, MASKED).is_none() || are_taken || is_of_another_type {
+            return None;
+        }
+        self.masked.push(MaskedPlace { place: place.clone(), holds_record: shape.holds_record() });
+        Some(plain(shape, &|name| self.some_entity(name)))
     }
 
     fn some_entity(&self, name: &EntityTypeName) -> EntityUid {

@@ -459,6 +459,26 @@ impl Reader {
 /// The annotation on an attribute whose value the decision log masks.
 pub(super) const SENSITIVE: &str = "sensitive";
 
+impl Shape {
+    /// The type of what is sent for it: a string for what a plugin reads.
+    pub fn sent_as(&self) -> String {
+        match self {
+            Self::Parsed(_) => Self::String.to_string(),
+            Self::Set(element) => format!("Set<{}>", element.sent_as()),
+            other => other.to_string(),
+        }
+    }
+
+    /// Whether what is sent for it is, or has in it, a record.
+    pub fn holds_record(&self) -> bool {
+        match self {
+            Self::Record(_) => true,
+            Self::Set(element) => element.holds_record(),
+            _ => false,
+        }
+    }
+}
+
 /// How the description of a [`Parsed`] shape starts.
 pub(super) const READ: &str = "a string that";
 
