@@ -68,7 +68,8 @@ impl Client {
             answer.map_err(|_| self.unasked("it does not answer"))?.map_err(|why| self.unasked(&why))?;
         let json: Option<Json> = serde_json::from_slice(&body).ok();
         match (status, json) {
-            (StatusCode::OK, Some(json)) if json.is_object() => Ok(json),
+            // What is not ready says so with a status of its own.
+            (StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE, Some(json)) if json.is_object() => Ok(json),
             (StatusCode::OK, _) => Err(self.unasked("what answers there is no Gatepost of this version")),
             (StatusCode::UNAUTHORIZED, _) => Err(self
                 .unasked("it does not know who asks")
