@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::callers::Caller;
 use super::{Service, json, with_revision};
-use crate::live::rfc3339;
+use crate::log::rfc3339;
 
 /// Whether the service can decide; and, for callers that are known, why it cannot, and by which store it decides.
 #[derive(Serialize, ToSchema)]

@@ -246,7 +246,8 @@ async fn send(
     Ok(Response::from_parts(head, body))
 }
 
-fn with_causes(error: &(dyn Error + 'static)) -> String {
+/// An error with what is behind it: the first says no more than that something failed.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value as Json;
 
 use crate::cli::output::Failure;
+use crate::http::traces::with_causes;
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -85,7 +86,7 @@ impl Client {
             request = request.header(AUTHORIZATION, token);
         }
         let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
-        let response = self.client.request(request).await.map_err(|error| causes(&error))?;
+        let response = self.client.request(request).await.map_err(|error| with_causes(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;
         Ok((status, body.to_bytes()))
@@ -94,17 +95,6 @@ impl Client {
     fn unasked(&self, why: &str) -> Failure {
         Failure::new(format!("the service at {} cannot be asked: {why}", self.url))
     }
-}
-
-/// An error with what is behind it: the first says no more than that something failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 fn config(identity: &Identity, is_needed: bool) -> Result<ClientConfig, Failure> {
