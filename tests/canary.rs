@@ -23,6 +23,9 @@ const CANARY: &str = "canary";
 const PHONE: &str = "+61 491 570 156";
 const EMAIL: &str = "Canary.Bird@Canary.example";
 
+/// The span of a caller.
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
 /// The bodies: each has it in one place, and each error that a body can provoke is provoked.
 fn bodies() -> Vec<(&'static str, Value)> {
     let single = "/access/v1/evaluation";
@@ -118,6 +121,10 @@ fn sing(serving: &Serving, token: &str) -> Told {
     {
         send("POST", "/access/v1/evaluation", &[json, known, (header, CANARY)], &body);
     }
+    // What stands beside the ids of a trace, from callers that are known and that are not.
+    let traced = [json, ("traceparent", PARENT), ("tracestate", "canary=canary,other=canary")];
+    send("POST", "/access/v1/evaluation", &[traced.as_slice(), &[known]].concat(), &body);
+    send("POST", "/access/v1/evaluation", &traced, &body);
     send("POST", "/access/v1/evaluation", &[("content-type", CANARY), known], &body);
     for authorization in [CANARY, "Bearer canary", "Basic canary"] {
         send("POST", "/access/v1/evaluation", &[json, ("authorization", authorization)], &body);

@@ -266,12 +266,17 @@ fn a_full_disk_is_answered_with_503_until_there_is_room() {
         std::thread::sleep(Duration::from_millis(600));
         until(503, &mut ask);
         let get = |path: &str| logging.client.send("GET", path, &[], "").unwrap();
-        assert_eq!((get("/healthz").status, get("/readyz").status), (200, 200));
+        let ready = get("/readyz");
+        assert_eq!((get("/healthz").status, ready.status, ready.header("retry-after")), (200, 503, Some("1")));
+        assert_eq!((&ready.json()["status"], &ready.json()["reason"]), (&json!("unready"), &json!("log")));
+        let told = gatepost(here.path(), &["status", "--url", logging.serving.url()]).with(1);
+        assert!(told.out.contains("no decision is made: the decision log cannot be written"), "{}", told.out);
         assert!(get("/metrics").text.contains("gatepost_log_failing 1"), "{durability}");
         let process = logging.serving.id().to_string();
         let raised = Command::new("prlimit").args(["--pid", &process, "--fsize=unlimited"]).status().unwrap();
         assert!(raised.success());
         until(200, &mut ask);
+        assert_eq!((get("/readyz").status, get("/readyz").json()["status"].as_str()), (200, Some("ready")));
         assert!(get("/metrics").text.contains("gatepost_log_failing 0"));
         for more in 0..50 {
             ask(1_000_000 + more);

@@ -125,10 +125,10 @@ pub(super) struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_SIGNING_KEY", help_heading = LOG, hide_short_help = true)]
     log_signing_key: Option<PathBuf>,
     /// A secret of at least 32 bytes: who holds it can match masked values by their digests [default: a random one for each start]
-    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_MASK_KEY", help_heading = SERVICE, hide_short_help = true)]
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_MASK_KEY", help_heading = LOG, hide_short_help = true)]
     log_mask_key: Option<PathBuf>,
     /// Log raw strings and sensitive attributes as they are [default: false]
-    #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = SERVICE, hide_short_help = true)]
+    #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = LOG, hide_short_help = true)]
     log_unmasked: Option<bool>,
     /// How long a caller may take for the head of a request, and a connection may wait for the next one [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_HEADER_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
@@ -307,13 +307,13 @@ impl Settings {
 
     /// All of the store, and whose signature it must have.
     pub(super) fn source(&self) -> Result<Source, Failure> {
-        Ok(Source { entities: self.entities.clone(), ..self.source_at(self.origin())? })
+        self.source_at(self.origin())
     }
 
-    /// The same of a store that lies elsewhere.
+    /// The same of a store that lies elsewhere: with the same further entities.
     pub(super) fn source_at(&self, origin: Origin) -> Result<Source, Failure> {
         let key = self.require_signed.as_deref().map(VerifyingKey::read).transpose()?;
-        Ok(Source { origin, entities: Vec::new(), required_key: key })
+        Ok(Source { origin, entities: self.entities.clone(), required_key: key })
     }
 
     /// The store, ready to decide.
@@ -441,12 +441,11 @@ impl Settings {
             LogDurability::Off => return Ok(None),
         };
         let Some(folder) = self.log.clone() else {
-            if self.log_durability.is_none() && self.log_signing_key.is_none() {
-                return Ok(None);
-            }
-            let set = if self.log_durability.is_some() { "log-durability" } else { "log-signing-key" };
-            return Err(Failure::new(format!("{set} is set, but log is not"))
-                .with_help("name the folder of the decision log (`--log DIR`)"));
+            return match self.any_log_setting() {
+                None => Ok(None),
+                Some(set) => Err(Failure::new(format!("{set} is set, but log is not"))
+                    .with_help("name the folder of the decision log (`--log DIR`)")),
+            };
         };
         let queue_bytes = self.log_queue_bytes.unwrap_or(32 << 20);
         if !(FEWEST_QUEUE_BYTES..=MOST_QUEUE_BYTES).contains(&queue_bytes) {
@@ -467,6 +466,23 @@ impl Settings {
             signing_key,
         };
         Ok(Some((settings, warnings.into_iter().collect())))
+    }
+
+    /// The name of a setting of the decision log that is set.
+    fn any_log_setting(&self) -> Option<&'static str> {
+        let settings = [
+            ("log-durability", self.log_durability.is_some()),
+            ("log-queue-bytes", self.log_queue_bytes.is_some()),
+            ("log-segment-bytes", self.log_segment_bytes.is_some()),
+            ("log-segment-age", self.log_segment_age.is_some()),
+            ("log-compress", self.log_compress.is_some()),
+            ("log-keep-segments", self.log_keep_segments.is_some()),
+            ("log-keep-age", self.log_keep_age.is_some()),
+            ("log-signing-key", self.log_signing_key.is_some()),
+            ("log-mask-key", self.log_mask_key.is_some()),
+            ("log-unmasked", self.log_unmasked.is_some()),
+        ];
+        settings.into_iter().find_map(|(name, is_set)| is_set.then_some(name))
     }
 
     /// What the service allows its callers.

@@ -14,6 +14,7 @@ use tokio::sync::watch;
 use super::config::Settings;
 use super::output::{self, Failure};
 use super::report;
+use crate::engine::Snapshot;
 use crate::http::admin::{self, Admin};
 use crate::http::authzen::Reasons;
 use crate::http::body;
@@ -23,7 +24,7 @@ use crate::http::metrics::Metrics;
 use crate::http::traces::{Collector, Traces};
 use crate::http::{self, Operations, ReportPage, Service};
 use crate::live::{Hooks, Live, Watcher};
-use crate::log::DecisionLog;
+use crate::log::Log;
 use crate::store::{Origin, Source};
 use banner::{Listening, banner};
 
@@ -49,33 +50,18 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let (metrics, log) = (Arc::new(Metrics::default()), Arc::new(OnceLock::new()));
     let told = following::told(callers.clone(), reports, Arc::clone(&metrics), Arc::clone(&log));
     let hooks = Hooks { request: body::of_case, told: Box::new(told) };
-    // What is taken up later must hold every row; where that is asked for, so must what it begins with: else a service that is
-    // started again would decide by what the one before has refused.
-    let live = Live::open(source, is_watching || operators.is_some(), hooks).map_err(Failure::Store)?;
-    let live = Arc::new(live);
+    let live = Arc::new(begin(source, is_watching || operators.is_some(), hooks)?);
     let snapshot = live.engine().snapshot();
     output::complain(&callers.warnings(&snapshot.store.types));
     metrics.know_actions(&snapshot.store.types);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(format!("the service cannot be started: {error}")))?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(address).await.map_err(|error| taken(address, "--listen", &error))?;
-        let operators = match operators {
-            Some((address, tokens)) => {
-                let bound = TcpListener::bind(address).await;
-                Some((bound.map_err(|error| taken(address, "--admin-listen", &error))?, tokens))
-            }
-            None => None,
-        };
+        let (listener, operators) = listen(address, operators).await?;
         let stopping = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
         let decision_log = settings.decision_log()?;
-        if let Some(DecisionLog { log: opened, .. }) = &decision_log {
-            opened.note_revision(snapshot.revision());
-            metrics.log_from(opened.clone());
-            // It is set here alone.
-            let _ = log.set(opened.clone());
-        }
+        decision_log.iter().for_each(|opened| begin_log(&opened.log, &snapshot, &metrics, &log));
         let traces = traces(collector.as_ref())?;
         let service = Arc::new(Service {
             engine: live.engine().clone(),
@@ -101,13 +87,36 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         }
         let operating = operate(operators, &live, &service, until(stopping.clone()));
         tokio::join!(http::serve(listener, Arc::clone(&service), until(stopping)), operating);
-        if let Some(log) = log.get() {
-            log.clone().close().map_err(|error| Failure::new(error.to_string()))?;
-        }
+        log.get().cloned().map_or(Ok(()), Log::close).map_err(|error| Failure::new(error.to_string()))?;
         tracing::info!("the service has stopped");
         Ok::<_, Failure>(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// The store with which the service begins. What is taken up later must hold every row; where that is asked for, so must this one: else
+/// a service that is started again would decide by what the one before has refused.
+fn begin(source: Source, with_rows: bool, hooks: Hooks) -> Result<Live, Failure> {
+    Live::open(source, with_rows, hooks).map_err(Failure::Store)
+}
+
+/// Listens to callers, and to operators, if there are any.
+async fn listen(
+    address: SocketAddr,
+    operators: Option<(SocketAddr, Callers)>,
+) -> Result<(TcpListener, Option<(TcpListener, Callers)>), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| taken(address, "--listen", &error))?;
+    let Some((address, tokens)) = operators else { return Ok((listener, None)) };
+    let operated = TcpListener::bind(address).await.map_err(|error| taken(address, "--admin-listen", &error))?;
+    Ok((listener, Some((operated, tokens))))
+}
+
+/// Has the log say by which revision is decided, the metrics say how it is doing, and whoever takes up stores know it.
+fn begin_log(opened: &Log, snapshot: &Snapshot, metrics: &Metrics, log: &OnceLock<Log>) {
+    opened.note_revision(snapshot.revision());
+    metrics.log_from(opened.clone());
+    // It is set here alone.
+    let _ = log.set(opened.clone());
 }
 
 /// Where traces go, if they are to go anywhere.

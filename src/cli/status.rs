@@ -1,5 +1,5 @@
-//! `gatepost status`: asks a running service by which store it decides. Exit 0 if that is the one on disk, 1 if the one on disk was
-//! rejected, 2 if the service cannot be asked or does not say.
+//! `gatepost status`: asks a running service whether it decides, and by which store. Exit 0 if by the one on disk, 1 if the one on disk
+//! was rejected or no decision is made, 2 if the service cannot be asked or does not say.
 
 mod client;
 
@@ -45,7 +45,8 @@ pub(super) struct Arguments {
 const ASKED: &str = "\
 The listener for operators says all: which revision decides since when, and what is wrong with a store that was rejected, as its author \
 must see it. `/readyz` of the service says to a known caller which revision decides, and whether another was rejected.\n\n\
-Exit status: 0 if the service decides by the store on disk, 1 if the store on disk was rejected, 2 if that cannot be found out.";
+Exit status: 0 if the service decides by the store on disk, 1 if the store on disk was rejected or no decision is made (the decision log \
+cannot be written), 2 if that cannot be found out.";
 
 /// The variable that holds the token: a command line can be read by others.
 const TOKEN: &str = "GATEPOST_TOKEN";
@@ -63,6 +64,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         Format::Text => output::print(&visible(&in_words(&url, &status)))?,
     }
     match status.get("store").and_then(Json::as_str) {
+        _ if is_unready(&status) => Ok(ExitCode::from(1)),
         Some("current") => Ok(ExitCode::SUCCESS),
         Some("rejected") => Ok(ExitCode::from(1)),
         _ => Err(Failure::new(
@@ -98,6 +100,11 @@ fn token(arguments: &Arguments) -> Result<Option<String>, Failure> {
     Ok(text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()))
 }
 
+/// Whether the service makes no decision now.
+fn is_unready(status: &Json) -> bool {
+    status.get("status").is_some_and(|status| status == "unready")
+}
+
 fn in_words(url: &str, status: &Json) -> String {
     let text = |pointer: &str| status.pointer(pointer).and_then(Json::as_str).unwrap_or_default();
     let mut words = String::new();
@@ -105,11 +112,21 @@ fn in_words(url: &str, status: &Json) -> String {
     for problem in problems.into_iter().flatten() {
         words.push_str(problem.get("rendered").and_then(Json::as_str).unwrap_or_default());
     }
-    words.push_str(&match text("/store") {
-        "rejected" => format!("✗ {url}: the store on disk was rejected; what was there before stays in force\n"),
-        "current" => format!("✓ {url}: ready\n"),
+    if is_unready(status) {
+        let why = if text("/reason") == "log" { ": the decision log cannot be written" } else { "" };
+        words.push_str(&format!("✗ {url}: no decision is made{why}\n"));
+    }
+    match text("/store") {
+        "rejected" => {
+            words.push_str(&format!("✗ {url}: the store on disk was rejected; what was there before stays in force\n"))
+        }
+        _ if is_unready(status) => {}
+        "current" => words.push_str(&format!("✓ {url}: ready\n")),
         _ => return format!("{url}: {}\n", text("/status")),
-    });
+    }
+    if text("/revision").is_empty() {
+        return words;
+    }
     words.push_str(&format!("revision {}, in force since {}\n", text("/revision"), text("/since")));
     if let Some(loads) = status.get("loads").and_then(Json::as_u64) {
         let (at, outcome) = (text("/lastAttempt/at"), text("/lastAttempt/outcome"));

@@ -13,7 +13,8 @@ use serde_json::{Value as Json, json};
 use super::Format;
 use super::config::Settings;
 use super::output::{self, Failure};
-use crate::live::{Watcher, rfc3339};
+use crate::live::Watcher;
+use crate::log::rfc3339;
 use crate::store::Origin;
 
 #[derive(Clone, Copy, Debug, Args)]

@@ -9,11 +9,12 @@ use axum::http::{Method, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
+use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
 use super::callers::{Callers, Peer};
-use super::{Service, bounded, healthz, json, message, metrics, nothing_here, observed, paths, serving};
-use crate::live::Live;
+use super::{Service, bounded, healthz, json, message, metrics, nothing_here, observed, paths, readyz, serving};
+use crate::live::{Live, Status};
 
 /// What the listener for operators needs.
 pub struct Admin {
@@ -37,7 +38,7 @@ pub fn routes(admin: Admin) -> Router {
     let routes = Router::new()
         .route(paths::RELOAD, post(reload))
         .route(paths::STATUS, get(status))
-        .with_state(live)
+        .with_state((live, Arc::clone(&service)))
         .route(paths::HEALTHZ, get(healthz))
         .route(paths::METRICS, get(metrics::metrics))
         .fallback(async || nothing_here())
@@ -47,12 +48,12 @@ pub fn routes(admin: Admin) -> Router {
 }
 
 /// Takes up the store on disk: 200 with the status if it is in force then, 422 with the status if it cannot be served.
-async fn reload(State(live): State<Arc<Live>>) -> Response {
+async fn reload(State((live, service)): State<(Arc<Live>, Arc<Service>)>) -> Response {
     // Building a store takes processors, and takes them for long.
     match tokio::task::spawn_blocking(move || live.reload()).await {
         Ok(status) => {
             let code = if status.is_current() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-            json(code, &status.as_json())
+            json(code, &told(&status, &service))
         }
         Err(_) => {
             message(StatusCode::INTERNAL_SERVER_ERROR, "the store could not be taken up; what was in force stays so")
@@ -60,9 +61,20 @@ async fn reload(State(live): State<Arc<Live>>) -> Response {
     }
 }
 
-/// Which store is in force, and what came of the last attempt to take one up.
-async fn status(State(live): State<Arc<Live>>) -> Response {
-    json(StatusCode::OK, &live.board().status().as_json())
+/// Which store is in force, and what came of the last attempt to take one up; and whether decisions are made.
+async fn status(State((live, service)): State<(Arc<Live>, Arc<Service>)>) -> Response {
+    json(StatusCode::OK, &told(&live.board().status(), &service))
+}
+
+/// What operators are told: the status of the store, and what `/readyz` says of the service.
+fn told(status: &Status, service: &Service) -> Json {
+    let mut told = status.as_json();
+    if let Some(members) = told.as_object_mut() {
+        let hindrance = service.hindrance();
+        members.insert("status".to_owned(), readyz::word(hindrance).into());
+        members.extend(hindrance.map(|reason| ("reason".to_owned(), reason.into())));
+    }
+    told
 }
 
 /// Lets those through whose caller is known and may ask about everything, and anybody who asks whether the process runs.

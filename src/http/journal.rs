@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use axum::http::HeaderValue;
-use axum::http::header::{HeaderMap, HeaderName};
+use axum::http::header::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
+use smol_str::SmolStr;
 
 use super::authzen::Refusal;
 use super::callers::Caller;
@@ -16,12 +17,14 @@ use crate::log::Entry;
 use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Verdict};
 use crate::request::{Question, Resolved};
 
-/// What one request decides: it is counted, and its records go into the log before its answer goes out.
+/// What one request decides: its records go into the log before its answer goes out, and what the log has taken is counted.
 #[derive(Debug, Default)]
 pub struct Journal<'a> {
     metrics: Option<&'a Metrics>,
     log: Option<(&'a Recorder, Heading<'a>)>,
     records: Vec<Entry>,
+    /// Each decision that is to be counted, by its action.
+    counted: Vec<(SmolStr, Verdict)>,
 }
 
 impl<'a> Journal<'a> {
@@ -80,9 +83,9 @@ impl<'a> Journal<'a> {
         &self.records
     }
 
-    fn count(&self, action: &str, verdict: Verdict) {
-        if let Some(metrics) = self.metrics {
-            metrics.decided(action, verdict);
+    fn count(&mut self, action: &str, verdict: Verdict) {
+        if self.metrics.is_some() {
+            self.counted.push((action.into(), verdict));
         }
     }
 }
@@ -107,7 +110,7 @@ impl Service {
             };
             (&log.recorder, heading)
         });
-        Journal { metrics: Some(&self.operations.metrics), log, records: Vec::new() }
+        Journal { metrics: Some(&self.operations.metrics), log, ..Journal::none() }
     }
 
     /// An answer, once the log has what was decided.
@@ -121,6 +124,9 @@ impl Service {
             && log.log.append(journal.records).await.is_err()
         {
             return self.unwritable();
+        }
+        for (action, verdict) in &journal.counted {
+            self.operations.metrics.decided(action, *verdict);
         }
         answered(answer, snapshot)
     }
@@ -137,7 +143,8 @@ impl Service {
     }
 }
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The header that names the span of a caller.
+pub(super) const TRACEPARENT: &str = "traceparent";
 
 /// The id of the trace (W3C Trace Context, section 3.2.2.3).
 fn trace_id(traceparent: &HeaderValue) -> Option<&str> {

@@ -212,7 +212,7 @@ impl Drop for Held<'_> {
 }
 
 /// The statuses that the service gives; any other would be a mistake, and is counted as such.
-const STATUSES: [(u16, &str); 11] = [
+const STATUSES: [(u16, &str); 12] = [
     (200, "200"),
     (400, "400"),
     (401, "401"),
@@ -221,6 +221,7 @@ const STATUSES: [(u16, &str); 11] = [
     (405, "405"),
     (408, "408"),
     (413, "413"),
+    (422, "422"),
     (500, "500"),
     (503, "503"),
     (0, "(other)"),

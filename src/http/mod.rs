@@ -137,8 +137,8 @@ async fn evaluation(
     let answer = authzen::evaluation(&snapshot, &service.limits, &caller, &body, &mut journal);
     let decided = answer.as_ref().ok().map(|answer| Decided(answer.decision));
     let mut response = service.answered(answer, &snapshot, journal).await;
-    // The span of the request names it.
-    if let (Some(decided), Some(_)) = (decided, &service.operations.traces) {
+    // The span of the request names it, if it is answered: what the log did not take is not.
+    if let (StatusCode::OK, Some(decided), Some(_)) = (response.status(), decided, &service.operations.traces) {
         response.extensions_mut().insert(decided);
     }
     response

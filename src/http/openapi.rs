@@ -64,6 +64,9 @@ const FOUND_ENTITIES: &str = "EntitySearchResponse";
 const FOUND_ACTIONS: &str = "ActionSearchResponse";
 const MESSAGE: &str = "Message";
 
+const RETRY_AFTER: &str = "Retry-After";
+const WHEN: &str = "After how many seconds to ask again.";
+
 fn described_paths() -> Paths {
     let one = (named::<EvaluationRequest<'_>>().into(), named::<EvaluationResponse>());
     let many = (EvaluationsRequest::body_schema().into(), named::<EvaluationsResponse>());
@@ -81,14 +84,16 @@ fn described_paths() -> Paths {
     let text = || ObjectBuilder::new().schema_type(Type::String);
     let metadata = answer(named::<Metadata<'_>>()).header("Cache-Control", header("For how long this can be kept."));
     let discover = operation("discover", "Where the service is, and what it can do").response("200", metadata);
-    let ready = answer(named::<Readiness>()).header(REVISION, revision());
+    let readiness = || answer(named::<Readiness>()).header(REVISION, revision());
+    let unready = readiness().description("No decision is made now.").header(RETRY_AFTER, header(WHEN));
+    let ready = operation("ready", "Whether it can decide").response("200", readiness()).response("503", unready);
     // Its examples tell about the policies of the store that is compiled in.
     let describe = operation("describe", "This document").response("200", answer(any_object()));
     let describe = describe.response("401", Ref::from_response_name("Unauthorized"));
     let told = [
         (paths::DISCOVERY, discover.response("404", Ref::from_response_name("NotFound"))),
         (paths::HEALTHZ, operation("live", "Whether the process runs").response("200", answer(text()))),
-        (paths::READYZ, operation("ready", "Whether it can decide").response("200", ready)),
+        (paths::READYZ, ready),
         (paths::REPORT, report()),
         (paths::METRICS, metrics()),
         (paths::OPENAPI, describe),
@@ -218,7 +223,7 @@ fn refusals() -> [(&'static str, ResponseBuilder); 9] {
     let with = |response: ResponseBuilder, name: &str, about: &str| response.header(name, header(about));
     let unknown = with(refusal("The caller is not known."), "WWW-Authenticate", "How the caller can be known.");
     let method = with(refusal("The path takes another method."), "Allow", "The methods that it takes.");
-    let later = with(refusal("Not now."), "Retry-After", "After how many seconds to ask again.");
+    let later = with(refusal("Not now."), RETRY_AFTER, WHEN);
     [
         ("BadRequest", refusal("The body is no such request.").header(REVISION, revision())),
         ("Unauthorized", unknown),

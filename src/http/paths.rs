@@ -16,7 +16,7 @@ pub const DISCOVERY: &str = "/.well-known/authzen-configuration";
 pub const OPENAPI: &str = "/openapi.json";
 /// Whether the process runs.
 pub const HEALTHZ: &str = "/healthz";
-/// Whether it can decide.
+/// Whether it can decide now.
 pub const READYZ: &str = "/readyz";
 /// Takes up the store on disk; for operators, on their own listener.
 pub const RELOAD: &str = "/reload";
@@ -28,7 +28,7 @@ pub const REPORT: &str = "/report";
 pub const METRICS: &str = "/metrics";
 
 /// All of them.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 13] = [
     EVALUATION,
     EVALUATIONS,
     SUBJECT_SEARCH,
@@ -38,6 +38,8 @@ pub const ALL: [&str; 11] = [
     OPENAPI,
     HEALTHZ,
     READYZ,
+    RELOAD,
+    STATUS,
     REPORT,
     METRICS,
 ];

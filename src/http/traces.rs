@@ -17,10 +17,10 @@ use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
-use opentelemetry::propagation::TextMapPropagator;
+use opentelemetry::propagation::{Extractor, TextMapPropagator};
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
-use opentelemetry_http::{HeaderExtractor, HttpClient, HttpError};
+use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
@@ -29,6 +29,7 @@ use opentelemetry_sdk::trace::{
 };
 use rustls::{ClientConfig, RootCertStore};
 
+use super::journal::TRACEPARENT;
 use super::metrics::Endpoint;
 use super::rarely::Rarely;
 
@@ -109,7 +110,7 @@ impl Traces {
 
     /// The span of a request, in the trace that its headers name, or in a new one.
     pub(super) fn begin(&self, method: &'static str, endpoint: Endpoint, headers: &HeaderMap) -> Span {
-        let parent = self.propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers));
+        let parent = self.propagator.extract_with_context(&Context::new(), &Parent(headers));
         let attributes = [KeyValue::new("http.request.method", method), KeyValue::new("http.route", endpoint.name())];
         let builder = self.tracer.span_builder(format!("{method} {}", endpoint.name()));
         Span(builder.with_kind(SpanKind::Server).with_attributes(attributes).start_with_context(&self.tracer, &parent))
@@ -120,6 +121,20 @@ impl Traces {
         let provider = self.provider.clone();
         // That the collector did not take it has been said.
         let _ = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH)).await;
+    }
+}
+
+/// The span of a caller, by the head of a request: the ids and the flags. What else a caller can say of it (`tracestate`) is not read:
+/// it would go to the collector as it is, whoever sent it.
+struct Parent<'a>(&'a HeaderMap);
+
+impl Extractor for Parent<'_> {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.get(key).filter(|_| key == TRACEPARENT)?.to_str().ok()
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        vec![TRACEPARENT]
     }
 }
 
@@ -231,7 +246,8 @@ async fn send(
     Ok(Response::from_parts(head, body))
 }
 
-fn with_causes(error: &(dyn Error + 'static)) -> String {
+/// An error with what is behind it: the first says no more than that something failed.
+pub fn with_causes(error: &(dyn Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

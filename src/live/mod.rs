@@ -19,7 +19,7 @@ use crate::store::schema::Types;
 use crate::store::{Problem, Source, Statement, StoreError, StoreFiles, signature};
 use look::{Look, SETTLE};
 pub use look::{Seen, Watcher};
-pub use status::{Attempt, Outcome, Status, StatusBoard, rfc3339};
+pub use status::{Attempt, Outcome, Status, StatusBoard};
 
 /// A store that can change while it is served.
 pub struct Live {

@@ -1,13 +1,13 @@
 //! Which store is in force, and what came of the last attempt to take one up.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use arc_swap::ArcSwap;
-use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value as Json, json};
 
 use crate::engine::Snapshot;
+use crate::log::rfc3339;
 use crate::store::{Problem, Revision};
 
 /// Which store is in force, and what came of the last attempt to take one up.
@@ -112,13 +112,6 @@ impl Status {
 
 /// The width of what is rendered for a terminal that is elsewhere.
 const COLUMNS: usize = 110;
-
-/// A time in UTC, by RFC 3339, to the millisecond.
-pub fn rfc3339(time: SystemTime) -> String {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    let date = i64::try_from(since.as_millis()).ok().and_then(DateTime::from_timestamp_millis);
-    date.unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
-}
 
 /// Where the status can be read while it changes; a clone is the same board.
 #[derive(Clone, Debug)]

@@ -30,7 +30,7 @@ use std::time::{Duration, SystemTime};
 
 pub use limits::survive_file_size_limit;
 pub use line::{Chain, NoPosition, Position};
-pub use note::{HeadFound, Lost, Note, Torn};
+pub use note::{HeadFound, Lost, Note, Torn, rfc3339};
 use queue::{Item, Queue};
 use record::Recorder;
 use writer::Writer;

@@ -145,11 +145,11 @@ fn message(previous: Chain, content: &[u8]) -> Vec<u8> {
 
 /// The time, in RFC 3339.
 pub(super) fn now() -> String {
-    shown(SystemTime::now())
+    rfc3339(SystemTime::now())
 }
 
 /// A time in RFC 3339 (UTC, milliseconds); what lies outside of its years is its beginning.
-pub(super) fn shown(time: SystemTime) -> String {
+pub fn rfc3339(time: SystemTime) -> String {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
     let time = i64::try_from(since.as_millis()).ok().and_then(DateTime::from_timestamp_millis).unwrap_or_default();
     time.to_rfc3339_opts(SecondsFormat::Millis, true)

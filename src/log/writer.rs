@@ -277,7 +277,7 @@ impl Writer {
             draft.note(&Note::Refused {
                 time: note::now(),
                 requests: refused - self.end.refused,
-                since: note::shown(failure.since),
+                since: note::rfc3339(failure.since),
                 reason: failure.reason.clone(),
             });
             draft.end.refused = refused;
@@ -348,7 +348,7 @@ impl Writer {
         let mut draft = Draft { bytes: Vec::new(), end: End { size: 0, ..self.end } };
         let opened = SystemTime::now();
         draft.note(&Note::Opened {
-            time: note::shown(opened),
+            time: note::rfc3339(opened),
             format: FORMAT,
             segment: self.segment,
             previous_sequence: self.end.position.sequence,

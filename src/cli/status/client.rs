@@ -17,6 +17,7 @@ use rustls::{ClientConfig, RootCertStore};
 use serde_json::Value as Json;
 
 use crate::cli::output::Failure;
+use crate::http::traces::with_causes;
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -68,7 +69,8 @@ impl Client {
             answer.map_err(|_| self.unasked("it does not answer"))?.map_err(|why| self.unasked(&why))?;
         let json: Option<Json> = serde_json::from_slice(&body).ok();
         match (status, json) {
-            (StatusCode::OK, Some(json)) if json.is_object() => Ok(json),
+            // What is not ready says so with a status of its own.
+            (StatusCode::OK | StatusCode::SERVICE_UNAVAILABLE, Some(json)) if json.is_object() => Ok(json),
             (StatusCode::OK, _) => Err(self.unasked("what answers there is no Gatepost of this version")),
             (StatusCode::UNAUTHORIZED, _) => Err(self
                 .unasked("it does not know who asks")
@@ -84,7 +86,7 @@ impl Client {
             request = request.header(AUTHORIZATION, token);
         }
         let request = request.body(Empty::new()).map_err(|error| error.to_string())?;
-        let response = self.client.request(request).await.map_err(|error| causes(&error))?;
+        let response = self.client.request(request).await.map_err(|error| with_causes(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await.map_err(|error| error.to_string())?;
         Ok((status, body.to_bytes()))
@@ -93,17 +95,6 @@ impl Client {
     fn unasked(&self, why: &str) -> Failure {
         Failure::new(format!("the service at {} cannot be asked: {why}", self.url))
     }
-}
-
-/// An error with what is behind it: the first says no more than that something failed.
-fn causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }
 
 fn config(identity: &Identity, is_needed: bool) -> Result<ClientConfig, Failure> {
