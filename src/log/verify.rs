@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::head::Head;
 use super::line::{Chain, Framed, Position, framed, unchained};
-use super::note::{self, CHECKPOINT_DECISIONS, HeadFound, Note, is_signed};
+use super::note::{self, CHECKPOINT_DECISIONS, HeadFound, Note, Unvouched, is_signed};
 use super::segment::{self, Forms, RawLine, SegmentReader, packed_name, plain_name};
 use super::start::is_being_written;
 use super::upkeep::is_packed_as;
@@ -147,6 +147,12 @@ struct Reading<'q> {
     pruned: Option<(u64, Position)>,
     /// The segment that was read last.
     segment: Option<u64>,
+    /// Whether its last line was the one that closes it.
+    closed: bool,
+    /// The last line that was signed by one of the keys.
+    signed: u64,
+    /// Lines for which nothing vouched when they were found.
+    unvouched: Vec<Unvouched>,
     unsigned: u64,
     dropped: u64,
     refused: u64,
@@ -183,6 +189,9 @@ impl<'q> Reading<'q> {
             beginning: None,
             pruned: None,
             segment: None,
+            closed: false,
+            signed: 0,
+            unvouched: Vec::new(),
             unsigned: 0,
             dropped: 0,
             refused: 0,
@@ -220,6 +229,7 @@ impl<'q> Reading<'q> {
             opened => opened.map_err(|error| failed(&forms.name(number), error))?,
         };
         self.compare_forms(number, forms);
+        self.closed = false;
         self.verdict.segments += 1;
         let missing = self.segment.replace(number).filter(|before| before + 1 < number);
         let missing = missing.map(|before| (before + 1, number - 1));
@@ -240,6 +250,10 @@ impl<'q> Reading<'q> {
             }
             let place = Place { file: &file, line: reader.number };
             let line = reader.line();
+            if std::mem::take(&mut self.closed) {
+                let what = format!("line {} of {file} comes after the line that closes the segment", place.line);
+                self.find(Some(place), framed(line.bytes).map(|framed| framed.position.sequence), what);
+            }
             if !line.complete && is_last {
                 // One that is there up to its end lacks nothing but its line break.
                 if !self.written {
@@ -337,6 +351,7 @@ impl<'q> Reading<'q> {
             let what = format!("line {} of {} (sequence {}) was altered", place.line, place.file, position.sequence);
             self.find(Some(place), Some(position.sequence), what);
         }
+        self.closed = framed.kind == "closed";
         self.content(place, &framed, line.bytes, previous);
         self.known(place, segment, position);
         self.go_on(&framed, is_next, follows);
@@ -383,7 +398,7 @@ impl<'q> Reading<'q> {
             let sequence = line.position.sequence;
             match signed {
                 _ if keys.is_empty() => {}
-                Some(true) => self.unsigned = 0,
+                Some(true) => (self.unsigned, self.signed) = (0, sequence),
                 Some(false) => {
                     let what =
                         format!("the signature of line {number} of {file} (sequence {sequence}) is not by that key");
@@ -412,8 +427,11 @@ impl<'q> Reading<'q> {
             }
             Some(Note::Dropped { decisions, .. }) => self.dropped = self.dropped.saturating_add(decisions),
             Some(Note::Refused { requests, .. }) => self.refused = self.refused.saturating_add(requests),
-            Some(Note::Recovered { time, torn, head, .. }) => {
-                self.recovered(place, &time, torn.map(|torn| torn.bytes), head)
+            Some(Note::Recovered { time, torn, head, unvouched, .. }) => {
+                self.recovered(place, &time, torn.map(|torn| torn.bytes), head);
+                if let Some(Unvouched { first, last }) = unvouched {
+                    self.unvouched(first, last);
+                }
             }
             _ => {}
         }
@@ -433,6 +451,14 @@ impl<'q> Reading<'q> {
                 "at {time}, the head of the log was {how}: lines before line {line} of {file} could be missing"
             );
             self.find(Some(place), None, what);
+        }
+    }
+
+    /// Remembers those of these lines that were not signed before they were found.
+    fn unvouched(&mut self, first: u64, last: u64) {
+        let first = first.max(self.signed.saturating_add(1));
+        if first <= last {
+            self.unvouched.push(Unvouched { first, last });
         }
     }
 
@@ -510,6 +536,13 @@ impl<'q> Reading<'q> {
             };
             self.find(None, None, what);
         }
+        if let Ok(head) = self.head
+            && self.head_seen
+            && !self.written
+        {
+            self.unvouched(head.position.sequence.saturating_add(1), self.verdict.end.sequence);
+        }
+        self.name_unvouched();
         if let Some(contained) = self.question.contains.filter(|_| !self.contained) {
             let before = self.beginning.is_some_and(|(_, before)| contained.sequence <= before.sequence);
             let why = match (before, contained.sequence > self.verdict.end.sequence) {
@@ -531,6 +564,21 @@ impl<'q> Reading<'q> {
             false => self.verdict.unsigned = Some(self.unsigned),
         }
         self.verdict
+    }
+
+    /// All of them, however many: nothing else shows lines that somebody else has added.
+    fn name_unvouched(&mut self) {
+        let shown = |Unvouched { first, last }: &Unvouched| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        };
+        let lines: Vec<_> = self.unvouched.iter().map(shown).collect();
+        if !lines.is_empty() {
+            let lines = lines.join(", ");
+            self.verdict.notes.push(format!(
+                "when the service was killed, or the machine lost power, nothing vouched yet for the sequences {lines}: somebody else could have written them"
+            ));
+        }
     }
 
     /// A log begins with its first segment, or after what the log says was removed.

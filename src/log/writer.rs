@@ -240,10 +240,7 @@ impl Writer {
                 }
             }
             self.commit(draft, self.settings.durability == Durability::Strict)?;
-            self.news.clear();
-            if let Some(failure) = &mut self.failure {
-                failure.told = true;
-            }
+            self.is_told();
             for item in self.pending.drain(..drafted) {
                 self.queue.done(item, Ok(()));
             }
@@ -287,6 +284,14 @@ impl Writer {
             let decisions = dropped - self.end.dropped;
             draft.note(&Note::Dropped { time: note::now(), decisions, total: dropped });
             draft.end.dropped = dropped;
+        }
+    }
+
+    /// There is no news any more.
+    fn is_told(&mut self) {
+        self.news.clear();
+        if let Some(failure) = &mut self.failure {
+            failure.told = true;
         }
     }
 
@@ -356,14 +361,18 @@ impl Writer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             key: self.settings.signing_key.as_ref().map(|key| key.verifying_key().fingerprint()),
         });
+        let has_news = self.has_news();
+        // What was found is said before a head or a checkpoint vouches for it.
+        self.draft_news(&mut draft);
         file.write_all(&draft.bytes)?;
         file.sync_all()?;
         sync_folder(&self.settings.folder)?;
         self.unfinished = None;
         self.open = Some(Open { file, path, opened, written_before: Some(draft.end.written) });
         // A first line alone needs no checkpoint.
-        draft.end.unchecked = self.end.unchecked;
+        draft.end.unchecked = self.end.unchecked || has_news;
         self.accept(draft.end, true);
+        self.is_told();
         self.prune()
     }
 
@@ -495,7 +504,7 @@ impl Writer {
             None => {
                 let (synced, end) = (self.synced.position.sequence, self.end.position.sequence);
                 let lost = (synced < end).then_some(Lost { first: synced + 1, last: end });
-                self.news.push(Note::Recovered { time: note::now(), torn: None, lost, head: None });
+                self.news.push(Note::Recovered { time: note::now(), torn: None, lost, head: None, unvouched: None });
                 self.open = None;
                 self.segment += 1;
             }
@@ -518,6 +527,7 @@ impl Writer {
                 torn: None,
                 lost: None,
                 head: Some(HeadFound::Missing),
+                unvouched: None,
             });
             return self.write();
         }
