@@ -398,6 +398,21 @@ fn segments_rotate_by_age_and_are_kept_by_age() {
     assert_whole(folder.path());
 }
 
+/// The age of a segment is that of its lines: the time of a file is anybody's.
+#[test]
+fn a_segment_whose_file_seems_old_is_kept() {
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        let file = fs::File::options().write(true).open(folder.path().join(file)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let aged =
+        || LogSettings { keep_age: Some(Duration::from_secs(3600)), ..settings(folder.path(), Durability::Strict) };
+    opened(aged(), [12]).close().unwrap();
+    assert_eq!((segments(folder.path()).len(), of_type(folder.path(), "pruned").len()), (4, 0));
+    assert_eq!(numbers(folder.path()), (0..13).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_crash_while_a_segment_is_opened_or_packed_is_repaired() {
     let made = three_segments();

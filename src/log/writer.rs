@@ -430,11 +430,17 @@ impl Writer {
         let segments = segment::list(folder)?;
         let closed: Vec<_> = segments.range(..self.segment).collect();
         let too_many = keep_segments.map_or(0, |most| closed.len().saturating_sub(most));
-        let is_old = |name: String| {
-            let modified = folder.join(name).metadata().and_then(|metadata| metadata.modified());
-            keep_age.is_some_and(|age| modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age)))
-        };
-        let too_old = closed.iter().take_while(|(number, forms)| is_old(forms.name(**number))).count();
+        let mut too_old = 0;
+        if let Some(age) = *keep_age {
+            // A segment is as old as the opening of the next one, which is chained: anybody can set the time of a file.
+            for (number, forms) in segments.range(..=self.segment).skip(1) {
+                let opened = opening(&folder.join(forms.name(*number)))?.and_then(|(_, time)| note::read_time(&time));
+                if !opened.is_some_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age)) {
+                    break;
+                }
+                too_old += 1;
+            }
+        }
         let last = too_many.max(too_old).checked_sub(1).and_then(|index| closed.get(index));
         let Some(last) = last.map(|(number, _)| **number) else { return Ok(None) };
         // The segment after it says where it ended.
