@@ -805,6 +805,38 @@ fn last(folder: &Path, file: &str) -> (u64, [u8; 32]) {
     (line["sequence"].as_u64().unwrap(), chain.try_into().unwrap())
 }
 
+/// The first head says that nothing was written yet, and is the same for every log of a key.
+#[test]
+fn the_first_head_of_a_log_vouches_for_no_other() {
+    let path_of = |folder: &TempDir| folder.path().join("head.json");
+    let folder = TempDir::new().unwrap();
+    opened(signing(settings(folder.path(), Durability::Strict)), []).close().unwrap();
+    // It has one text, so that it can be made from its parts: the signature is that of the key.
+    let heading = format!("{{\"format\":1,\"segment\":{:20},\"sequence\":{:20},\"chain\":\"{}\"", 0, 0, "0".repeat(64));
+    let key = SigningKey::from_pem(PRIVATE_KEY.as_bytes()).unwrap();
+    let signature = format!("\"{}\"", key.sign("gatepost log head v1", heading.as_bytes()));
+    let first = format!("{heading},\"signature\":{signature:90}}}\n");
+
+    // A crash can leave it alone.
+    let alone = TempDir::new().unwrap();
+    fs::write(path_of(&alone), &first).unwrap();
+    let verdict = verify(alone.path(), &with_key()).unwrap();
+    assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+    opened(signing(settings(alone.path(), Durability::Strict)), [0]).close().unwrap();
+    assert!(verify(alone.path(), &with_key()).unwrap().is_whole());
+
+    // With another log it is none of it, whoever holds the lock.
+    let forged = TempDir::new().unwrap();
+    opened(settings(forged.path(), Durability::Strict), 0..3).close().unwrap();
+    rehash(forged.path(), &|line| (!line.contains("\"closed\"")).then(|| line.to_owned()));
+    fs::write(path_of(&forged), &first).unwrap();
+    let told = ["the head of the log knows sequence 0, which is not there"];
+    assert_eq!(findings(&verify(forged.path(), &with_key()).unwrap()), told);
+    let lock = fs::File::open(forged.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(findings(&verify(forged.path(), &with_key()).unwrap()), told);
+}
+
 /// Makes all lines anew, with other content; and a head that knows the last one.
 fn rehash(folder: &Path, change: &dyn Fn(&str) -> Option<String>) {
     let (mut chain, mut sequence) = ([0; 32], 0_u64);

@@ -120,6 +120,8 @@ fn attempt(folder: &Path, question: &Question) -> Result<(Verdict, bool), Verify
     }
     let last = segments.keys().next_back().copied();
     let mut is_settled = segments.keys().zip(segments.keys().skip(1)).all(|(one, next)| one + 1 == *next);
+    // A log that begins at this moment: its head is read again.
+    is_settled &= segments.is_empty() || !reading.head_is_first();
     for (number, forms) in segments {
         is_settled &= reading.segment(number, forms, Some(number) == last)?;
     }
@@ -219,6 +221,11 @@ impl<'q> Reading<'q> {
                 None => self.find(None, None, "head.json is not signed".to_owned()),
             },
         }
+    }
+
+    /// Whether the head is that of a log into which nothing was written yet.
+    fn head_is_first(&self) -> bool {
+        self.head.is_ok_and(|head| (head.segment, head.position) == (0, Position::START))
     }
 
     /// Reads one segment; false if it is not there any more.
@@ -519,11 +526,14 @@ impl<'q> Reading<'q> {
 
     fn verdict(mut self) -> Verdict {
         self.look_at_beginning();
-        let removed = self
-            .beginning
-            .is_some_and(|(_, before)| self.head.is_ok_and(|head| head.position.sequence <= before.sequence));
+        let removed = self.beginning.is_some_and(|(first, before)| {
+            first > 1 && self.head.is_ok_and(|head| head.position.sequence <= before.sequence)
+        });
+        // The first head of every log with that key is the same: it is in order before anything was decided.
+        let begins = self.head_is_first() && self.segment.is_none_or(|last| last == 1) && self.verdict.lines <= 1;
         if let Ok(head) = self.head
             && !self.head_seen
+            && !begins
             // The segment that it knew may have been removed since it was read.
             && !(self.written && removed)
         {
