@@ -14,7 +14,7 @@ use sha2::{Digest, Sha256};
 use super::head::Head;
 use super::line::{Chain, Framed, Position, framed};
 use super::note::{self, HeadFound, Lost, Note, Torn, Unvouched, is_signed};
-use super::segment::{self, Forms, RawLine, SegmentReader, UNFINISHED};
+use super::segment::{self, Forms, RawLine, SegmentReader, UNFINISHED, sync_folder};
 use super::{LogError, LogSettings};
 use crate::store::Problem;
 use crate::store::keys::VerifyingKey;
@@ -58,7 +58,7 @@ pub(super) struct Content {
 pub(super) fn find(settings: &LogSettings) -> Result<(Found, Vec<Problem>), LogError> {
     let folder = settings.folder.as_path();
     let read = |error| LogError::Io { folder: folder.to_owned(), done: "read", error };
-    fs::create_dir_all(folder).map_err(read)?;
+    make(folder).map_err(read)?;
     let lock = lock(folder)?;
     remove_unfinished(folder).map_err(read)?;
     let segments = segment::list(folder).map_err(read)?;
@@ -84,6 +84,18 @@ pub(super) fn find(settings: &LogSettings) -> Result<(Found, Vec<Problem>), LogE
         unbroken: scan.unbroken,
     });
     Ok((Found { lock, segments, end, segment, content, recovered, head_is_new: head.is_err() }, problems))
+}
+
+/// Makes the folder, and those above it that are not there; a loss of power takes none of them.
+fn make(folder: &Path) -> io::Result<()> {
+    let missing: Vec<_> =
+        folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+    fs::create_dir_all(folder)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, LogError> {
