@@ -1086,6 +1086,22 @@ fn a_head_that_is_removed_while_the_log_is_written_is_missed() {
     assert_eq!(verified(folder.path()).findings.len(), 1);
 }
 
+#[test]
+fn a_head_that_is_replaced_while_the_log_is_written_is_missed_and_written_again() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Buffered), 0..4);
+    let (head, other) = (folder.path().join("head.json"), folder.path().join("other"));
+    fs::write(&other, [fs::read(&head).unwrap(), b"and more".to_vec()].concat()).unwrap();
+    fs::rename(&other, &head).unwrap();
+    until("it is noticed", || !of_type(folder.path(), "recovered").is_empty());
+    append(&log, [4]);
+    log.close().unwrap();
+    assert_eq!(of_type(folder.path(), "recovered")[0]["head"], "replaced");
+    let verdict = verified(folder.path());
+    assert!(findings(&verdict)[0].contains("the head of the log was another one"), "{:?}", verdict.findings);
+    assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
+}
+
 /// When the disk is full or the file cannot be written: `strict` and `buffered` answer 503 and recover by themselves.
 #[test]
 fn a_full_disk_is_survived_without_a_lost_a_doubled_or_a_torn_record() {

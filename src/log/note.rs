@@ -92,6 +92,8 @@ pub enum HeadFound {
     Missing,
     /// It holds something else.
     Unreadable,
+    /// Another file was put in its place while the log was written.
+    Replaced,
 }
 
 /// The version of the format of a log.

@@ -147,6 +147,7 @@ fn problems(
         let how = match head {
             HeadFound::Missing => "is missing",
             HeadFound::Unreadable => "cannot be read",
+            HeadFound::Replaced => "is another one",
         };
         let what = format!("the head of the log in `{shown}` {how}, so lines at its end could be missing, too");
         problems.push(Problem::warning(what).with_help("the log says so from now on, and has a new head"));

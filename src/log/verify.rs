@@ -211,7 +211,7 @@ impl<'q> Reading<'q> {
                     "the head of the log (head.json) is missing: lines at its end could be, too".to_owned(),
                 );
             }
-            Err(HeadFound::Unreadable) => {
+            Err(HeadFound::Unreadable | HeadFound::Replaced) => {
                 self.find(None, None, "the head of the log (head.json) was altered: it cannot be read".to_owned());
             }
             Ok(_) if keys.is_empty() => {}
@@ -453,6 +453,7 @@ impl<'q> Reading<'q> {
             let how = match head {
                 HeadFound::Missing => "missing",
                 HeadFound::Unreadable => "unreadable",
+                HeadFound::Replaced => "another one",
             };
             let what = format!(
                 "at {time}, the head of the log was {how}: lines before line {line} of {file} could be missing"

@@ -16,7 +16,7 @@ use super::head::{self, Head, HeadFile};
 use super::line::{Position, write_line};
 use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
 use super::queue::{Item, Queue};
-use super::segment::{self, opening, plain_path, sync_folder};
+use super::segment::{self, opening, plain_path, same_file, sync_folder};
 use super::start::{Found, end_of};
 use super::upkeep::{Job, Upkeep};
 use super::{Durability, LogError, LogSettings, Unwritable};
@@ -526,16 +526,19 @@ impl Writer {
             return Err(io::Error::other("its file was removed, or another was put in its place"));
         }
         let path = self.settings.folder.join(head::NAME);
-        if !path.exists() {
+        if !self.head.is_found(&path) {
+            let found = if path.exists() { HeadFound::Replaced } else { HeadFound::Missing };
             self.head = HeadFile::open(&self.settings.folder)?;
             self.news.push(Note::Recovered {
                 time: note::now(),
                 torn: None,
                 lost: None,
-                head: Some(HeadFound::Missing),
+                head: Some(found),
                 unvouched: None,
             });
-            return self.write();
+            self.write()?;
+            // What was put there may have been longer.
+            return self.head.renew(&Head::new(self.segment, self.end.position, self.settings.signing_key.as_ref()));
         }
         Ok(())
     }
@@ -666,17 +669,4 @@ impl Open {
         file.seek(SeekFrom::Start(end.size))?;
         Ok(Some(file))
     }
-}
-
-#[cfg(unix)]
-fn same_file(one: &File, other: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
-}
-
-/// An open file keeps its name here.
-#[cfg(not(unix))]
-fn same_file(_: &File, _: &File) -> io::Result<bool> {
-    Ok(true)
 }
