@@ -234,7 +234,7 @@ impl Log {
         if entries.is_empty() { Ok(()) } else { self.0.queue.append(entries).await }
     }
 
-    /// Logs that from here on, this revision decides.
+    /// Logs that about here, this revision began to decide; each record names its own revision.
     pub fn note_revision(&self, revision: &Revision) {
         // A log that is closed is told nothing any more.
         let _ = self.0.queue.push(Item::Revision(revision.as_str().to_owned()));

@@ -52,7 +52,7 @@ pub enum Note {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         unvouched: Option<Unvouched>,
     },
-    /// From here on, this revision of the store decides.
+    /// About here, this revision of the store began to decide; each record names its own revision.
     Revision { time: String, revision: String },
 }
 
