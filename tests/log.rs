@@ -809,9 +809,6 @@ fn last(folder: &Path, file: &str) -> (u64, [u8; 32]) {
 #[test]
 fn the_first_head_of_a_log_vouches_for_no_other() {
     let path_of = |folder: &TempDir| folder.path().join("head.json");
-    let folder = TempDir::new().unwrap();
-    opened(signing(settings(folder.path(), Durability::Strict)), []).close().unwrap();
-    // It has one text, so that it can be made from its parts: the signature is that of the key.
     let heading = format!("{{\"format\":1,\"segment\":{:20},\"sequence\":{:20},\"chain\":\"{}\"", 0, 0, "0".repeat(64));
     let key = SigningKey::from_pem(PRIVATE_KEY.as_bytes()).unwrap();
     let signature = format!("\"{}\"", key.sign("gatepost log head v1", heading.as_bytes()));
@@ -828,7 +825,8 @@ fn the_first_head_of_a_log_vouches_for_no_other() {
     // With another log it is none of it, whoever holds the lock.
     let forged = TempDir::new().unwrap();
     opened(settings(forged.path(), Durability::Strict), 0..3).close().unwrap();
-    rehash(forged.path(), &|line| (!line.contains("\"closed\"")).then(|| line.to_owned()));
+    let is_made = |line: &str| ["opened", "decision"].iter().any(|kind| line.contains(&format!("\"type\":\"{kind}\"")));
+    rehash(forged.path(), &|line| is_made(line).then(|| line.to_owned()));
     fs::write(path_of(&forged), &first).unwrap();
     let told = ["the head of the log knows sequence 0, which is not there"];
     assert_eq!(findings(&verify(forged.path(), &with_key()).unwrap()), told);
