@@ -398,6 +398,21 @@ fn segments_rotate_by_age_and_are_kept_by_age() {
     assert_whole(folder.path());
 }
 
+/// The age of a segment is that of its lines: the time of a file is anybody's.
+#[test]
+fn a_segment_whose_file_seems_old_is_kept() {
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        let file = fs::File::options().write(true).open(folder.path().join(file)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+    }
+    let aged =
+        || LogSettings { keep_age: Some(Duration::from_secs(3600)), ..settings(folder.path(), Durability::Strict) };
+    opened(aged(), [12]).close().unwrap();
+    assert_eq!((segments(folder.path()).len(), of_type(folder.path(), "pruned").len()), (4, 0));
+    assert_eq!(numbers(folder.path()), (0..13).collect::<Vec<_>>());
+}
+
 #[test]
 fn a_crash_while_a_segment_is_opened_or_packed_is_repaired() {
     let made = three_segments();
@@ -682,9 +697,147 @@ fn a_log_made_anew_without_the_key_is_found() {
     assert!(verify(whole.path(), &noted).unwrap().is_whole());
 }
 
+/// Who has no key adds nothing to a closed segment: no start takes it, and `verify` says so.
+#[test]
+fn nothing_is_added_after_the_line_that_closes_a_segment() {
+    let folder = TempDir::new().unwrap();
+    opened(signing(settings(folder.path(), Durability::Strict)), 0..3).close().unwrap();
+    let added = "0000000001.jsonl";
+    let line = lines(folder.path(), added).len() + 1;
+    let torn = copy(folder.path());
+    forge(folder.path(), added, &(0..5).map(|_| decision()).collect::<Vec<_>>());
+    fs::write(torn.path().join(added), [fs::read(torn.path().join(added)).unwrap(), b"{\"sequ".to_vec()].concat())
+        .unwrap();
+    for folder in [folder, torn] {
+        let told = format!("line {line} of {added} comes after the line that closes the segment");
+        assert_eq!(findings(&verify(folder.path(), &with_key()).unwrap()), [told]);
+        let error = Log::open(signing(settings(folder.path(), Durability::Strict))).unwrap_err();
+        assert!(matches!(error, LogError::Altered { .. }), "{error}");
+    }
+}
+
+/// Lines that could be a crash's or a forger's are named for ever, whatever is signed after them.
+#[test]
+fn lines_that_nothing_vouches_for_are_named_for_ever() {
+    let closed = TempDir::new().unwrap();
+    let log = opened(signing(settings(closed.path(), Durability::Strict)), 0..3);
+    let running = copy(closed.path());
+    log.close().unwrap();
+    let first = |folder: &Path| lines(folder, "0000000001.jsonl").len() + 1;
+    // After the open end, with and without a head that knows them; and as a further segment.
+    let (open, with_head) = (copy(running.path()), copy(running.path()));
+    let from = [first(open.path()), first(with_head.path()), first(closed.path())];
+    forge(open.path(), "0000000001.jsonl", &[decision(), decision()]);
+    let end = forge(with_head.path(), "0000000001.jsonl", &[decision(), decision()]);
+    write_head(with_head.path(), 1, end);
+    let (sequence, chain) = last(closed.path(), "0000000001.jsonl");
+    let opening = format!(
+        "\"type\":\"opened\",\"time\":\"2026-11-24T12:00:00.000Z\",\"format\":1,\"segment\":2,\
+         \"previousSequence\":{sequence},\"previousChain\":\"{}\",\"version\":\"0.1.0\"",
+        hexadecimal(&chain)
+    );
+    forge(closed.path(), "0000000002.jsonl", &[opening, decision()]);
+    for (folder, first) in [open, with_head, closed].iter().zip(from) {
+        let path = folder.path();
+        let before = verify(path, &with_key()).unwrap();
+        // A head that the key has not signed vouches for nothing.
+        let told = if before.is_whole() { first } else { 1 };
+        let named = |verdict: &Verdict| {
+            let named = format!("for the sequences {told} to {}: somebody else", first + 1);
+            verdict.notes.iter().any(|note| note.contains(&named))
+        };
+        assert!(named(&before) || findings(&before) == ["head.json is not signed"], "{before:#?}");
+        let (log, problems) = Log::open(signing(settings(path, Durability::Strict))).unwrap();
+        assert!(problems[0].message.contains(&format!("for the lines {told} to {} of", first + 1)), "{problems:?}");
+        log.close().unwrap();
+        let recovered = &of_type(path, "recovered")[0];
+        assert_eq!(recovered["unvouched"], json!({ "first": told, "last": first + 1 }));
+        let before: Vec<_> =
+            all(path).into_iter().filter(|line| line["sequence"].as_u64() < recovered["sequence"].as_u64()).collect();
+        assert!(before[first - 1..].iter().all(|line| line.get("signature").is_none()), "{before:#?}");
+        opened(signing(settings(path, Durability::Strict)), [9]).close().unwrap();
+        let verdict = verify(path, &with_key()).unwrap();
+        assert!(verdict.unsigned == Some(0) && named(&verdict), "{verdict:#?}");
+    }
+}
+
+/// After a loss of power the head may be an old one: what the key has signed needs no head.
+#[test]
+fn a_signed_line_vouches_for_what_an_old_head_does_not_know() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(signing(settings(folder.path(), Durability::Strict)), 0..3);
+    let running = copy(folder.path());
+    append(&log, 3..6);
+    log.close().unwrap();
+    fs::copy(running.path().join("head.json"), folder.path().join("head.json")).unwrap();
+    let named = |verdict: &Verdict| verdict.notes.iter().any(|note| note.contains("nothing vouched yet"));
+    let verdict = verify(folder.path(), &with_key()).unwrap();
+    assert!(verdict.is_whole() && !named(&verdict), "{verdict:#?}");
+    assert!(named(&verified(folder.path())));
+    opened(signing(settings(folder.path(), Durability::Strict)), [6]).close().unwrap();
+    assert!(!named(&verified(folder.path())));
+}
+
+fn decision() -> String {
+    "\"type\":\"decision\",\"number\":666".to_owned()
+}
+
+/// Adds lines with those members as who has no key can; the last one.
+fn forge(folder: &Path, file: &str, members: &[String]) -> (u64, [u8; 32]) {
+    let before = if folder.join(file).exists() { file } else { "0000000001.jsonl" };
+    let (mut sequence, mut chain) = last(folder, before);
+    let mut all = if before == file { lines(folder, file) } else { Vec::new() };
+    for members in members {
+        sequence += 1;
+        let content = format!("{{\"sequence\":{sequence},{members}");
+        chain = Sha256::new().chain_update(chain).chain_update(&content).finalize().into();
+        all.push(format!("{content},\"chain\":\"{}\"}}", hexadecimal(&chain)));
+    }
+    write_lines(folder, file, &all);
+    (sequence, chain)
+}
+
+/// The last line of a segment: its number, and its chain.
+fn last(folder: &Path, file: &str) -> (u64, [u8; 32]) {
+    let line: Value = serde_json::from_str(lines(folder, file).last().unwrap()).unwrap();
+    let digits = line["chain"].as_str().unwrap();
+    let chain: Vec<_> = (0..32).map(|byte| u8::from_str_radix(&digits[2 * byte..2 * byte + 2], 16).unwrap()).collect();
+    (line["sequence"].as_u64().unwrap(), chain.try_into().unwrap())
+}
+
+/// The first head says that nothing was written yet, and is the same for every log of a key.
+#[test]
+fn the_first_head_of_a_log_vouches_for_no_other() {
+    let path_of = |folder: &TempDir| folder.path().join("head.json");
+    let heading = format!("{{\"format\":1,\"segment\":{:20},\"sequence\":{:20},\"chain\":\"{}\"", 0, 0, "0".repeat(64));
+    let key = SigningKey::from_pem(PRIVATE_KEY.as_bytes()).unwrap();
+    let signature = format!("\"{}\"", key.sign("gatepost log head v1", heading.as_bytes()));
+    let first = format!("{heading},\"signature\":{signature:90}}}\n");
+
+    // A crash can leave it alone.
+    let alone = TempDir::new().unwrap();
+    fs::write(path_of(&alone), &first).unwrap();
+    let verdict = verify(alone.path(), &with_key()).unwrap();
+    assert!(verdict.is_whole(), "{:#?}", verdict.findings);
+    opened(signing(settings(alone.path(), Durability::Strict)), [0]).close().unwrap();
+    assert!(verify(alone.path(), &with_key()).unwrap().is_whole());
+
+    // With another log it is none of it, whoever holds the lock.
+    let forged = TempDir::new().unwrap();
+    opened(settings(forged.path(), Durability::Strict), 0..3).close().unwrap();
+    let is_made = |line: &str| ["opened", "decision"].iter().any(|kind| line.contains(&format!("\"type\":\"{kind}\"")));
+    rehash(forged.path(), &|line| is_made(line).then(|| line.to_owned()));
+    fs::write(path_of(&forged), &first).unwrap();
+    let told = ["the head of the log knows sequence 0, which is not there"];
+    assert_eq!(findings(&verify(forged.path(), &with_key()).unwrap()), told);
+    let lock = fs::File::open(forged.path().join("lock")).unwrap();
+    lock.lock().unwrap();
+    assert_eq!(findings(&verify(forged.path(), &with_key()).unwrap()), told);
+}
+
 /// Makes all lines anew, with other content; and a head that knows the last one.
 fn rehash(folder: &Path, change: &dyn Fn(&str) -> Option<String>) {
-    let (mut chain, mut sequence) = ([0; 32], 0);
+    let (mut chain, mut sequence) = ([0; 32], 0_u64);
     let files = segments(folder);
     for file in &files {
         let mut changed = Vec::new();
@@ -708,7 +861,12 @@ fn rehash(folder: &Path, change: &dyn Fn(&str) -> Option<String>) {
         }
         write_lines(folder, file, &changed);
     }
-    let (segment, chain) = (files.len(), hexadecimal(&chain));
+    write_head(folder, files.len(), (sequence, chain));
+}
+
+/// A head that nobody has signed.
+fn write_head(folder: &Path, segment: usize, (sequence, chain): (u64, [u8; 32])) {
+    let chain = hexadecimal(&chain);
     let head = format!(
         "{{\"format\":1,\"segment\":{segment:20},\"sequence\":{sequence:20},\"chain\":\"{chain}\",\"signature\":{:90}}}\n",
         "null"
@@ -785,9 +943,10 @@ fn a_line_torn_anywhere_is_repaired_and_no_whole_one_is_lost() {
             assert_whole(torn.path());
             let cut = content.len() - whole.len();
             let is_torn = cut > 0 && !is_whole;
-            assert_eq!(problems.len(), usize::from(is_torn), "{length}: {problems:?}");
+            // The head does not know a line of which somebody wrote all but the line break.
+            assert_eq!(problems.len(), usize::from(is_torn || is_whole), "{length}: {problems:?}");
             let recovered = of_type(torn.path(), "recovered");
-            assert_eq!(recovered.len(), usize::from(is_torn));
+            assert_eq!(recovered.len(), problems.len());
             if is_torn {
                 let digest = hexadecimal(&Sha256::digest(&content[whole.len()..]));
                 assert_eq!(recovered[0]["torn"], json!({ "bytes": cut, "sha256": digest }));
@@ -923,6 +1082,22 @@ fn a_head_that_is_removed_while_the_log_is_written_is_missed() {
     assert_eq!(of_type(folder.path(), "recovered")[0]["head"], "missing");
     assert_eq!(numbers(folder.path()), (0..5).collect::<Vec<_>>());
     assert_eq!(verified(folder.path()).findings.len(), 1);
+}
+
+#[test]
+fn a_head_that_is_replaced_while_the_log_is_written_is_missed_and_written_again() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Buffered), 0..4);
+    let (head, other) = (folder.path().join("head.json"), folder.path().join("other"));
+    fs::write(&other, [fs::read(&head).unwrap(), b"and more".to_vec()].concat()).unwrap();
+    fs::rename(&other, &head).unwrap();
+    until("it is noticed", || !of_type(folder.path(), "recovered").is_empty());
+    append(&log, [4]);
+    log.close().unwrap();
+    assert_eq!(of_type(folder.path(), "recovered")[0]["head"], "replaced");
+    let verdict = verified(folder.path());
+    assert!(findings(&verdict)[0].contains("the head of the log was another one"), "{:?}", verdict.findings);
+    assert_eq!(verdict.findings.len(), 1, "{:?}", verdict.findings);
 }
 
 /// When the disk is full or the file cannot be written: `strict` and `buffered` answer 503 and recover by themselves.

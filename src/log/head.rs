@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::line::{Chain, MOST, Position};
 use super::note::HeadFound;
+use super::segment::same_file;
 use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 
 /// The name of the file.
@@ -119,6 +120,11 @@ impl HeadFile {
     /// Opens the head of the log in that folder, and makes it if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(NAME)).map(Self)
+    }
+
+    /// Whether it is this file that is found there.
+    pub(super) fn is_found(&self, path: &Path) -> bool {
+        File::open(path).and_then(|file| same_file(&file, &self.0)).unwrap_or(false)
     }
 
     /// Writes over what was there.

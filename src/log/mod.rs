@@ -8,6 +8,12 @@
 //! folder can make a new log, with a chain and a head of its own; that shows with a signing key, which they must not
 //! have, or by a [`Position`] that was kept elsewhere. An older copy of the whole folder, put in its place, shows by
 //! such a position alone.
+//!
+//! While the service runs, nobody else's line gets in: the file is seen to have grown. Where it was killed, the last
+//! write may be in the log, but not yet in its head, and after a loss of power, all since the last signed line. Nothing
+//! tells such lines from lines that somebody has added before the next start. So this start writes their numbers down
+//! (`recovered`, `unvouched`) before it signs anything, and [`verify`] names them for ever, though the log is whole.
+//! After the line that closes a segment, nothing belongs into it.
 
 mod head;
 mod limits;
@@ -30,7 +36,7 @@ use std::time::{Duration, SystemTime};
 
 pub use limits::survive_file_size_limit;
 pub use line::{Chain, NoPosition, Position};
-pub use note::{HeadFound, Lost, Note, Torn, rfc3339};
+pub use note::{HeadFound, Lost, Note, Torn, Unvouched, rfc3339};
 use queue::{Item, Queue};
 use record::Recorder;
 use writer::Writer;
@@ -194,7 +200,7 @@ impl Log {
         };
         let capacity = settings.queue_bytes.clamp(FEWEST_QUEUE_BYTES, MOST_QUEUE_BYTES);
         let queue = Arc::new(Queue::new(settings.durability, capacity));
-        let (found, problems) = start::find(&folder)?;
+        let (found, problems) = start::find(&settings)?;
         let mut writer = Writer::new(settings, Arc::clone(&queue), found).map_err(failed("written"))?;
         writer.begin().map_err(failed("written"))?;
         let thread = std::thread::Builder::new().name("log".to_owned()).spawn(move || writer.run());
@@ -228,7 +234,7 @@ impl Log {
         if entries.is_empty() { Ok(()) } else { self.0.queue.append(entries).await }
     }
 
-    /// Logs that from here on, this revision decides.
+    /// Logs that about here, this revision began to decide; each record names its own revision.
     pub fn note_revision(&self, revision: &Revision) {
         // A log that is closed is told nothing any more.
         let _ = self.0.queue.push(Item::Revision(revision.as_str().to_owned()));

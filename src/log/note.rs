@@ -39,7 +39,8 @@ pub enum Note {
     /// The log could not be written from `since` to `time`, and so many requests were answered 503 for it.
     Refused { time: String, requests: u64, since: String, reason: String },
     /// What the start found, or what writing the log had to give up: a torn line at the end, which was cut off; lines
-    /// that the head of the log knows, but that are not there; a head that is missing, or that cannot be read.
+    /// that the head of the log knows, but that are not there; a head that is missing, or that cannot be read; lines
+    /// for which nothing vouches.
     Recovered {
         time: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -48,8 +49,10 @@ pub enum Note {
         lost: Option<Lost>,
         #[serde(default, skip_serializing_if = "Option::is_none")]
         head: Option<HeadFound>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        unvouched: Option<Unvouched>,
     },
-    /// From here on, this revision of the store decides.
+    /// About here, this revision of the store began to decide; each record names its own revision.
     Revision { time: String, revision: String },
 }
 
@@ -71,6 +74,16 @@ pub struct Lost {
     pub last: u64,
 }
 
+/// Lines that a start found after all that the head and (where there is a key) its signatures vouch for: they were
+/// written just before a crash, or by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+pub struct Unvouched {
+    /// The number of the first.
+    pub first: u64,
+    /// The number of the last.
+    pub last: u64,
+}
+
 /// Why the head of a log says nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -79,6 +92,8 @@ pub enum HeadFound {
     Missing,
     /// It holds something else.
     Unreadable,
+    /// Another file was put in its place while the log was written.
+    Replaced,
 }
 
 /// The version of the format of a log.

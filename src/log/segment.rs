@@ -154,3 +154,17 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 pub(super) fn plain_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(plain_name(number))
 }
+
+/// Whether the two are one file.
+#[cfg(unix)]
+pub(super) fn same_file(one: &File, other: &File) -> io::Result<bool> {
+    use std::os::unix::fs::MetadataExt;
+    let (one, other) = (one.metadata()?, other.metadata()?);
+    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+}
+
+/// An open file keeps its name here.
+#[cfg(not(unix))]
+pub(super) fn same_file(_: &File, _: &File) -> io::Result<bool> {
+    Ok(true)
+}

@@ -11,12 +11,13 @@ use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
 
-use super::LogError;
 use super::head::Head;
 use super::line::{Chain, Framed, Position, framed};
-use super::note::{self, HeadFound, Lost, Note, Torn};
-use super::segment::{self, Forms, RawLine, SegmentReader, UNFINISHED};
+use super::note::{self, HeadFound, Lost, Note, Torn, Unvouched, is_signed};
+use super::segment::{self, Forms, RawLine, SegmentReader, UNFINISHED, sync_folder};
+use super::{LogError, LogSettings};
 use crate::store::Problem;
+use crate::store::keys::VerifyingKey;
 
 /// The name of the file that is locked.
 pub(super) const LOCK: &str = "lock";
@@ -53,26 +54,29 @@ pub(super) struct Content {
     pub(super) unbroken: bool,
 }
 
-/// Takes the lock of the log in that folder, and looks for its end. Changes nothing but files that were left
-/// unfinished.
-pub(super) fn find(folder: &Path) -> Result<(Found, Vec<Problem>), LogError> {
+/// Takes the lock of a log, and looks for its end. Changes nothing but files that were left unfinished.
+pub(super) fn find(settings: &LogSettings) -> Result<(Found, Vec<Problem>), LogError> {
+    let folder = settings.folder.as_path();
     let read = |error| LogError::Io { folder: folder.to_owned(), done: "read", error };
-    fs::create_dir_all(folder).map_err(read)?;
+    make(folder).map_err(read)?;
     let lock = lock(folder)?;
     remove_unfinished(folder).map_err(read)?;
     let segments = segment::list(folder).map_err(read)?;
     let head = Head::read(folder).map_err(read)?;
-    let search = Search { folder, head: head.ok(), segments: &segments };
-    let (end, segment, scan) = search.end()?;
+    let keys = settings.signing_key.iter().map(|key| key.verifying_key()).collect();
+    let search = Search { folder, head: head.ok(), segments: &segments, keys };
+    let ending = search.end()?;
+    let unvouched = search.unvouched(&ending);
+    let Ending { position: end, segment, scan, .. } = ending;
     let torn = scan.as_ref().and_then(|scan| scan.torn.clone());
     let lost = search.head.filter(|head| head.position.sequence > end.sequence);
     let lost = lost.map(|head| Lost { first: end.sequence + 1, last: head.position.sequence });
     let head_found = head.err().filter(|_| !segments.is_empty());
     // Numbers that were in use are not used again.
     let end = Position { sequence: lost.map_or(end.sequence, |lost| lost.last), ..end };
-    let problems = problems(folder, torn.as_ref(), lost, head_found);
-    let happened = torn.is_some() || lost.is_some() || head_found.is_some();
-    let recovered = happened.then(|| Note::Recovered { time: note::now(), torn, lost, head: head_found });
+    let problems = problems(folder, torn.as_ref(), lost, head_found, unvouched);
+    let recovered =
+        (!problems.is_empty()).then(|| Note::Recovered { time: note::now(), torn, lost, head: head_found, unvouched });
     let content = scan.filter(|scan| scan.size > 0).map(|scan| Content {
         size: scan.size,
         opened: scan.opened,
@@ -80,6 +84,18 @@ pub(super) fn find(folder: &Path) -> Result<(Found, Vec<Problem>), LogError> {
         unbroken: scan.unbroken,
     });
     Ok((Found { lock, segments, end, segment, content, recovered, head_is_new: head.is_err() }, problems))
+}
+
+/// Makes the folder, and those above it that are not there; a loss of power takes none of them.
+fn make(folder: &Path) -> io::Result<()> {
+    let missing: Vec<_> =
+        folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
+    fs::create_dir_all(folder)?;
+    for made in missing {
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
+        sync_folder(parent.unwrap_or(Path::new(".")))?;
+    }
+    Ok(())
 }
 
 fn lock(folder: &Path) -> Result<File, LogError> {
@@ -108,7 +124,13 @@ fn remove_unfinished(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn problems(folder: &Path, torn: Option<&Torn>, lost: Option<Lost>, head: Option<HeadFound>) -> Vec<Problem> {
+fn problems(
+    folder: &Path,
+    torn: Option<&Torn>,
+    lost: Option<Lost>,
+    head: Option<HeadFound>,
+    unvouched: Option<Unvouched>,
+) -> Vec<Problem> {
     let shown = folder.display();
     let mut problems = Vec::new();
     if let Some(Torn { bytes, .. }) = torn {
@@ -125,9 +147,16 @@ fn problems(folder: &Path, torn: Option<&Torn>, lost: Option<Lost>, head: Option
         let how = match head {
             HeadFound::Missing => "is missing",
             HeadFound::Unreadable => "cannot be read",
+            HeadFound::Replaced => "is another one",
         };
         let what = format!("the head of the log in `{shown}` {how}, so lines at its end could be missing, too");
         problems.push(Problem::warning(what).with_help("the log says so from now on, and has a new head"));
+    }
+    if let Some(Unvouched { first, last }) = unvouched {
+        let what = format!("nothing vouches for the lines {first} to {last} of the log in `{shown}`");
+        problems.push(Problem::warning(what).with_help(
+            "the service was killed before its head knew them, or its key is a new one, or somebody else has written them; the log names them from now on",
+        ));
     }
     problems
 }
@@ -136,6 +165,20 @@ struct Search<'f> {
     folder: &'f Path,
     head: Option<Head>,
     segments: &'f BTreeMap<u64, Forms>,
+    /// The key that signs from now on, if there is one.
+    keys: Vec<VerifyingKey>,
+}
+
+/// Where a log ends.
+struct Ending {
+    /// The last line.
+    position: Position,
+    /// The segment to go on with.
+    segment: u64,
+    /// What is in it, if it is open.
+    scan: Option<Scan>,
+    /// The last line that the key has signed; 0 if none was read.
+    signed: u64,
 }
 
 /// What was read of a segment.
@@ -144,33 +187,46 @@ struct Scan {
     size: u64,
     opened: SystemTime,
     unsigned: u64,
+    signed: u64,
     closed: bool,
     unbroken: bool,
     torn: Option<Torn>,
 }
 
 impl Search<'_> {
-    /// The last line, the segment to go on with, and what is in it, if it is open.
-    fn end(&self) -> Result<(Position, u64, Option<Scan>), LogError> {
+    fn end(&self) -> Result<Ending, LogError> {
         let mut backwards = self.segments.iter().rev();
         let Some((&last, &forms)) = backwards.next() else {
             let head = self.head.unwrap_or(Head::new(0, Position::START, None));
             // Where lines are known, but none is there, nothing can be gone on with.
-            return Ok((Position { sequence: 0, chain: head.position.chain }, head.segment + 1, None));
+            let position = Position { sequence: 0, chain: head.position.chain };
+            return Ok(Ending { position, segment: head.segment + 1, scan: None, signed: 0 });
         };
         let after = last.max(self.head.map_or(0, |head| head.segment)) + 1;
         let scan = self.scan(last, forms)?;
         if scan.size == 0 {
             // It was opened, but its first line was not written to its end.
-            let end = match backwards.next() {
-                Some((&before, &forms)) => self.scan(before, forms)?.end,
-                None => Position::START,
+            let (position, signed) = match backwards.next() {
+                Some((&before, &forms)) => self.scan(before, forms).map(|before| (before.end, before.signed))?,
+                None => (Position::START, 0),
             };
-            return Ok((end, last, Some(scan)));
+            return Ok(Ending { position, segment: last, scan: Some(scan), signed });
         }
         // A segment that is packed, or after which there was another one, is not gone on with.
         let open = forms.plain && !scan.closed && after == last + 1;
-        Ok(if open { (scan.end, last, Some(scan)) } else { (scan.end, after, None) })
+        let (position, signed) = (scan.end, scan.signed);
+        let segment = if open { last } else { after };
+        Ok(Ending { position, segment, scan: open.then_some(scan), signed })
+    }
+
+    /// The lines after all that is vouched for: by the head, which the key must have signed if there is one, or by a
+    /// line that it has signed.
+    fn unvouched(&self, ending: &Ending) -> Option<Unvouched> {
+        let head = self.head?;
+        let vouches = self.keys.is_empty() || head.is_signed(&self.keys) == Some(true);
+        let known = if vouches { head.position.sequence } else { 0 };
+        let unvouched = Unvouched { first: known.max(ending.signed) + 1, last: ending.position.sequence };
+        (unvouched.first <= unvouched.last).then_some(unvouched)
     }
 
     fn scan(&self, number: u64, forms: Forms) -> Result<Scan, LogError> {
@@ -183,6 +239,7 @@ impl Search<'_> {
             size: 0,
             opened: SystemTime::now(),
             unsigned: 0,
+            signed: 0,
             closed: false,
             unbroken: false,
             torn: None,
@@ -190,9 +247,9 @@ impl Search<'_> {
         while reader.advance().map_err(failed)? {
             let RawLine { bytes, complete } = reader.line();
             let length = bytes.len() as u64 + 1;
-            let follows = framed(bytes).is_some_and(|framed| scan.follow(&framed, bytes));
+            let follows = framed(bytes).is_some_and(|framed| scan.follow(&framed, bytes, &self.keys));
             if !follows {
-                if framed(bytes).is_none() && forms.plain {
+                if framed(bytes).is_none() && forms.plain && !scan.closed {
                     scan.torn = torn(&path, scan.size).map_err(failed)?;
                 }
                 if scan.torn.is_some() {
@@ -217,8 +274,11 @@ impl Search<'_> {
 }
 
 impl Scan {
-    /// Takes the next line, if it is the next.
-    fn follow(&mut self, line: &Framed<'_>, bytes: &[u8]) -> bool {
+    /// Takes the next line, if it is the next. Nothing comes after the one that closes the segment.
+    fn follow(&mut self, line: &Framed<'_>, bytes: &[u8], keys: &[VerifyingKey]) -> bool {
+        if self.closed {
+            return false;
+        }
         let mut previous = self.end;
         if self.size == 0 {
             let Some(Note::Opened { previous_sequence, previous_chain, time, .. }) = Note::read(bytes) else {
@@ -237,7 +297,12 @@ impl Scan {
         self.closed = line.kind == "closed";
         match line.kind {
             "decision" => self.unsigned += 1,
-            kind if note::SIGNED.contains(&kind) => self.unsigned = 0,
+            kind if note::SIGNED.contains(&kind) => {
+                self.unsigned = 0;
+                if is_signed(line.content, previous.chain, keys) == Some(true) {
+                    self.signed = line.position.sequence;
+                }
+            }
             _ => {}
         }
         true

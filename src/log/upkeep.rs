@@ -84,12 +84,9 @@ fn pack(folder: &Path, number: u64) -> io::Result<()> {
     }
     let unfinished = folder.join(format!("{number:010}{UNFINISHED}"));
     let mut from = File::open(&plain)?;
-    let modified = from.metadata()?.modified()?;
     let mut encoder = GzEncoder::new(BufWriter::new(File::create(&unfinished)?), Compression::default());
     io::copy(&mut from, &mut encoder)?;
     let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
-    // Retention goes by the age of the lines.
-    file.set_modified(modified)?;
     file.sync_all()?;
     fs::rename(&unfinished, &packed)?;
     sync_folder(folder)?;

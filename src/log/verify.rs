@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::head::Head;
 use super::line::{Chain, Framed, Position, framed, unchained};
-use super::note::{self, CHECKPOINT_DECISIONS, HeadFound, Note, is_signed};
+use super::note::{self, CHECKPOINT_DECISIONS, HeadFound, Note, Unvouched, is_signed};
 use super::segment::{self, Forms, RawLine, SegmentReader, packed_name, plain_name};
 use super::start::is_being_written;
 use super::upkeep::is_packed_as;
@@ -120,6 +120,8 @@ fn attempt(folder: &Path, question: &Question) -> Result<(Verdict, bool), Verify
     }
     let last = segments.keys().next_back().copied();
     let mut is_settled = segments.keys().zip(segments.keys().skip(1)).all(|(one, next)| one + 1 == *next);
+    // A log that begins at this moment: its head is read again.
+    is_settled &= segments.is_empty() || !reading.head_is_first();
     for (number, forms) in segments {
         is_settled &= reading.segment(number, forms, Some(number) == last)?;
     }
@@ -147,6 +149,12 @@ struct Reading<'q> {
     pruned: Option<(u64, Position)>,
     /// The segment that was read last.
     segment: Option<u64>,
+    /// Whether its last line was the one that closes it.
+    closed: bool,
+    /// The last line that was signed by one of the keys.
+    signed: u64,
+    /// Lines for which nothing vouched when they were found.
+    unvouched: Vec<Unvouched>,
     unsigned: u64,
     dropped: u64,
     refused: u64,
@@ -183,6 +191,9 @@ impl<'q> Reading<'q> {
             beginning: None,
             pruned: None,
             segment: None,
+            closed: false,
+            signed: 0,
+            unvouched: Vec::new(),
             unsigned: 0,
             dropped: 0,
             refused: 0,
@@ -200,7 +211,7 @@ impl<'q> Reading<'q> {
                     "the head of the log (head.json) is missing: lines at its end could be, too".to_owned(),
                 );
             }
-            Err(HeadFound::Unreadable) => {
+            Err(HeadFound::Unreadable | HeadFound::Replaced) => {
                 self.find(None, None, "the head of the log (head.json) was altered: it cannot be read".to_owned());
             }
             Ok(_) if keys.is_empty() => {}
@@ -212,6 +223,11 @@ impl<'q> Reading<'q> {
         }
     }
 
+    /// Whether the head is that of a log into which nothing was written yet.
+    fn head_is_first(&self) -> bool {
+        self.head.is_ok_and(|head| (head.segment, head.position) == (0, Position::START))
+    }
+
     /// Reads one segment; false if it is not there any more.
     fn segment(&mut self, number: u64, forms: Forms, is_last: bool) -> Result<bool, VerifyError> {
         let failed = |name: &str, error| VerifyError::Io { path: self.folder.join(name), error };
@@ -220,6 +236,7 @@ impl<'q> Reading<'q> {
             opened => opened.map_err(|error| failed(&forms.name(number), error))?,
         };
         self.compare_forms(number, forms);
+        self.closed = false;
         self.verdict.segments += 1;
         let missing = self.segment.replace(number).filter(|before| before + 1 < number);
         let missing = missing.map(|before| (before + 1, number - 1));
@@ -240,6 +257,10 @@ impl<'q> Reading<'q> {
             }
             let place = Place { file: &file, line: reader.number };
             let line = reader.line();
+            if std::mem::take(&mut self.closed) {
+                let what = format!("line {} of {file} comes after the line that closes the segment", place.line);
+                self.find(Some(place), framed(line.bytes).map(|framed| framed.position.sequence), what);
+            }
             if !line.complete && is_last {
                 // One that is there up to its end lacks nothing but its line break.
                 if !self.written {
@@ -337,6 +358,7 @@ impl<'q> Reading<'q> {
             let what = format!("line {} of {} (sequence {}) was altered", place.line, place.file, position.sequence);
             self.find(Some(place), Some(position.sequence), what);
         }
+        self.closed = framed.kind == "closed";
         self.content(place, &framed, line.bytes, previous);
         self.known(place, segment, position);
         self.go_on(&framed, is_next, follows);
@@ -383,7 +405,7 @@ impl<'q> Reading<'q> {
             let sequence = line.position.sequence;
             match signed {
                 _ if keys.is_empty() => {}
-                Some(true) => self.unsigned = 0,
+                Some(true) => (self.unsigned, self.signed) = (0, sequence),
                 Some(false) => {
                     let what =
                         format!("the signature of line {number} of {file} (sequence {sequence}) is not by that key");
@@ -412,8 +434,11 @@ impl<'q> Reading<'q> {
             }
             Some(Note::Dropped { decisions, .. }) => self.dropped = self.dropped.saturating_add(decisions),
             Some(Note::Refused { requests, .. }) => self.refused = self.refused.saturating_add(requests),
-            Some(Note::Recovered { time, torn, head, .. }) => {
-                self.recovered(place, &time, torn.map(|torn| torn.bytes), head)
+            Some(Note::Recovered { time, torn, head, unvouched, .. }) => {
+                self.recovered(place, &time, torn.map(|torn| torn.bytes), head);
+                if let Some(Unvouched { first, last }) = unvouched {
+                    self.unvouched(first, last);
+                }
             }
             _ => {}
         }
@@ -428,11 +453,20 @@ impl<'q> Reading<'q> {
             let how = match head {
                 HeadFound::Missing => "missing",
                 HeadFound::Unreadable => "unreadable",
+                HeadFound::Replaced => "another one",
             };
             let what = format!(
                 "at {time}, the head of the log was {how}: lines before line {line} of {file} could be missing"
             );
             self.find(Some(place), None, what);
+        }
+    }
+
+    /// Remembers those of these lines that were not signed before they were found.
+    fn unvouched(&mut self, first: u64, last: u64) {
+        let first = first.max(self.signed.saturating_add(1));
+        if first <= last {
+            self.unvouched.push(Unvouched { first, last });
         }
     }
 
@@ -493,11 +527,14 @@ impl<'q> Reading<'q> {
 
     fn verdict(mut self) -> Verdict {
         self.look_at_beginning();
-        let removed = self
-            .beginning
-            .is_some_and(|(_, before)| self.head.is_ok_and(|head| head.position.sequence <= before.sequence));
+        let removed = self.beginning.is_some_and(|(first, before)| {
+            first > 1 && self.head.is_ok_and(|head| head.position.sequence <= before.sequence)
+        });
+        // The first head of every log with that key is the same: it is in order before anything was decided.
+        let begins = self.head_is_first() && self.segment.is_none_or(|last| last == 1) && self.verdict.lines <= 1;
         if let Ok(head) = self.head
             && !self.head_seen
+            && !begins
             // The segment that it knew may have been removed since it was read.
             && !(self.written && removed)
         {
@@ -510,6 +547,13 @@ impl<'q> Reading<'q> {
             };
             self.find(None, None, what);
         }
+        if let Ok(head) = self.head
+            && self.head_seen
+            && !self.written
+        {
+            self.unvouched(head.position.sequence.saturating_add(1), self.verdict.end.sequence);
+        }
+        self.name_unvouched();
         if let Some(contained) = self.question.contains.filter(|_| !self.contained) {
             let before = self.beginning.is_some_and(|(_, before)| contained.sequence <= before.sequence);
             let why = match (before, contained.sequence > self.verdict.end.sequence) {
@@ -531,6 +575,21 @@ impl<'q> Reading<'q> {
             false => self.verdict.unsigned = Some(self.unsigned),
         }
         self.verdict
+    }
+
+    /// All of them, however many: nothing else shows lines that somebody else has added.
+    fn name_unvouched(&mut self) {
+        let shown = |Unvouched { first, last }: &Unvouched| match first == last {
+            true => first.to_string(),
+            false => format!("{first} to {last}"),
+        };
+        let lines: Vec<_> = self.unvouched.iter().map(shown).collect();
+        if !lines.is_empty() {
+            let lines = lines.join(", ");
+            self.verdict.notes.push(format!(
+                "when the service was killed, or the machine lost power, nothing vouched yet for the sequences {lines}: somebody else could have written them"
+            ));
+        }
     }
 
     /// A log begins with its first segment, or after what the log says was removed.

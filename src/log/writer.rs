@@ -16,7 +16,7 @@ use super::head::{self, Head, HeadFile};
 use super::line::{Position, write_line};
 use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
 use super::queue::{Item, Queue};
-use super::segment::{self, opening, plain_path, sync_folder};
+use super::segment::{self, opening, plain_path, same_file, sync_folder};
 use super::start::{Found, end_of};
 use super::upkeep::{Job, Upkeep};
 use super::{Durability, LogError, LogSettings, Unwritable};
@@ -240,10 +240,7 @@ impl Writer {
                 }
             }
             self.commit(draft, self.settings.durability == Durability::Strict)?;
-            self.news.clear();
-            if let Some(failure) = &mut self.failure {
-                failure.told = true;
-            }
+            self.is_told();
             for item in self.pending.drain(..drafted) {
                 self.queue.done(item, Ok(()));
             }
@@ -287,6 +284,14 @@ impl Writer {
             let decisions = dropped - self.end.dropped;
             draft.note(&Note::Dropped { time: note::now(), decisions, total: dropped });
             draft.end.dropped = dropped;
+        }
+    }
+
+    /// There is no news any more.
+    fn is_told(&mut self) {
+        self.news.clear();
+        if let Some(failure) = &mut self.failure {
+            failure.told = true;
         }
     }
 
@@ -356,14 +361,18 @@ impl Writer {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             key: self.settings.signing_key.as_ref().map(|key| key.verifying_key().fingerprint()),
         });
+        let has_news = self.has_news();
+        // What was found is said before a head or a checkpoint vouches for it.
+        self.draft_news(&mut draft);
         file.write_all(&draft.bytes)?;
         file.sync_all()?;
         sync_folder(&self.settings.folder)?;
         self.unfinished = None;
         self.open = Some(Open { file, path, opened, written_before: Some(draft.end.written) });
         // A first line alone needs no checkpoint.
-        draft.end.unchecked = self.end.unchecked;
+        draft.end.unchecked = self.end.unchecked || has_news;
         self.accept(draft.end, true);
+        self.is_told();
         self.prune()
     }
 
@@ -421,11 +430,17 @@ impl Writer {
         let segments = segment::list(folder)?;
         let closed: Vec<_> = segments.range(..self.segment).collect();
         let too_many = keep_segments.map_or(0, |most| closed.len().saturating_sub(most));
-        let is_old = |name: String| {
-            let modified = folder.join(name).metadata().and_then(|metadata| metadata.modified());
-            keep_age.is_some_and(|age| modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age)))
-        };
-        let too_old = closed.iter().take_while(|(number, forms)| is_old(forms.name(**number))).count();
+        let mut too_old = 0;
+        if let Some(age) = *keep_age {
+            // A segment is as old as the opening of the next one, which is chained: anybody can set the time of a file.
+            for (number, forms) in segments.range(..=self.segment).skip(1) {
+                let opened = opening(&folder.join(forms.name(*number)))?.and_then(|(_, time)| note::read_time(&time));
+                if !opened.is_some_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed >= age)) {
+                    break;
+                }
+                too_old += 1;
+            }
+        }
         let last = too_many.max(too_old).checked_sub(1).and_then(|index| closed.get(index));
         let Some(last) = last.map(|(number, _)| **number) else { return Ok(None) };
         // The segment after it says where it ended.
@@ -495,7 +510,7 @@ impl Writer {
             None => {
                 let (synced, end) = (self.synced.position.sequence, self.end.position.sequence);
                 let lost = (synced < end).then_some(Lost { first: synced + 1, last: end });
-                self.news.push(Note::Recovered { time: note::now(), torn: None, lost, head: None });
+                self.news.push(Note::Recovered { time: note::now(), torn: None, lost, head: None, unvouched: None });
                 self.open = None;
                 self.segment += 1;
             }
@@ -511,15 +526,19 @@ impl Writer {
             return Err(io::Error::other("its file was removed, or another was put in its place"));
         }
         let path = self.settings.folder.join(head::NAME);
-        if !path.exists() {
+        if !self.head.is_found(&path) {
+            let found = if path.exists() { HeadFound::Replaced } else { HeadFound::Missing };
             self.head = HeadFile::open(&self.settings.folder)?;
             self.news.push(Note::Recovered {
                 time: note::now(),
                 torn: None,
                 lost: None,
-                head: Some(HeadFound::Missing),
+                head: Some(found),
+                unvouched: None,
             });
-            return self.write();
+            self.write()?;
+            // What was put there may have been longer.
+            return self.head.renew(&Head::new(self.segment, self.end.position, self.settings.signing_key.as_ref()));
         }
         Ok(())
     }
@@ -650,17 +669,4 @@ impl Open {
         file.seek(SeekFrom::Start(end.size))?;
         Ok(Some(file))
     }
-}
-
-#[cfg(unix)]
-fn same_file(one: &File, other: &File) -> io::Result<bool> {
-    use std::os::unix::fs::MetadataExt;
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
-}
-
-/// An open file keeps its name here.
-#[cfg(not(unix))]
-fn same_file(_: &File, _: &File) -> io::Result<bool> {
-    Ok(true)
 }
