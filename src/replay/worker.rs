@@ -218,6 +218,9 @@ impl<'s> Worker<'s> {
                 return Err(format!("`{dropped}` {why}"));
             }
         }
+        if record.has("missing") && request.missing.is_empty() && request.principal.uid == request.resource.uid {
+            return Err(SAID_TWICE.to_owned());
+        }
         let sight = &self.sights.of_environment(request.environment)?.policies;
         for MaskedPlace { place, holds_record } in &request.masked {
             if let Some(policy) = sight.reader(place) {
@@ -396,6 +399,8 @@ impl<'s> Worker<'s> {
 }
 
 const UNKNOWN_THEN: &str = "the schema did not know then what was asked about, so it is not logged whole";
+
+const SAID_TWICE: &str = "the principal was the resource, and what was missing in one of the two is not in the log";
 
 /// What a record asked, if that is all there.
 fn question(record: Recorded<'_>) -> Result<Question<'_>, String> {

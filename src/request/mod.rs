@@ -165,8 +165,7 @@ pub fn resolve(
     let said = question.resource.attributes;
     let mut resource = decoder.members(&resource_type.attributes, said, &resource_place)?;
     if principal_uid == resource_uid {
-        // One entity, said twice: what is said of the resource stands, and nothing is missing in what it stands over.
-        decoder.missing.named.retain(|place| !resource.keys().any(|name| place.is_in(&principal_place.member(name))));
+        // One entity, said twice: what is said of the resource stands.
         principal.append(&mut resource);
         resource.clone_from(&principal);
     }

@@ -53,11 +53,6 @@ impl Place {
         Self { part: self.part, path: path.into() }
     }
 
-    /// Whether it is that place, or one in it.
-    pub fn is_in(&self, other: &Self) -> bool {
-        self.part == other.part && leads_into(&self.path, &other.path)
-    }
-
     /// The path, with the elements of sets taken for the sets.
     pub fn path_without_elements(&self) -> String {
         let mut path = String::new();
