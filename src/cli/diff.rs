@@ -10,13 +10,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::config::Settings;
-use super::output::{self, Failure};
+use super::output::{self, DocumentFormat, Failure};
 use super::prove::SolverArguments;
 use crate::engine::Snapshot;
 use crate::matrix::{self, Lines, Outcomes, RowResult};
 use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
-use crate::report::blocks;
 use crate::store::changes::{self, Declaration, Rewritten};
 use crate::store::known::{self, Known};
 use crate::store::{Commit, Origin, Statement};
@@ -34,19 +33,7 @@ pub(super) struct Arguments {
     solver: SolverArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-/// How the differences are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For a terminal
-    #[default]
-    Text,
-    /// To be pasted into a review
-    Markdown,
-    /// For a program
-    Json,
+    format: DocumentFormat,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -55,11 +42,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let (old, new) = (load(old)?, load(new)?);
     let solver = arguments.solver.find();
     let diff = Diff::between(&old, &new, solver.as_ref().ok())?;
-    match arguments.format {
-        Format::Text => output::print(&blocks::as_text(&diff.as_blocks(), output::width()))?,
-        Format::Markdown => output::print(&blocks::as_markdown(&diff.as_blocks()))?,
-        Format::Json => output::print_json(&diff.as_json())?,
-    }
+    arguments.format.print(|| diff.as_blocks(), || diff.as_json())?;
     if let Err(failure) = &solver {
         failure.print();
     }

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::diagnostics;
+use crate::report::blocks::{self, Block};
 pub(super) use crate::report::counted;
 use crate::store::{Problem, Severity, Statement, StoreError};
 
@@ -105,6 +106,33 @@ pub(super) fn complain(problems: &[Problem]) {
 /// Writes a value as JSON to standard output.
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum DocumentFormat {
+    /// For a terminal
+    #[default]
+    Text,
+    /// To be pasted into a review
+    Markdown,
+    /// For a program
+    Json,
+}
+
+impl DocumentFormat {
+    /// Writes a document to standard output: its blocks, or for a program its data.
+    pub(super) fn print(
+        self,
+        blocks: impl FnOnce() -> Vec<Block>,
+        data: impl FnOnce() -> serde_json::Value,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Text => print(&blocks::as_text(&blocks(), width())),
+            Self::Markdown => print(&blocks::as_markdown(&blocks())),
+            Self::Json => print_json(&data()),
+        }
+    }
 }
 
 /// A bar that shows how far long work is, where a terminal watches.

@@ -11,11 +11,12 @@ use clap::Args;
 use serde_json::json;
 
 use super::config::{Age, Settings};
-use super::output::{self, Failure, counted};
+use super::output::{DocumentFormat, Failure, counted};
 use crate::engine::Snapshot;
+use crate::log::Note;
 use crate::log::read::{Lines, ReadError};
 use crate::replay::{CHUNK, Group, Replay, Selection, replay};
-use crate::report::blocks::{self, Block, Line};
+use crate::report::blocks::{Block, Line};
 use crate::report::grouped;
 
 const EXIT_STATUS: &str = "Exit status: 0 if those that could be decided again are decided as they were, 1 if any is not, 2 if none \
@@ -37,19 +38,7 @@ pub(super) struct Arguments {
     limit: Option<usize>,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-/// How the changes are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For a terminal
-    #[default]
-    Text,
-    /// To be pasted into a review
-    Markdown,
-    /// For a program
-    Json,
+    format: DocumentFormat,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -80,8 +69,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
                             chunk.extend_from_slice(line.bytes);
                             chunk.push(b'\n');
                         }
-                        "dropped" => absent += dropped(line.bytes),
-                        _ => {}
+                        _ => absent += dropped(line.bytes),
                     }
                 }
                 Some(Err(ReadError::NoLine { .. })) => unreadable += 1,
@@ -93,12 +81,9 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     replayed.unreadable += unreadable;
     replayed.absent = absent;
     let seconds = began.elapsed().as_secs_f64();
-    let blocks = || as_blocks(&replayed, arguments, &snapshot, seconds);
-    match arguments.format {
-        Format::Text => output::print(&blocks::as_text(&blocks(), output::width()))?,
-        Format::Markdown => output::print(&blocks::as_markdown(&blocks()))?,
-        Format::Json => output::print_json(&as_json(&replayed, &snapshot, seconds))?,
-    }
+    arguments
+        .format
+        .print(|| as_blocks(&replayed, arguments, &snapshot, seconds), || as_json(&replayed, &snapshot, seconds))?;
     let is_whole = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0;
     Ok(ExitCode::from(match replayed.changed {
         0 if is_whole => 0,
@@ -107,10 +92,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     }))
 }
 
-/// How many decisions a line says were dropped.
+/// How many decisions a line of the log about itself says were dropped.
 fn dropped(line: &[u8]) -> u64 {
-    let note: Option<serde_json::Value> = serde_json::from_slice(line).ok();
-    note.and_then(|note| note.get("decisions")?.as_u64()).unwrap_or_default()
+    match serde_json::from_slice(line) {
+        Ok(Note::Dropped { decisions, .. }) => decisions,
+        _ => 0,
+    }
 }
 
 /// A time as it stands in the log.

@@ -151,8 +151,8 @@ pub struct SearchPage<'a> {
 }
 
 impl Recorder {
-    /// The record of a decision, as the log takes it. `item` is the number of the item of a batch, from 0; `began` is when the service
-    /// took the question up.
+    /// The record of a decision, as the log takes it. `item` is the number of the item of a batch, from 0; `took` is how long it
+    /// took.
     pub fn decision(
         &self,
         heading: &Heading<'_>,

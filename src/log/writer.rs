@@ -17,7 +17,7 @@ use super::line::{Position, write_line};
 use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
 use super::queue::{Item, Queue};
 use super::segment::{self, opening, plain_path, same_file, sync_folder};
-use super::start::{Found, end_of};
+use super::start::{Content, Found, end_of};
 use super::upkeep::{Job, Upkeep};
 use super::{Durability, LogError, LogSettings, Unwritable};
 use crate::store::keys::SigningKey;
@@ -105,6 +105,19 @@ const PRUNE: Duration = Duration::from_secs(60);
 /// With so many bytes, a draft is written before more is added.
 const MOST_DRAFTED: usize = 4 << 20;
 
+/// The open segment, after its last line, whose line break is added if it has none.
+fn reopened(path: PathBuf, content: &Content) -> io::Result<Open> {
+    let mut file = OpenOptions::new().write(true).open(&path)?;
+    if content.unbroken {
+        file.seek(SeekFrom::Start(content.size - 1))?;
+        file.write_all(b"\n")?;
+    }
+    file.set_len(content.size)?;
+    file.sync_all()?;
+    file.seek(SeekFrom::Start(content.size))?;
+    Ok(Open { file, path, opened: content.opened, written_before: None })
+}
+
 impl Writer {
     /// A writer that goes on from where a log was found to end. It has written nothing but the end of a last line.
     pub(super) fn new(settings: LogSettings, queue: Arc<Queue>, found: Found) -> io::Result<Self> {
@@ -120,18 +133,7 @@ impl Writer {
             written: 0,
         };
         let path = plain_path(&folder, found.segment);
-        let open = content.map(|content| -> io::Result<Open> {
-            let mut file = OpenOptions::new().write(true).open(&path)?;
-            if content.unbroken {
-                file.seek(SeekFrom::Start(content.size - 1))?;
-                file.write_all(b"\n")?;
-            }
-            file.set_len(content.size)?;
-            file.sync_all()?;
-            file.seek(SeekFrom::Start(content.size))?;
-            Ok(Open { file, path, opened: content.opened, written_before: None })
-        });
-        let open = open.transpose()?;
+        let open = content.map(|content| reopened(path, content)).transpose()?;
         let mut head = HeadFile::open(&folder)?;
         if found.head_is_new && found.segments.is_empty() {
             // So that there is a head whenever there is a segment.

@@ -3,11 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy::EntityTypeName;
+use cedar_policy::{EntityTypeName, EntityUid};
 use cedar_policy_core::ast::{BinaryOp, ExprKind};
 use miette::SourceSpan;
 
-use super::reads::{Field, Reads, Root, Slot, Step, is_path};
+use super::reads::{Declared, Field, Reads, Root, Slot, Step, is_path};
 use crate::request::TypedRequest;
 use crate::request::place::{Part, Place, leads_into};
 use crate::request::value::{Record, Value};
@@ -123,8 +123,7 @@ pub fn masked(store: &Store) -> Vec<Problem> {
             let mut reads = Reads::new(&store.types, environment);
             reads.add(&statement.policy);
             let read = reads.declared.keys().chain(&reads.values);
-            let read =
-                read.filter(|slot| is_masked(slot, &reads) && (reads.values.contains(slot) || is_inner(slot, &reads)));
+            let read = read.filter(|slot| is_masked(slot, &reads, reads.values.contains(slot)));
             places.extend(read.map(ToString::to_string));
         }
         problems.extend(places.into_iter().map(|place| {
@@ -194,8 +193,7 @@ fn path_of(field: &Field) -> String {
 /// Whether the way to a slot leads through an entity that may be the principal or the resource, by another way than from there.
 fn may_lead_back(slot: &Slot, reads: &Reads<'_>, environment: &Environment) -> bool {
     let is_asked = |name: &EntityTypeName| *name == environment.principal || *name == environment.resource;
-    let lengths = 0..slot.steps.len();
-    lengths.into_iter().any(|length| {
+    (0..slot.steps.len()).any(|length| {
         let from_the_request = length == 0 && !matches!(slot.root, Root::Entity(_));
         let steps = slot.steps.iter().take(length).cloned().collect();
         let declared = reads.declaration(&Slot { root: slot.root.clone(), steps });
@@ -207,35 +205,19 @@ fn may_lead_back(slot: &Slot, reads: &Reads<'_>, environment: &Environment) -> b
     })
 }
 
-/// Whether the value of a slot is not in the decision log.
-fn is_masked(slot: &Slot, reads: &Reads<'_>) -> bool {
-    let Some(declared) = reads.declaration(slot) else { return false };
-    let shape = match &declared.field.owner {
+/// Whether what a policy asks at a slot is not in the decision log: the value where it reads it (`value`), and in what is masked as a
+/// whole already whether there is one.
+fn is_masked(slot: &Slot, reads: &Reads<'_>, value: bool) -> bool {
+    let Some(Declared { field, .. }) = reads.declaration(slot) else { return false };
+    let shape = match &field.owner {
         Some(owner) => reads.types.entity(&owner.to_string()).map(|entity| &entity.attributes),
         None => Some(&reads.environment.context),
     };
-    shape.is_some_and(|shape| is_masked_in(shape, &declared.field.steps))
+    let holder = field.steps.split_last().map(|(_, holder)| holder).unwrap_or_default();
+    shape.is_some_and(|shape| (value && is_masked_in(shape, &field.steps)) || is_sensitive_in(shape, holder))
 }
 
-/// Whether the slot lies in what is masked as a whole: there, it matters already whether it is there.
-fn is_inner(slot: &Slot, reads: &Reads<'_>) -> bool {
-    let steps = slot.steps.iter().take(slot.steps.len().saturating_sub(1)).cloned().collect();
-    let holder = Slot { root: slot.root.clone(), steps };
-    matches!(slot.steps.last(), Some(Step::Attribute(_))) && is_masked_whole(&holder, reads)
-}
-
-fn is_masked_whole(slot: &Slot, reads: &Reads<'_>) -> bool {
-    let Some(declared) = reads.declaration(slot) else { return false };
-    !matches!(declared.shape, Shape::Entity(_)) && !declared.field.steps.is_empty() && {
-        let owner = declared.field.owner.as_ref();
-        let shape = match owner {
-            Some(owner) => reads.types.entity(&owner.to_string()).map(|entity| &entity.attributes),
-            None => Some(&reads.environment.context),
-        };
-        shape.is_some_and(|shape| is_sensitive_in(shape, &declared.field.steps))
-    }
-}
-
+/// Whether the last of the steps leads to, or into, what is masked as a whole.
 fn is_sensitive_in(shape: &RecordShape, steps: &[Step]) -> bool {
     let Some((Step::Attribute(name), rest)) = steps.split_first() else { return false };
     shape.0.get(name).is_some_and(|field| {
@@ -267,7 +249,7 @@ fn holds_masked(shape: &Shape) -> bool {
 
 /// Adds what stands at a slot to a key: the id of the root itself, or the value to which the steps lead; of an entity on the way, its
 /// id, from which all beyond follows.
-fn look(key: &mut Vec<u8>, uid: Option<&cedar_policy::EntityUid>, attributes: &Record, slot: &Slot) {
+fn look(key: &mut Vec<u8>, uid: Option<&EntityUid>, attributes: &Record, slot: &Slot) {
     let Some((first, rest)) = slot.steps.split_first() else {
         return text(key, uid.map(|uid| AsRef::<str>::as_ref(uid.id())).unwrap_or_default());
     };

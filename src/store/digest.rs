@@ -14,24 +14,10 @@ pub struct Revision(String);
 impl Revision {
     /// The revision of these files, with the plugins of this build.
     pub fn of(files: &StoreFiles) -> Self {
-        let mut hasher = Sha256::new();
-        // Every part is preceded by its length, so that no two stores give the same bytes.
-        let mut part = |text: &str| {
-            hasher.update((text.len() as u64).to_le_bytes());
-            hasher.update(text.as_bytes());
-        };
-        for file in files.deciding() {
-            part(&file.path);
-            part(&file.text);
-        }
-        // Where these lie is no part of the revision: replicas may have them in other places.
-        for file in &files.further_entities {
-            part("further entities");
-            part(&file.text);
-        }
+        let mut hasher = of_files(files);
         for plugin in PLUGINS {
-            part(plugin.name());
-            part(plugin.version());
+            add(&mut hasher, plugin.name());
+            add(&mut hasher, plugin.version());
         }
         Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
     }
@@ -40,6 +26,27 @@ impl Revision {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+}
+
+/// A digest of all in these files that can change a decision, to which more can be added.
+pub(super) fn of_files(files: &StoreFiles) -> Sha256 {
+    let mut hasher = Sha256::new();
+    for file in files.deciding() {
+        add(&mut hasher, &file.path);
+        add(&mut hasher, &file.text);
+    }
+    // Where these lie is no part of it: replicas may have them in other places. No file of a store has such a path.
+    for file in &files.further_entities {
+        add(&mut hasher, "further entities");
+        add(&mut hasher, &file.text);
+    }
+    hasher
+}
+
+/// Every part is preceded by its length, so that no two stores give the same bytes.
+fn add(hasher: &mut Sha256, part: &str) {
+    hasher.update((part.len() as u64).to_le_bytes());
+    hasher.update(part.as_bytes());
 }
 
 impl fmt::Display for Revision {

@@ -1,6 +1,6 @@
 //! The signature of a store: a detached one (Ed25519, RFC 8032) of everything in it that can change a decision.
 
-use sha2::{Digest, Sha256};
+use sha2::Digest;
 
 use super::files::StoreFiles;
 use super::keys::{Signature, SigningKey, VerifyingKey};
@@ -19,21 +19,7 @@ const PURPOSE: &str = "gatepost store signature 1";
 /// plugins, which are part of the revision, are not part of it: another version of Gatepost takes the same signature. Requests to
 /// try are not either, for they decide nothing.
 pub fn digest(files: &StoreFiles) -> [u8; 32] {
-    let mut hasher = Sha256::new();
-    let mut part = |text: &str| {
-        hasher.update((text.len() as u64).to_le_bytes());
-        hasher.update(text.as_bytes());
-    };
-    for file in files.deciding() {
-        part(&file.path);
-        part(&file.text);
-    }
-    // Where these lie is not signed, as it is no part of the revision: no file of a store has such a path.
-    for file in &files.further_entities {
-        part("further entities");
-        part(&file.text);
-    }
-    hasher.finalize().into()
+    super::digest::of_files(files).finalize().into()
 }
 
 /// Signs these files; what is to be written into [`FILE`].
