@@ -1,7 +1,7 @@
 //! What the decision log costs: `cargo bench --bench log`.
 //!
 //! Issue 5: "`strict` at 32 connections reaches at least half the throughput of `off` in the same run; `buffered` at least 0.9", and
-//! "every logged request decided again, at hundreds of thousands a second". The services are asked in turns; each has one core, the
+//! "every logged request decided again, at hundreds of thousands a second". The services are asked in turns; all share one core, the
 //! clients have the other.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, unreachable_pub)]
@@ -27,22 +27,28 @@ const MODES: [&str; 4] = ["off", "lossy", "buffered", "strict"];
 
 fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
-    on_core(std::process::id(), 1);
+    // A service that is started on one core makes itself as many threads as that has use for.
+    on_core(0);
     let services = MODES.map(|mode| start(folder.path(), mode));
+    on_core(1);
     let mut rates = MODES.map(|_| Vec::new());
+    let mut costs = MODES.map(|_| Vec::new());
     for round in 0..=ROUNDS {
-        for (serving, rates) in services.iter().zip(&mut rates) {
+        for (serving, (rates, costs)) in services.iter().zip(rates.iter_mut().zip(&mut costs)) {
+            let before = ticks(serving);
             let rate = rate(serving);
             // In the first round everything is new.
             if round > 0 {
                 rates.push(rate);
+                costs.push((ticks(serving) - before) / TICKS / ROUND.as_secs_f64() / rate * 1e6);
             }
         }
     }
-    let medians = rates.map(median);
+    let (medians, costs) = (rates.map(median), costs.map(median));
     println!("{CONNECTIONS} connections, {ROUNDS} rounds of {} s each, in turns; medians:", ROUND.as_secs());
-    for (mode, rate) in MODES.iter().zip(medians) {
-        println!("  {mode:<8} {rate:>8.0} decisions a second, {:.3} of off", rate / medians[0]);
+    for ((mode, rate), cost) in MODES.iter().zip(medians).zip(costs) {
+        let ratio = rate / medians[0];
+        println!("  {mode:<8} {rate:>8.0} decisions a second, {ratio:.3} of off; {cost:>5.1} µs of the core for each");
     }
     services.into_iter().for_each(|serving| {
         serving.signal("TERM");
@@ -70,14 +76,22 @@ fn main() {
 
 fn start(folder: &Path, mode: &str) -> Serving {
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--log", mode, "--log-durability", mode];
-    let serving = Serving::start(&mut command(folder, &arguments));
-    on_core(serving.id(), 0);
-    serving
+    Serving::start(&mut command(folder, &arguments))
 }
 
-/// Where there is no such program, they share all cores.
-fn on_core(process: u32, core: usize) {
-    let _ = Command::new("taskset").args(["-apc", &core.to_string(), &process.to_string()]).output();
+/// From now on, this process and those that it starts run on that core. Where there is no such program, they share all cores.
+fn on_core(core: usize) {
+    let _ = Command::new("taskset").args(["-apc", &core.to_string(), &std::process::id().to_string()]).output();
+}
+
+/// So many ticks of the clock of processes are a second, on every Linux.
+const TICKS: f64 = 100.0;
+
+/// The time that a service has run for (`proc_pid_stat(5)`: `utime` and `stime`), in ticks.
+fn ticks(serving: &Serving) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", serving.id())).unwrap_or_default();
+    let fields = stat.rsplit(')').next().unwrap().split_whitespace().skip(11).take(2);
+    fields.map(|ticks| ticks.parse::<f64>().unwrap()).sum()
 }
 
 /// Decisions a second, on requests of 4,096 people about 512 accounts with as many phone numbers.

@@ -68,7 +68,7 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 
 fn mask(arguments: &MaskValues) -> Result<ExitCode, Failure> {
     let mask = Mask::new(&secret(&arguments.key, "log mask key")?);
-    let print = |value: &str| output::print(&format!("{}\n", mask.of(value)));
+    let print = |value: &str| output::print(&format!("{}\n", mask.of(value).as_str()));
     if arguments.values.is_empty() {
         for line in std::io::stdin().lines() {
             let line = line.map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;

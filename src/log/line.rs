@@ -51,7 +51,7 @@ const OPENING: &[u8] = br#"{"sequence":"#;
 const TYPE: &[u8] = br#","type":""#;
 const CHAIN: &[u8] = br#","chain":""#;
 const CLOSING: &[u8] = br#""}"#;
-const DIGITS: &[u8; 16] = b"0123456789abcdef";
+const DIGITS: usize = 64;
 
 impl Chain {
     /// What stands for the chain of the line before the first.
@@ -62,30 +62,18 @@ impl Chain {
         Self(Sha256::new().chain_update(self.0).chain_update(content).finalize().into())
     }
 
-    fn digits(self) -> impl Iterator<Item = u8> {
-        let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or_default();
-        self.0.into_iter().flat_map(move |byte| [digit(byte >> 4), digit(byte & 15)])
+    fn digits(self) -> [u8; DIGITS] {
+        let mut digits = [0; DIGITS];
+        // There is room for exactly these.
+        let _ = hex::encode_to_slice(self.0, &mut digits);
+        digits
     }
 
+    /// Only small letters: one chain has one text.
     fn read(digits: &[u8]) -> Option<Self> {
         let mut bytes = [0; 32];
-        let (pairs, []) = digits.as_chunks::<2>() else { return None };
-        if pairs.len() != bytes.len() {
-            return None;
-        }
-        for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
-            *byte = value(*high)? << 4 | value(*low)?;
-        }
-        Some(Self(bytes))
-    }
-}
-
-/// Only small letters: one chain has one text.
-fn value(digit: u8) -> Option<u8> {
-    match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
+        hex::decode_to_slice(digits, &mut bytes).ok()?;
+        Some(Self(bytes)).filter(|_| !digits.iter().any(u8::is_ascii_uppercase))
     }
 }
 
@@ -132,13 +120,13 @@ pub(super) fn framed(line: &[u8]) -> Option<Framed<'_>> {
 /// What the chain of a line covers, and the chain: also of a line that begins in no way that makes sense.
 pub(super) fn unchained(line: &[u8]) -> Option<(&[u8], Chain)> {
     let line = line.strip_suffix(CLOSING)?;
-    let (content, digits) = line.split_at_checked(line.len().checked_sub(64)?)?;
+    let (content, digits) = line.split_at_checked(line.len().checked_sub(DIGITS)?)?;
     Some((content.strip_suffix(CHAIN)?, Chain::read(digits)?))
 }
 
 impl fmt::Display for Chain {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.digits().try_for_each(|digit| write!(formatter, "{}", char::from(digit)))
+        formatter.write_str(std::str::from_utf8(&self.digits()).unwrap_or_default())
     }
 }
 

@@ -2,13 +2,27 @@
 
 use ring::hmac;
 
-/// So many bytes of a digest are written.
+/// So many bytes of a digest are written,
 const BYTES: usize = 16;
+/// in so many digits.
+const DIGITS: usize = 2 * BYTES;
 
 /// What is written in place of a value that is masked: HMAC-SHA-256 (RFC 2104) of it, the first 16 bytes in hexadecimal digits. Equal
 /// values have equal masks under one key, and who does not hold the key can neither find the value nor try values out.
 #[derive(Clone, Debug)]
 pub struct Mask(hmac::Key);
+
+/// What stands for a value that is masked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Digest([u8; DIGITS]);
+
+impl Digest {
+    /// Its text.
+    pub fn as_str(&self) -> &str {
+        // They are digits.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
 
 impl Mask {
     /// The mask of a secret.
@@ -26,10 +40,12 @@ impl Mask {
     }
 
     /// The mask of a string.
-    pub fn of(&self, text: &str) -> String {
+    pub fn of(&self, text: &str) -> Digest {
         let digest = hmac::sign(&self.0, text.as_bytes());
-        let halves = digest.as_ref().iter().take(BYTES).flat_map(|byte| [byte >> 4, byte & 15]);
-        halves.filter_map(|half| char::from_digit(half.into(), 16)).collect()
+        let mut digits = [0; DIGITS];
+        // There is room for exactly these.
+        let _ = hex::encode_to_slice(digest.as_ref().get(..BYTES).unwrap_or_default(), &mut digits);
+        Digest(digits)
     }
 }
 
@@ -40,7 +56,7 @@ mod tests {
     /// RFC 4231, test case 2.
     #[test]
     fn a_mask_is_the_beginning_of_an_hmac() {
-        assert_eq!(Mask::new(b"Jefe").of("what do ya want for nothing?"), "5bdcc146bf60754e6a042426089575c7");
+        assert_eq!(Mask::new(b"Jefe").of("what do ya want for nothing?").as_str(), "5bdcc146bf60754e6a042426089575c7");
     }
 
     /// "A keyed digest, so that equal values can be matched by whoever holds the key."

@@ -15,17 +15,20 @@ use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
 use super::Entry;
-use super::mask::Mask;
+use super::mask::{Digest, Mask};
 use crate::engine::{Decision, Outcome, PolicyError, PolicyNote};
 use crate::plugin::PLUGINS;
 use crate::request::place::Places;
 use crate::request::value::{MASKED, RAW, Record, TYPE, Value};
 use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
 use crate::store::Revision;
-use crate::store::schema::{Parsed, RecordShape, Shape, Types};
+use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
 
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
 pub const LONGEST: usize = 64 << 10;
+
+/// A record with some attributes has no more bytes.
+const USUAL: usize = 1536;
 
 /// So many characters of an id or a name are written where the whole would be too long.
 const SHORTENED: usize = 200;
@@ -217,18 +220,21 @@ impl Recorder {
     }
 
     fn request<'a>(&'a self, types: &'a Types, request: &'a TypedRequest) -> Asked<'a> {
-        let entity = |entity: &'a TypedEntity| {
-            let shape = types.entity(&entity.uid.type_name().to_string()).map(|found| &found.attributes);
-            let attributes =
-                shape.map(|shape| Logged { shape, record: &entity.attributes, raw: &entity.raw, mask: &self.mask });
-            Some(EntityLine { id: Some(id_of(&entity.uid)), attributes, ..EntityLine::of(entity.uid.type_name()) })
+        let Some(environment) = types.environments.get(request.environment) else { return Asked::default() };
+        let entity = |entity: &'a TypedEntity, of_type: &'a EntityType| {
+            let shape = &of_type.attributes;
+            let attributes = Logged { shape, record: &entity.attributes, raw: &entity.raw, mask: &self.mask };
+            Some(EntityLine {
+                type_name: &of_type.full_name,
+                id: Some(id_of(&entity.uid)),
+                attributes: Some(attributes),
+            })
         };
-        let environment = types.environments.get(request.environment);
         Asked {
-            principal: entity(&request.principal),
-            action: environment.map(|environment| environment.action.to_string()),
-            resource: entity(&request.resource),
-            context: environment.map(|environment| Logged {
+            principal: entity(&request.principal, &environment.principal_type),
+            action: Some(&environment.action_name),
+            resource: entity(&request.resource, &environment.resource_type),
+            context: Some(Logged {
                 shape: &environment.context,
                 record: &request.context,
                 raw: &request.raw_context,
@@ -241,7 +247,8 @@ impl Recorder {
 /// The members without the braces, which are the log's.
 fn written(line: &Line<'_>) -> Entry {
     // It is made of strings, numbers and maps with strings for keys, which always serialize.
-    let mut object = serde_json::to_vec(line).unwrap_or_default();
+    let mut object = Vec::with_capacity(USUAL);
+    let _ = serde_json::to_writer(&mut object, line);
     object.pop();
     object.drain(..1.min(object.len()));
     object
@@ -350,7 +357,7 @@ struct Asked<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     principal: Option<EntityLine<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    action: Option<String>,
+    action: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     resource: Option<EntityLine<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -361,7 +368,7 @@ struct Asked<'a> {
 #[derive(Serialize)]
 struct EntityLine<'a> {
     #[serde(rename = "type")]
-    type_name: String,
+    type_name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -369,16 +376,12 @@ struct EntityLine<'a> {
 }
 
 impl<'a> EntityLine<'a> {
-    fn of(type_name: impl ToString) -> Self {
-        Self { type_name: type_name.to_string(), id: None, attributes: None }
-    }
-
     fn named(named: &Named<'a>) -> Self {
-        Self { id: Some(named.id), ..Self::of(named.type_name) }
+        Self { type_name: named.type_name, id: Some(named.id), attributes: None }
     }
 
     fn shortened(named: &Named<'a>) -> Self {
-        Self { id: Some(shortened(named.id)), ..Self::of(shortened(named.type_name)) }
+        Self { type_name: shortened(named.type_name), id: Some(shortened(named.id)), attributes: None }
     }
 }
 
@@ -387,7 +390,7 @@ impl<'a> Asked<'a> {
     fn named(question: &Question<'a>) -> Self {
         Self {
             principal: Some(EntityLine::named(&question.principal)),
-            action: Some(question.action.to_owned()),
+            action: Some(question.action),
             resource: Some(EntityLine::named(&question.resource)),
             context: None,
         }
@@ -396,7 +399,7 @@ impl<'a> Asked<'a> {
     fn shortened(question: &Question<'a>) -> Self {
         Self {
             principal: Some(EntityLine::shortened(&question.principal)),
-            action: Some(shortened(question.action).to_owned()),
+            action: Some(shortened(question.action)),
             resource: Some(EntityLine::shortened(&question.resource)),
             context: None,
         }
@@ -529,7 +532,8 @@ impl Serialize for Logged<'_> {
             match mask {
                 Some(mask) => {
                     let of_type = Some(field.shape.sent_as());
-                    map.serialize_entry(name, &Masked { mask, value: raw.unwrap_or(value), of_type })?;
+                    let digest = digest(mask, raw.unwrap_or(value));
+                    map.serialize_entry(name, &Masked { digest, of_type })?;
                 }
                 None => {
                     map.serialize_entry(name, &LoggedValue { shape: &field.shape, value, raw, mask: self.mask })?;
@@ -596,14 +600,20 @@ struct Read<'a> {
 impl Serialize for Read<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
-        match (self.raw, self.mask) {
-            (Some(raw), Some(mask)) => map.serialize_entry(MASKED, &mask.of(raw))?,
+        let masked = self.raw.zip(self.mask.as_ref()).map(|(raw, mask)| mask.of(raw));
+        match (self.raw, masked) {
+            (_, Some(masked)) => map.serialize_entry(MASKED, masked.as_str())?,
             (Some(raw), None) => map.serialize_entry(RAW, raw)?,
-            (None, _) => {}
+            (None, None) => {}
         }
         for (name, fact) in self.facts {
             match self.mask.as_ref().filter(|_| self.parsed.masks(name) && !is_empty(fact)) {
-                Some(mask) => map.serialize_entry(name, &Masked { mask, value: fact, of_type: None })?,
+                // What repeats the string is often the same, and its digest is known.
+                Some(mask) => {
+                    let is_same = matches!((fact, self.raw), (Value::String(text), Some(raw)) if text == raw);
+                    let digest = masked.filter(|_| is_same).unwrap_or_else(|| digest(mask, fact));
+                    map.serialize_entry(name, &Masked { digest, of_type: None })?;
+                }
                 None => map.serialize_entry(name, &Plain(fact))?,
             }
         }
@@ -616,23 +626,26 @@ fn is_empty(fact: &Value) -> bool {
     matches!(fact, Value::String(text) if text.is_empty())
 }
 
-/// A mask of a value: of a string itself, of anything else as it would be written.
-struct Masked<'a> {
-    mask: &'a Mask,
-    value: &'a Value,
+/// What stands for a value that is masked.
+struct Masked {
+    digest: Digest,
     /// The type of the value, where it is not known from the plugin.
     of_type: Option<String>,
 }
 
-impl Serialize for Masked<'_> {
+impl Serialize for Masked {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mask = match self.value {
-            Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => self.mask.of(text),
-            Value::Entity(uid) => self.mask.of(id_of(uid)),
-            other => self.mask.of(&serde_json::to_string(&Plain(other)).unwrap_or_default()),
-        };
-        serializer
-            .collect_map(std::iter::once((MASKED, mask)).chain(self.of_type.clone().map(|of_type| (TYPE, of_type))))
+        let of_type = self.of_type.as_deref().map(|of_type| (TYPE, of_type));
+        serializer.collect_map([(MASKED, self.digest.as_str())].into_iter().chain(of_type))
+    }
+}
+
+/// The digest of a value: of a string itself, of anything else as it would be written.
+fn digest(mask: &Mask, value: &Value) -> Digest {
+    match value {
+        Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => mask.of(text),
+        Value::Entity(uid) => mask.of(id_of(uid)),
+        other => mask.of(&serde_json::to_string(&Plain(other)).unwrap_or_default()),
     }
 }
 

@@ -320,11 +320,7 @@ fn torn(path: &PathBuf, from: u64) -> io::Result<Option<Torn>> {
     let whole_lines = || whole_lines.clone();
     let is_torn =
         whole_lines().next().is_none() || (rest.contains(&0) && whole_lines().all(|line| framed(line).is_none()));
-    Ok(is_torn.then(|| Torn { bytes: rest.len() as u64, sha256: hexadecimal(&Sha256::digest(&rest)) }))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    Ok(is_torn.then(|| Torn { bytes: rest.len() as u64, sha256: hex::encode(Sha256::digest(&rest)) }))
 }
 
 /// The chain of the last of these lines, if each follows the one before, and the first one follows `from`.

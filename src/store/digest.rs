@@ -19,7 +19,7 @@ impl Revision {
             add(&mut hasher, plugin.name());
             add(&mut hasher, plugin.version());
         }
-        Self(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+        Self(hex::encode(hasher.finalize()))
     }
 
     /// The digest, as 64 hexadecimal digits.

@@ -145,7 +145,7 @@ impl VerifyingKey {
     /// (`openssl pkey -pubin -in public.pem -outform DER | sha256sum`).
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::new().chain_update(PUBLIC_KEY_HEADING).chain_update(self.0).finalize();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(digest)
     }
 }
 

@@ -29,6 +29,8 @@ pub struct Types {
 pub struct EntityType {
     /// Its full Cedar name.
     pub name: EntityTypeName,
+    /// The same as text.
+    pub full_name: SmolStr,
     /// The ids of an enumerated type, in the order of their declaration; `None` for any other type.
     pub ids: Option<Vec<SmolStr>>,
     /// The attributes; empty for an enumerated type.
@@ -47,7 +49,7 @@ impl EntityType {
 
     /// What a reference to such an entity is in JSON, as an error message says it.
     pub fn expected(&self) -> String {
-        let name = self.name.to_string();
+        let name = &self.full_name;
         let article = if name.starts_with(['A', 'E', 'I', 'O', 'a', 'e', 'i', 'o']) { "an" } else { "a" };
         match &self.ids {
             Some(ids) => {
@@ -64,10 +66,16 @@ impl EntityType {
 pub struct Environment {
     /// The type of the principal.
     pub principal: EntityTypeName,
+    /// What the schema says of it.
+    pub principal_type: Arc<EntityType>,
     /// The action.
     pub action: EntityUid,
+    /// Its whole name as text.
+    pub action_name: SmolStr,
     /// The type of the resource.
     pub resource: EntityTypeName,
+    /// What the schema says of it.
+    pub resource_type: Arc<EntityType>,
     /// The members of the context.
     pub context: RecordShape,
 }
@@ -251,7 +259,7 @@ impl Types {
     pub fn name_of_action(&self, environment: &Environment) -> String {
         let id: &str = environment.action.id().as_ref();
         let unique = self.environments_of(id).all(|(_, other)| other.action == environment.action);
-        if unique { id.to_owned() } else { environment.action.to_string() }
+        if unique { id.to_owned() } else { environment.action_name.to_string() }
     }
 
     /// Reads the shapes and the bindings of a schema.
@@ -262,7 +270,7 @@ impl Types {
     pub fn read(fragments: &[(SourceFile, SchemaFragment)], schema: &Schema) -> Result<Self, Vec<Problem>> {
         let reader = Reader::new(fragments)?;
         let entities = reader.entity_types();
-        let environments = reader.environments(schema);
+        let environments = reader.environments(schema, &entities);
         let types = Self { by_action: by_action(&environments), entities, environments };
         let problems = super::bindings::check(&reader, &types);
         if problems.is_empty() { Ok(types) } else { Err(problems) }
@@ -274,7 +282,7 @@ fn by_action(environments: &[Environment]) -> HashMap<SmolStr, Vec<usize>> {
     for (index, environment) in environments.iter().enumerate() {
         let names = BTreeSet::from([
             SmolStr::from(AsRef::<str>::as_ref(environment.action.id())),
-            SmolStr::from(environment.action.to_string()),
+            environment.action_name.clone(),
         ]);
         for name in names {
             by_action.entry(name).or_default().push(index);
@@ -333,6 +341,7 @@ impl Reader {
             let parents = json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
             let entity = EntityType {
                 name: EntityTypeName::from_str(name).ok()?,
+                full_name: SmolStr::from(name.as_str()),
                 ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
                 attributes: json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default(),
                 tags: json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new())),
@@ -347,21 +356,26 @@ impl Reader {
     }
 
     /// The environments that Cedar's resolved schema has, with the context as the fragments declare it.
-    fn environments(&self, schema: &Schema) -> Vec<Environment> {
+    fn environments(&self, schema: &Schema, entities: &HashMap<SmolStr, Arc<EntityType>>) -> Vec<Environment> {
+        let of_name = |name: &EntityTypeName| entities.get(name.to_string().as_str()).cloned();
         let mut environments: Vec<Environment> = schema
             .request_envs()
-            .map(|env| {
-                let declared = self.actions.get(&env.action().to_string());
+            .filter_map(|env| {
+                let action_name = SmolStr::from(env.action().to_string());
+                let declared = self.actions.get(action_name.as_str());
                 let context = declared.and_then(|declaration| {
                     let context = declaration.json.get("appliesTo")?.get("context")?;
                     Some(self.record(context, &declaration.namespace))
                 });
-                Environment {
+                Some(Environment {
                     principal: env.principal().clone(),
+                    principal_type: of_name(env.principal())?,
                     action: env.action().clone(),
+                    action_name,
                     resource: env.resource().clone(),
+                    resource_type: of_name(env.resource())?,
                     context: context.unwrap_or_default(),
-                }
+                })
             })
             .collect();
         environments.sort_by_cached_key(ToString::to_string);

@@ -122,10 +122,9 @@ pub(in crate::http) fn name_of(certificate: &CertificateDer<'_>) -> String {
         let name = certificate.valid_uri_names().next().or_else(|| certificate.valid_dns_names().next());
         name.map(str::to_owned)
     });
-    named.filter(|name| is_caller_name(name)).unwrap_or_else(|| {
-        let fingerprint = Sha256::digest(certificate);
-        format!("sha256:{}", fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    })
+    named
+        .filter(|name| is_caller_name(name))
+        .unwrap_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(certificate))))
 }
 
 #[cfg(test)]

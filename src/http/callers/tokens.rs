@@ -190,13 +190,9 @@ fn hash_in(text: &str) -> Result<[u8; 32], &'static str> {
         );
     }
     let mut hash = [0; 32];
-    let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    for (index, byte) in hash.iter_mut().enumerate() {
-        let digits = text.get(2 * index..2 * index + 2).filter(|_| is_hex);
-        *byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()).ok_or(
-            "the SHA-256 of the token belongs here, and never the token itself: `gatepost token NAME` makes both",
-        )?;
-    }
+    hex::decode_to_slice(text, &mut hash).map_err(
+        |_| "the SHA-256 of the token belongs here, and never the token itself: `gatepost token NAME` makes both",
+    )?;
     Ok(hash)
 }
 
@@ -264,7 +260,7 @@ impl FreshToken {
         let mut random = [0; 32];
         SystemRandom::new().fill(&mut random).map_err(|_| Entropy)?;
         let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-        let sha256 = hash(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(hash(token.as_bytes()));
         Ok(Self { token, sha256 })
     }
 }
