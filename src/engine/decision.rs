@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use cedar_policy_core::evaluator::EvaluationError;
 
+use super::cedar::CedarRequest;
+use super::index::Candidate;
 use crate::request::place::Places;
 use crate::request::{TypedRequest, Unknown};
 use crate::store::{Clauses, Statement};
@@ -29,7 +31,7 @@ pub enum Outcome {
         /// What went wrong. A decision with errors is a deny.
         errors: Vec<PolicyError>,
         /// On a deny in which no forbid is satisfied and nothing went wrong: the permits that could have allowed it.
-        not_permitted: Vec<Arc<PolicyNote>>,
+        not_permitted: Arc<[Arc<PolicyNote>]>,
     },
     /// What the schema requires of the principal, the resource or the context is not there: a deny.
     Missing(Places),
@@ -50,8 +52,43 @@ pub struct PolicyError {
     pub message: String,
 }
 
+/// What came of the policies whose scope holds for a request.
+#[derive(Default)]
+pub(super) struct Evaluated {
+    /// The permits that are satisfied.
+    permits: Vec<Arc<PolicyNote>>,
+    /// The forbids that are satisfied.
+    forbids: Vec<Arc<PolicyNote>>,
+    errors: Vec<PolicyError>,
+}
+
+impl Evaluated {
+    pub(super) fn of(policies: &[&Candidate], cedar: &CedarRequest) -> Self {
+        let evaluator = cedar.evaluator();
+        let mut evaluated = Self::default();
+        for Candidate { note, rule, .. } in policies {
+            match evaluator.holds(rule) {
+                Ok(false) => {}
+                Ok(true) if note.permits => evaluated.permits.push(Arc::clone(note)),
+                Ok(true) => evaluated.forbids.push(Arc::clone(note)),
+                Err(error) => evaluated.errors.push(PolicyError {
+                    policy: Some(Arc::clone(note)),
+                    kind: kind_of(&error),
+                    message: format!("error while evaluating policy `{}`: {error}", note.id),
+                }),
+            }
+        }
+        evaluated
+    }
+
+    /// Whether it is an allow: with an error, none is.
+    pub(super) fn allows(&self) -> bool {
+        self.errors.is_empty() && self.forbids.is_empty() && !self.permits.is_empty()
+    }
+}
+
 /// The kind of an error of Cedar.
-pub(super) fn kind_of(error: &EvaluationError) -> &'static str {
+fn kind_of(error: &EvaluationError) -> &'static str {
     match error {
         EvaluationError::EntityDoesNotExist(_) => "the entity does not exist",
         EvaluationError::EntityAttrDoesNotExist(_) => "the entity does not have the attribute or tag",
@@ -107,17 +144,14 @@ impl Decision {
         Self { allowed: false, outcome, dropped: request.dropped.clone() }
     }
 
-    pub(super) fn evaluated(
-        request: &TypedRequest,
-        allowed: bool,
-        mut determining: Vec<Arc<PolicyNote>>,
-        mut errors: Vec<PolicyError>,
-        permits: &[Arc<PolicyNote>],
-    ) -> Self {
+    pub(super) fn evaluated(request: &TypedRequest, evaluated: Evaluated, permits: &Arc<[Arc<PolicyNote>]>) -> Self {
+        let Evaluated { permits: satisfied, forbids, mut errors } = evaluated;
+        let allowed = forbids.is_empty() && !satisfied.is_empty();
+        let mut determining = if allowed { satisfied } else { forbids };
         determining.sort();
         errors.sort_by(|left, right| (&left.policy, &left.message).cmp(&(&right.policy, &right.message)));
         let unsatisfied = !allowed && determining.is_empty() && errors.is_empty();
-        let not_permitted = if unsatisfied { permits.to_vec() } else { Vec::new() };
+        let not_permitted = if unsatisfied { Arc::clone(permits) } else { Arc::default() };
         Self {
             allowed: allowed && errors.is_empty(),
             outcome: Outcome::Evaluated { determining, errors, not_permitted },
@@ -138,7 +172,7 @@ impl Decision {
     pub fn spoken_of(&self) -> impl Iterator<Item = &Arc<PolicyNote>> {
         let (determining, errors, not_permitted) = match &self.outcome {
             Outcome::Evaluated { determining, errors, not_permitted } => {
-                (determining.as_slice(), errors.as_slice(), not_permitted.as_slice())
+                (determining.as_slice(), errors.as_slice(), &not_permitted[..])
             }
             _ => (&[][..], &[][..], &[][..]),
         };

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{EvalResult, Expression, eval_expression};
+use cedar_policy::EvalResult;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Var};
 use miette::SourceSpan;
 
+use super::PolicyNote;
+use super::cedar::Evaluator;
 use super::formula::{Part, parts};
-use super::{CedarRequest, PolicyNote};
 use crate::store::{SourceFile, Statement};
 
 /// A policy, condition by condition, for one request.
@@ -61,10 +62,10 @@ impl Condition {
 }
 
 impl Explained {
-    pub(super) fn new(note: Arc<PolicyNote>, statement: &Statement, cedar: &CedarRequest) -> Self {
+    pub(super) fn new(note: Arc<PolicyNote>, statement: &Statement, evaluator: &Evaluator<'_>) -> Self {
         let mut failed = false;
         let conditions = parts(&statement.policy).into_iter().map(|part| {
-            let mut condition = part.examined(&statement.file, cedar);
+            let mut condition = part.examined(&statement.file, evaluator);
             if failed && matches!(condition.outcome, ConditionOutcome::Error(_)) {
                 condition.outcome = ConditionOutcome::Unreached;
                 condition.saw.clear();
@@ -89,9 +90,9 @@ impl Explained {
 }
 
 impl Part {
-    fn examined(self, file: &SourceFile, cedar: &CedarRequest) -> Condition {
+    fn examined(self, file: &SourceFile, evaluator: &Evaluator<'_>) -> Condition {
         let (span, text) = self.written(file);
-        let outcome = match value_of(&self.expression, cedar) {
+        let outcome = match value_of(&self.expression, evaluator) {
             Ok(EvalResult::Bool(value)) if value != self.negated => ConditionOutcome::Held,
             Ok(_) => ConditionOutcome::Failed,
             Err(error) => ConditionOutcome::Error(error),
@@ -100,8 +101,8 @@ impl Part {
         read_by(&self.expression, &mut paths);
         let mut seen = BTreeSet::new();
         let saw = paths.into_iter().filter(|path| seen.insert(path.to_string())).take(MOST_VALUES);
-        let saw =
-            saw.map(|path| (path.to_string(), value_of(path, cedar).ok().map(|value| shortened(&value.to_string()))));
+        let saw = saw
+            .map(|path| (path.to_string(), value_of(path, evaluator).ok().map(|value| shortened(&value.to_string()))));
         let joined = matches!(self.expression.expr_kind(), ExprKind::And { .. } | ExprKind::Or { .. });
         let text = match (self.negated, joined) {
             (true, true) => format!("not ({text})"),
@@ -123,9 +124,8 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn value_of(expression: &Expr, cedar: &CedarRequest) -> Result<EvalResult, String> {
-    eval_expression(&cedar.request, &cedar.entities, &Expression::from(expression.clone()))
-        .map_err(|error| error.to_string())
+fn value_of(expression: &Expr, evaluator: &Evaluator<'_>) -> Result<EvalResult, String> {
+    evaluator.value(expression).map_err(|error| error.to_string())
 }
 
 /// What an expression reads: the longest paths, and the principal and the resource where they are compared themselves.

@@ -16,11 +16,11 @@
 
 use std::collections::HashSet;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, EvalResult, Expression, eval_expression};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, EvalResult};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Pattern, UnaryOp, Var};
 use smol_str::SmolStr;
 
-use super::CedarRequest;
+use super::cedar::Evaluator;
 use super::formula::parts;
 use crate::request::stored::{Packed, PackedEntity, Slots, StoredEntities, Table};
 use crate::store::Statement;
@@ -116,7 +116,7 @@ enum Seen<'a> {
 /// Makes the tests of a search.
 pub(super) struct Reader<'a> {
     /// The request, with a candidate that stands for all.
-    pub(super) cedar: &'a CedarRequest,
+    pub(super) evaluator: &'a Evaluator<'a>,
     /// The candidate: `principal` or `resource`.
     pub(super) target: Var,
     /// The attributes of the candidates.
@@ -237,7 +237,7 @@ impl Reader<'_> {
     }
 
     fn evaluated(&self, expression: &Expr) -> Option<EvalResult> {
-        eval_expression(&self.cedar.request, &self.cedar.entities, &Expression::from(expression.clone())).ok()
+        self.evaluator.value(expression).ok()
     }
 }
 

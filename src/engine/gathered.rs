@@ -7,14 +7,15 @@
 //! expression of Cedar takes an element out of a set, so what only a set refers to cannot be read either. And `in` asks the entity on
 //! its left for its ancestors, and these for nothing: each entity comes with all of them, and they need not be there themselves.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use cedar_policy::{Context, Entities, Entity, EntityUid, Request};
+use cedar_policy::EntityUid;
 
-use super::CedarRequest;
-use super::index::{Bucket, Reads};
+use super::cedar::{self, CedarRequest, Context, Entity};
+use super::index::{Bucket, Side};
+use crate::request::TypedRequest;
 use crate::request::stored::{Stored, StoredEntities};
-use crate::request::value::{Record, Value, to_cedar};
+use crate::request::value::{Record, Value};
 
 /// The entities that a request can reach: its principal and resource, and what attributes refer to.
 #[derive(Clone, Debug)]
@@ -28,18 +29,22 @@ pub(super) struct Gathered<'a> {
 }
 
 impl<'a> Gathered<'a> {
-    /// What the policies name, and what the context refers to.
-    pub(super) fn new(stored: &'a StoredEntities, reads: &Reads, context: &Record) -> Result<Self, String> {
-        let references = reads.references;
-        let mut open: Vec<_> = reads.named.iter().map(|uid| (uid.clone(), references)).collect();
+    /// What the policies name, and what the context refers to, where so many references are followed at most.
+    pub(super) fn new<'n>(
+        stored: &'a StoredEntities,
+        named: impl IntoIterator<Item = &'n EntityUid>,
+        references: usize,
+        context: &Record,
+    ) -> Result<Self, String> {
+        let mut open: Vec<_> = named.into_iter().map(|uid| (uid.clone(), references)).collect();
         context.values().for_each(|value| readable(value, references, &mut open));
-        let context = Context::from_pairs(to_cedar(context)).map_err(|error| error.to_string())?;
+        let context = cedar::context(context)?;
         Ok(Self { stored, context, entities: HashMap::new(), open, references })
     }
 
     /// The principal or the resource, with what is said of it; over what another entity refers to as the same.
-    pub(super) fn add(&mut self, uid: &EntityUid, attributes: &Record) -> Result<(), String> {
-        self.put(uid, attributes, self.references)
+    pub(super) fn add(&mut self, side: &Side<'_>, attributes: &Record) -> Result<(), String> {
+        self.put(side.uid, attributes, &side.ancestors, self.references)
     }
 
     /// Adds what can be read of what is there. An entity that is there stays as it is.
@@ -50,11 +55,26 @@ impl<'a> Gathered<'a> {
             next.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
             for (uid, left) in next {
                 if let Some(stored) = self.stored.get(&uid).filter(|_| !self.entities.contains_key(&uid)) {
-                    self.put(&uid, &stored.attributes(), left)?;
+                    self.put(&uid, &stored.attributes(), &self.stored.ancestors(&uid), left)?;
                 }
             }
         }
         Ok(())
+    }
+
+    /// A request, with what can be read of its two sides.
+    pub(super) fn of(
+        mut self,
+        request: &TypedRequest,
+        principal: &Side<'_>,
+        bucket: &Bucket,
+        resource: &Side<'_>,
+    ) -> Result<CedarRequest, String> {
+        // The principal and the resource may be one entity; then their attributes are the same.
+        self.add(principal, &request.principal.attributes)?;
+        self.add(resource, &request.resource.attributes)?;
+        self.reach()?;
+        self.request(principal.uid, bucket, resource.uid)
     }
 
     /// The request on what was gathered.
@@ -65,26 +85,21 @@ impl<'a> Gathered<'a> {
         resource: &EntityUid,
     ) -> Result<CedarRequest, String> {
         let all = self.entities.into_values().chain(bucket.action_entities.iter().cloned());
-        let request = Request::new(principal.clone(), bucket.action.clone(), resource.clone(), self.context, None);
-        Ok(CedarRequest {
-            request: request.map_err(|error| error.to_string())?,
-            entities: Entities::from_entities(all, None).map_err(|error| error.to_string())?,
-        })
+        CedarRequest::new([principal, &bucket.action, resource], self.context, all)
     }
 
-    fn put(&mut self, uid: &EntityUid, attributes: &Record, left: usize) -> Result<(), String> {
-        let stored = self.stored.get(uid);
-        let tags = stored.map(Stored::tags).unwrap_or_default();
+    fn put(
+        &mut self,
+        uid: &EntityUid,
+        attributes: &Record,
+        ancestors: &HashSet<EntityUid>,
+        left: usize,
+    ) -> Result<(), String> {
+        let tags = self.stored.get(uid).map(Stored::tags).unwrap_or_default();
         if let Some(left) = left.checked_sub(1) {
             attributes.values().chain(tags.values()).for_each(|value| readable(value, left, &mut self.open));
         }
-        let ancestors = stored.map(|_| self.stored.ancestors(uid)).unwrap_or_default();
-        let entity = if tags.is_empty() {
-            Entity::new(uid.clone(), to_cedar(attributes), ancestors)
-        } else {
-            Entity::new_with_tags(uid.clone(), to_cedar(attributes), ancestors, to_cedar(&tags))
-        };
-        self.entities.insert(uid.clone(), entity.map_err(|error| error.to_string())?);
+        self.entities.insert(uid.clone(), cedar::entity(uid, attributes, &tags, ancestors)?);
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 //! A [`Snapshot`] is everything that decides, built once and never changed. An [`Engine`] holds the snapshot that is in
 //! force; a request takes it out once and uses nothing else, so no answer mixes two revisions.
 
+mod cedar;
 mod decision;
 mod explain;
 mod filter;
@@ -14,20 +15,22 @@ mod search;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use cedar_policy::{AuthorizationError, Authorizer, Entities, Policy, PolicyId, PolicySet, Request, Response};
+use cedar_policy::Policy;
 
+use cedar::{CedarRequest, Rule};
+use decision::Evaluated;
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
 pub use explain::{Condition, ConditionOutcome, Explained};
 pub use formula::{Atom, Formula, Part, parts};
 use gathered::Gathered;
-use index::{Index, Reads};
+use index::{Bucket, Index, Reads, Side};
 pub use search::{ActionSearch, EntitySearch, Search, Target};
 
 use crate::request::case::Case;
 use crate::request::stored::StoredEntities;
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
-use crate::store::{Origin, Revision, Source, Statement, Store, StoreError, policy};
+use crate::store::{Origin, Revision, Source, Statement, Store, StoreError};
 
 /// The snapshot that is in force; a clone is the same engine.
 #[derive(Clone, Debug)]
@@ -60,7 +63,6 @@ pub struct Snapshot {
     /// The stored entities.
     pub entities: StoredEntities,
     index: Index,
-    authorizer: Authorizer,
 }
 
 impl Snapshot {
@@ -92,7 +94,7 @@ impl Snapshot {
         let files = store.files.take_entities();
         let entities = StoredEntities::read(&files, &store.types).map_err(StoreError)?;
         let index = Index::build(&store);
-        Ok(Self { store, entities, index, authorizer: Authorizer::new() })
+        Ok(Self { store, entities, index })
     }
 
     /// The digest of everything that can change a decision.
@@ -151,23 +153,16 @@ impl Snapshot {
         if !request.missing.is_empty() {
             return Decision::missing(request);
         }
-        let cedar = match self.to_cedar(request, bucket, &bucket.reads, entities) {
-            Ok(cedar) => cedar,
-            Err(message) => return Decision::failed(request, &message),
-        };
-        let response = self.authorizer.is_authorized(&cedar.request, &bucket.policies, &cedar.entities);
-        let note = |id: &PolicyId| bucket.notes.get(id).cloned();
-        let determining = response.diagnostics().reason().filter_map(note);
-        let errors = response.diagnostics().errors().map(|error| {
-            let AuthorizationError::PolicyEvaluationError(inner) = error;
-            PolicyError {
-                policy: note(inner.policy_id()),
-                kind: decision::kind_of(inner.inner()),
-                message: error.to_string(),
-            }
-        });
-        let allowed = response.decision() == cedar_policy::Decision::Allow;
-        Decision::evaluated(request, allowed, determining.collect(), errors.collect(), &bucket.permits)
+        let (principal, resource) =
+            (Side::of(&request.principal.uid, entities), Side::of(&request.resource.uid, entities));
+        let policies = bucket.matching(&principal, &resource);
+        let named = policies.iter().flat_map(|policy| &policy.named);
+        let cedar = Gathered::new(entities, named, bucket.reads.references, &request.context)
+            .and_then(|gathered| gathered.of(request, &principal, bucket, &resource));
+        match cedar {
+            Ok(cedar) => Decision::evaluated(request, Evaluated::of(&policies, &cedar), &bucket.permits),
+            Err(message) => Decision::failed(request, &message),
+        }
     }
 
     /// Condition by condition, the policies that a decision on this question speaks of: those that determined it or failed, and
@@ -183,12 +178,13 @@ impl Snapshot {
             return Vec::new();
         };
         let Some(bucket) = self.index.bucket(request.environment) else { return Vec::new() };
-        let Ok(cedar) = self.to_cedar(&request, bucket, &bucket.reads, entities) else { return Vec::new() };
+        let Ok(cedar) = to_cedar(&request, bucket, &bucket.reads, entities) else { return Vec::new() };
+        let evaluator = cedar.evaluator();
         let mut explained: Vec<Explained> = decision
             .spoken_of()
             .filter_map(|note| {
                 let statement = self.store.policies.iter().find(|policy| policy.id == note.id)?;
-                Some(Explained::new(Arc::clone(note), statement, &cedar))
+                Some(Explained::new(Arc::clone(note), statement, &evaluator))
             })
             .collect();
         explained.sort_by_key(Explained::distance);
@@ -203,8 +199,10 @@ impl Snapshot {
     /// What each atom of each formula is for a request, `None` where it cannot be evaluated; nothing where the request cannot.
     pub fn values<'f>(&self, formulas: impl Iterator<Item = &'f Formula>, case: &Case) -> Vec<Vec<Option<bool>>> {
         let bucket = self.index.bucket(case.request.environment);
-        let cedar = bucket.and_then(|bucket| self.to_cedar(&case.request, bucket, &bucket.reads, &case.entities).ok());
-        cedar.map(|cedar| formulas.map(|formula| formula.values(&cedar)).collect()).unwrap_or_default()
+        let cedar = bucket.and_then(|bucket| to_cedar(&case.request, bucket, &bucket.reads, &case.entities).ok());
+        let Some(cedar) = cedar else { return Vec::new() };
+        let evaluator = cedar.evaluator();
+        formulas.map(|formula| formula.values(&evaluator)).collect()
     }
 
     /// Whether a policy that stands outside the store's policies, a row of the matrix say, matches a request.
@@ -213,64 +211,55 @@ impl Snapshot {
     ///
     /// What went wrong when it was evaluated.
     pub fn matches(&self, matcher: &Matcher, case: &Case) -> Result<bool, String> {
-        let response = self.response(matcher, case)?;
-        match response.diagnostics().errors().next() {
-            Some(error) => Err(error.to_string()),
-            None => Ok(response.diagnostics().reason().next().is_some()),
-        }
+        let cedar = self.asked(matcher, case)?;
+        let evaluator = cedar.evaluator();
+        matcher
+            .rules
+            .iter()
+            .try_fold(false, |matches, rule| Ok(evaluator.holds(rule).map_err(|error| error.to_string())? || matches))
     }
 
     /// Whether any of the policies of the matcher matches a request; one that cannot be evaluated does not.
     pub fn matches_any(&self, matcher: &Matcher, case: &Case) -> bool {
-        self.response(matcher, case).is_ok_and(|response| response.diagnostics().reason().next().is_some())
+        self.asked(matcher, case).is_ok_and(|cedar| {
+            let evaluator = cedar.evaluator();
+            matcher.rules.iter().any(|rule| evaluator.holds(rule) == Ok(true))
+        })
     }
 
-    fn response(&self, matcher: &Matcher, case: &Case) -> Result<Response, String> {
+    fn asked(&self, matcher: &Matcher, case: &Case) -> Result<CedarRequest, String> {
         let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
-        let cedar = self.to_cedar(&case.request, bucket, &matcher.reads, &case.entities)?;
-        Ok(self.authorizer.is_authorized(&cedar.request, &matcher.policies, &cedar.entities))
+        to_cedar(&case.request, bucket, &matcher.reads, &case.entities)
     }
+}
 
-    fn to_cedar(
-        &self,
-        request: &TypedRequest,
-        bucket: &index::Bucket,
-        reads: &Reads,
-        stored: &StoredEntities,
-    ) -> Result<CedarRequest, String> {
-        let mut gathered = Gathered::new(stored, reads, &request.context)?;
-        // The principal and the resource may be one entity; then their attributes are the same.
-        for entity in [&request.principal, &request.resource] {
-            gathered.add(&entity.uid, &entity.attributes)?;
-        }
-        gathered.reach()?;
-        gathered.request(&request.principal.uid, bucket, &request.resource.uid)
-    }
+/// A request, with all that may be read for it.
+fn to_cedar(
+    request: &TypedRequest,
+    bucket: &Bucket,
+    reads: &Reads,
+    stored: &StoredEntities,
+) -> Result<CedarRequest, String> {
+    let (principal, resource) = (Side::of(&request.principal.uid, stored), Side::of(&request.resource.uid, stored));
+    Gathered::new(stored, &reads.named, reads.references, &request.context)?.of(request, &principal, bucket, &resource)
 }
 
 /// Policies that can be asked whether they match a request ([`Snapshot::matches`], [`Snapshot::matches_any`]).
 #[derive(Clone, Debug)]
 pub struct Matcher {
-    policies: PolicySet,
+    rules: Vec<Rule>,
     reads: Reads,
 }
 
 impl Matcher {
     /// A matcher for one policy on the requests of a store with these types.
     pub fn new(policy: &Policy, types: &Types) -> Self {
-        // One policy has no id twice, and a template is none: the only two reasons for which Cedar refuses.
-        let set = PolicySet::from_policies([policy.clone()]).unwrap_or_default();
-        Self { policies: set, reads: Reads::of([policy], types) }
+        Self { rules: vec![Rule::whole(policy)], reads: Reads::of([policy], types) }
     }
 
     /// A matcher for statements of one store, which have ids of their own.
-    pub fn of<'s>(statements: impl IntoIterator<Item = &'s Statement> + Clone, types: &Types) -> Self {
-        let policies = statements.clone().into_iter().map(|statement| &statement.policy);
-        Self { reads: Reads::of(policies, types), policies: policy::set_of(statements) }
+    pub fn of<'s>(statements: impl IntoIterator<Item = &'s Statement>, types: &Types) -> Self {
+        let policies: Vec<_> = statements.into_iter().map(|statement| &statement.policy).collect();
+        Self { rules: policies.iter().copied().map(Rule::whole).collect(), reads: Reads::of(policies, types) }
     }
-}
-
-struct CedarRequest {
-    request: Request,
-    entities: Entities,
 }

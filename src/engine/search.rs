@@ -9,12 +9,13 @@ use cedar_policy::{EntityId, EntityUid};
 use cedar_policy_core::ast::Var;
 use smol_str::SmolStr;
 
-use super::Snapshot;
+use super::decision::Evaluated;
 use super::filter::{Candidate, Filter, Reader};
 use super::gathered::Gathered;
-use super::index::Bucket;
+use super::index::{Bucket, Reads, Side};
+use super::{Snapshot, to_cedar};
 use crate::request::json::Members;
-use crate::request::place::{Part, Place};
+use crate::request::place::{Part, Way};
 use crate::request::stored::Table;
 use crate::request::value::{Decoder, Record};
 use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, overlaid, resolve};
@@ -184,9 +185,9 @@ impl Snapshot {
         let (Some(environment), Some(bucket)) = (environment, self.index.bucket(request.environment)) else {
             return Filter::none();
         };
-        let Ok(cedar) = self.to_cedar(request, bucket, &bucket.reads, &self.entities) else { return Filter::none() };
+        let Ok(cedar) = to_cedar(request, bucket, &bucket.reads, &self.entities) else { return Filter::none() };
         let reader = Reader {
-            cedar: &cedar,
+            evaluator: &cedar.evaluator(),
             target: match target {
                 Target::Principal => Var::Principal,
                 Target::Resource => Var::Resource,
@@ -195,7 +196,8 @@ impl Snapshot {
             context_varies: depends_on(&environment.context, target.root()),
             stored: &self.entities,
         };
-        Filter::new(bucket.statements.iter().filter_map(|index| self.store.policies.get(*index)), &reader)
+        let policies = bucket.policies.iter().filter_map(|policy| self.store.policies.get(policy.statement));
+        Filter::new(policies, &reader)
     }
 
     /// `None` where candidates have less in common: where a plugin reads the context by each of them, where what is said of them lacks
@@ -218,12 +220,13 @@ impl Snapshot {
             Target::Resource => &request.principal,
         };
         let mut decoder = Decoder::new(&self.store.types, facts);
-        let said = decoder.members(&entity_type.attributes, said, &Place::new(Part::Resource)).ok()?;
+        let said = decoder.members(&entity_type.attributes, said, &Way::Part(Part::Resource)).ok()?;
         if !decoder.missing.is_empty() {
             return None;
         }
-        let mut gathered = Gathered::new(&self.entities, &bucket.reads, &request.context).ok()?;
-        gathered.add(&other.uid, &other.attributes).ok()?;
+        let Reads { named, references } = &bucket.reads;
+        let mut gathered = Gathered::new(&self.entities, named, *references, &request.context).ok()?;
+        gathered.add(&Side::of(&other.uid, &self.entities), &other.attributes).ok()?;
         gathered.reach().ok()?;
         Some(Prepared { bucket, other: other.uid.clone(), entity_type, said, gathered })
     }
@@ -233,16 +236,16 @@ impl Snapshot {
         let uid = EntityUid::from_type_name_and_id(prepared.entity_type.name.clone(), EntityId::new(id));
         let candidate = overlaid(uid, prepared.said.clone(), prepared.entity_type, &self.entities);
         let mut gathered = prepared.gathered.clone();
-        gathered.add(&candidate.uid, &candidate.attributes).ok()?;
+        let (other, own) = (Side::of(&prepared.other, &self.entities), Side::of(&candidate.uid, &self.entities));
+        gathered.add(&own, &candidate.attributes).ok()?;
         gathered.reach().ok()?;
         let (principal, resource) = match target {
-            Target::Principal => (&candidate.uid, &prepared.other),
-            Target::Resource => (&prepared.other, &candidate.uid),
+            Target::Principal => (own, other),
+            Target::Resource => (other, own),
         };
-        let cedar = gathered.request(principal, prepared.bucket, resource).ok()?;
-        let response = self.authorizer.is_authorized(&cedar.request, &prepared.bucket.policies, &cedar.entities);
-        let failed = response.diagnostics().errors().next().is_some();
-        Some(response.decision() == cedar_policy::Decision::Allow && !failed)
+        let policies = prepared.bucket.matching(&principal, &resource);
+        let cedar = gathered.request(principal.uid, prepared.bucket, resource.uid).ok()?;
+        Some(Evaluated::of(&policies, &cedar).allows())
     }
 }
 

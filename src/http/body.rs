@@ -44,7 +44,7 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
 pub fn sample(types: &Types) -> Json {
     let Some(environment) = types.environments.first() else { return Json::Null };
     let entity = |name: &cedar_policy::EntityTypeName| {
-        let entity = types.entity(&name.to_string());
+        let entity = types.entity_of(name);
         let attributes = entity.map(|entity| plain_record(&entity.attributes, types)).unwrap_or_default();
         json!({ "type": name.to_string(), "id": plain_id(entity), "properties": attributes })
     };
@@ -106,7 +106,7 @@ fn plain(shape: &Shape, types: &Types) -> Json {
         Shape::Long => 0.into(),
         Shape::String | Shape::Parsed(_) => "".into(),
         Shape::Extension(extension) => extension.plain().into(),
-        Shape::Entity(name) => plain_id(types.entity(&name.to_string())).into(),
+        Shape::Entity(name) => plain_id(types.entity_of(name)).into(),
         Shape::Set(_) => Json::Array(Vec::new()),
         Shape::Record(record) => plain_record(record, types).into(),
     }

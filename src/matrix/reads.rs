@@ -172,7 +172,7 @@ impl<'a> Reads<'a> {
             Shape::Record(record) => (record, from.field.clone()),
             Shape::Parsed(parsed) => (&parsed.facts, from.field.clone()),
             Shape::Entity(name) => {
-                let entity = self.types.entity(&name.to_string())?;
+                let entity = self.types.entity_of(name)?;
                 let field = Field { owner: Some(name.clone()), steps: vec![step.clone()] };
                 if let Step::Tag(_) = step {
                     return Some(Declared { shape: entity.tags.clone()?, optional: true, field });

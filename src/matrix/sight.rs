@@ -210,7 +210,7 @@ fn may_lead_back(slot: &Slot, reads: &Reads<'_>, environment: &Environment) -> b
 fn is_masked(slot: &Slot, reads: &Reads<'_>, value: bool) -> bool {
     let Some(Declared { field, .. }) = reads.declaration(slot) else { return false };
     let shape = match &field.owner {
-        Some(owner) => reads.types.entity(&owner.to_string()).map(|entity| &entity.attributes),
+        Some(owner) => reads.types.entity_of(owner).map(|entity| &entity.attributes),
         None => Some(&reads.environment.context),
     };
     let holder = field.steps.split_last().map(|(_, holder)| holder).unwrap_or_default();

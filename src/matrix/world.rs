@@ -200,7 +200,7 @@ impl World {
         let context = complete(&types.environments.get(environment)?.context, &self.context, domains);
         let mut entities = BTreeMap::new();
         for (uid, draft) in self.entities {
-            let entity_type = types.entity(&uid.type_name().to_string())?;
+            let entity_type = types.entity_of(uid.type_name())?;
             let tags = draft
                 .tags
                 .iter()

@@ -20,7 +20,7 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
     let context = model.request.context()?;
     let context = record(&declared.context, &|name| Some(context.get(name)))?;
 
-    let known = |uid: &EntityUid| types.entity(&uid.type_name().to_string());
+    let known = |uid: &EntityUid| types.entity_of(uid.type_name());
     // Of an enumerated type nothing is stored.
     let storable = |uid: &EntityUid| known(uid).filter(|found| found.ids.is_none());
     let mut ancestors: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();

@@ -110,7 +110,7 @@ impl Shrinking<'_> {
     /// Gives every entity a plain id: `account-1`.
     fn rename(&mut self) {
         let enumerated =
-            |uid: &EntityUid| self.types.entity(&uid.type_name().to_string()).is_none_or(|found| found.ids.is_some());
+            |uid: &EntityUid| self.types.entity_of(uid.type_name()).is_none_or(|found| found.ids.is_some());
         let draft = &self.draft;
         let mut names: BTreeMap<EntityUid, EntityUid> = BTreeMap::new();
         let mut counts: BTreeMap<&cedar_policy::EntityTypeName, usize> = BTreeMap::new();
@@ -204,7 +204,7 @@ impl Shrinking<'_> {
         let uids: Vec<EntityUid> = self.draft.entities.keys().cloned().collect();
         let mut smaller = false;
         for uid in uids {
-            let Some(declared) = self.types.entity(&uid.type_name().to_string()) else { continue };
+            let Some(declared) = self.types.entity_of(uid.type_name()) else { continue };
             let Some(entity) = self.draft.entities.get(&uid) else { continue };
             let candidates = self.plainer_record(&declared.attributes, &entity.attributes);
             smaller |= candidates.into_iter().any(|attributes| self.take(self.draft.with_attributes(&uid, attributes)));
@@ -270,7 +270,7 @@ impl Shrinking<'_> {
 
     /// The ids of an enumerated type that are declared before; otherwise the entities of the type that come before.
     fn plainer_entity(&self, uid: &EntityUid) -> Vec<EntityUid> {
-        let Some(declared) = self.types.entity(&uid.type_name().to_string()) else { return Vec::new() };
+        let Some(declared) = self.types.entity_of(uid.type_name()) else { return Vec::new() };
         match &declared.ids {
             Some(ids) => {
                 let before = ids.iter().take_while(|id| id.as_str() != AsRef::<str>::as_ref(uid.id()));

@@ -80,7 +80,7 @@ impl<'a> Recorded<'a> {
     /// What the caller sent and the schema of then did not declare, but this one does; so it would now be taken, but its value is not
     /// in the log.
     pub(super) fn dropped_then_declared_now(self, environment: &Environment, types: &Types) -> Option<&'a str> {
-        let attributes = |name: &cedar_policy::EntityTypeName| Some(&types.entity(&name.to_string())?.attributes);
+        let attributes = |name: &cedar_policy::EntityTypeName| Some(&types.entity_of(name)?.attributes);
         let parts = [
             (Part::Principal, attributes(&environment.principal)),
             (Part::Resource, attributes(&environment.resource)),

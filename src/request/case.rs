@@ -91,7 +91,7 @@ fn entity_under(uid: &EntityUid, entity: &StoredEntity, types: &Types) -> Option
 }
 
 fn known_under<'t>(uid: &EntityUid, types: &'t Types) -> Option<&'t EntityType> {
-    types.entity(&uid.type_name().to_string()).filter(|found| found.has_id(uid.id().as_ref()))
+    types.entity_of(uid.type_name()).filter(|found| found.has_id(uid.id().as_ref()))
 }
 
 fn record_under(shape: &RecordShape, record: &Record, types: &Types) -> Option<Record> {
@@ -159,7 +159,7 @@ fn types_between(types: &Types, descendant: &EntityTypeName, ancestor: &EntityTy
     let mut seen = BTreeSet::new();
     let mut open = VecDeque::from([(descendant.clone(), Vec::new())]);
     while let Some((name, way)) = open.pop_front() {
-        let parents = &types.entity(&name.to_string())?.parents;
+        let parents = &types.entity_of(&name)?.parents;
         if parents.contains(ancestor) {
             return Some(way);
         }

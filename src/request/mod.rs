@@ -11,14 +11,12 @@ pub mod place;
 pub mod stored;
 pub mod value;
 
-use std::str::FromStr;
-
-use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy::{EntityId, EntityUid};
 
 use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 use facts::{Roots, read_facts};
 use json::Members;
-use place::{Part, Place, Places};
+use place::{Part, Place, Places, Way};
 use stored::{Stored, StoredEntities};
 use value::{Decoder, MaskedPlace, Record, Value};
 
@@ -124,12 +122,12 @@ pub struct InvalidRequest {
 }
 
 impl InvalidRequest {
-    fn new(place: &Place, expected: String, found: String) -> Self {
-        Self { place: place.clone(), expected, found }
+    fn new(way: &Way<'_>, expected: String, found: String) -> Self {
+        Self { place: way.place(), expected, found }
     }
 
-    fn unknown_id(entity_type: &EntityType, id: &str, place: &Place) -> Self {
-        Self::new(place, entity_type.expected(), format!("`{}`", value::shortened(id)))
+    fn unknown_id(entity_type: &EntityType, id: &str, way: &Way<'_>) -> Self {
+        Self::new(way, entity_type.expected(), format!("`{}`", value::shortened(id)))
     }
 }
 
@@ -158,12 +156,11 @@ pub fn resolve(
     let resource_uid = uid(&question.resource, resource_type, Part::ResourceId)?;
 
     let mut decoder = Decoder::new(types, facts);
-    let principal_place = Place::new(Part::Principal);
-    let resource_place = Place::new(Part::Resource);
+    let (of_principal, of_resource) = (Way::Part(Part::Principal), Way::Part(Part::Resource));
     let said = question.principal.attributes;
-    let mut principal = decoder.members(&principal_type.attributes, said, &principal_place)?;
+    let mut principal = decoder.members(&principal_type.attributes, said, &of_principal)?;
     let said = question.resource.attributes;
-    let mut resource = decoder.members(&resource_type.attributes, said, &resource_place)?;
+    let mut resource = decoder.members(&resource_type.attributes, said, &of_resource)?;
     if principal_uid == resource_uid {
         // One entity, said twice: what is said of the resource stands.
         principal.append(&mut resource);
@@ -172,8 +169,8 @@ pub fn resolve(
     let context = context(question, &environment.context, &mut decoder)?;
     let principal = Overlaid::new(principal_uid, principal, principal_type, stored);
     let resource = Overlaid::new(resource_uid, resource, resource_type, stored);
-    decoder.require(&principal_type.attributes, &principal.raw, &principal_place);
-    decoder.require(&resource_type.attributes, &resource.raw, &resource_place);
+    decoder.require(&principal_type.attributes, &principal.raw, &of_principal);
+    decoder.require(&resource_type.attributes, &resource.raw, &of_resource);
 
     let roots =
         Roots { principal: Some(&principal.raw), resource: Some(&resource.raw), context: Some(&context), this: None };
@@ -228,41 +225,41 @@ fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(us
         types.entity(named.type_name).ok_or(Unknown::Type(part))?;
     }
     types.environments_of(question.action).next().ok_or(Unknown::Action)?;
-    let is = |name: &EntityTypeName, named: &Named<'_>| {
-        EntityTypeName::from_str(named.type_name).is_ok_and(|asked| asked == *name)
-    };
-    let mut found = types
-        .environments_of(question.action)
-        .filter(|(_, found)| is(&found.principal, &question.principal) && is(&found.resource, &question.resource));
+    let is = |of_type: &EntityType, named: &Named<'_>| of_type.full_name == named.type_name;
+    let mut found = types.environments_of(question.action).filter(|(_, found)| {
+        is(&found.principal_type, &question.principal) && is(&found.resource_type, &question.resource)
+    });
     let first = found.next().ok_or(Unknown::NotApplicable)?;
     if found.next().is_some() { Err(Unknown::Ambiguous) } else { Ok(first) }
 }
 
 fn uid(named: &Named<'_>, entity_type: &EntityType, part: Part) -> Result<EntityUid, InvalidRequest> {
     if !entity_type.has_id(named.id) {
-        return Err(InvalidRequest::unknown_id(entity_type, named.id, &Place::new(part)));
+        return Err(InvalidRequest::unknown_id(entity_type, named.id, &Way::Part(part)));
     }
     Ok(EntityUid::from_type_name_and_id(entity_type.name.clone(), EntityId::new(named.id)))
 }
 
 /// The context: what the caller sends, and under the name `action` what it says of the action, and only that.
 fn context(question: &Question<'_>, shape: &RecordShape, decoder: &mut Decoder<'_>) -> Result<Record, InvalidRequest> {
-    let place = Place::new(Part::Context);
-    let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, question.context, &place)?;
-    let action_place = Place::new(Part::Action);
+    let way = Way::Part(Part::Context);
+    let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, question.context, &way)?;
+    let of_action = Way::Part(Part::Action);
     match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
         Some((Shape::Record(action), required)) => {
             if required || !question.action_attributes.is_empty() {
-                let said = decoder.members(action, question.action_attributes, &action_place)?;
-                decoder.require(action, &said, &action_place);
+                let said = decoder.members(action, question.action_attributes, &of_action)?;
+                decoder.require(action, &said, &of_action);
                 context.insert(ACTION_MEMBER.into(), Value::Record(said));
             }
         }
         _ => {
             let dropped = question.action_attributes;
-            decoder.dropped.extend(dropped.len(), dropped.iter().map(|(name, _)| action_place.member(name)));
+            decoder
+                .dropped
+                .extend(dropped.len(), dropped.iter().map(|(name, _)| Way::Member(&of_action, name).place()));
         }
     }
-    decoder.require(shape, &context, &place);
+    decoder.require(shape, &context, &way);
     Ok(context)
 }

@@ -30,6 +30,28 @@ pub enum Part {
     Context,
 }
 
+/// The way to a place, while it is walked: it costs nothing until somebody wants to know the place.
+#[derive(Clone, Copy, Debug)]
+pub enum Way<'a> {
+    /// A part of a request.
+    Part(Part),
+    /// A member of what lies at the end of that way.
+    Member(&'a Way<'a>, &'a str),
+    /// An element of what lies at the end of that way.
+    Element(&'a Way<'a>, usize),
+}
+
+impl Way<'_> {
+    /// Where it leads to.
+    pub fn place(&self) -> Place {
+        match self {
+            Self::Part(part) => Place::new(*part),
+            Self::Member(way, name) => way.place().member(name),
+            Self::Element(way, index) => way.place().element(*index),
+        }
+    }
+}
+
 /// The longest path that is kept: names come from callers.
 const LONGEST: usize = 200;
 

@@ -7,7 +7,7 @@ use smol_str::SmolStr;
 
 use super::InvalidRequest;
 use super::json::{Json, Members, member};
-use super::place::{Place, Places};
+use super::place::{Place, Places, Way};
 use crate::plugin::Fact;
 use crate::store::schema::{EntityType, Extension, FieldShape, Parsed, RecordShape, Shape, Types};
 
@@ -158,9 +158,9 @@ impl<'a> Decoder<'a> {
         &mut self,
         shape: &RecordShape,
         members: Members<'_>,
-        place: &Place,
+        way: &Way<'_>,
     ) -> Result<Record, InvalidRequest> {
-        self.members_but(None, shape, members, place)
+        self.members_but(None, shape, members, way)
     }
 
     /// As [`Decoder::members`], but drops the member of the name `reserved` even where it is declared.
@@ -173,7 +173,7 @@ impl<'a> Decoder<'a> {
         reserved: Option<&str>,
         shape: &RecordShape,
         members: Members<'_>,
-        place: &Place,
+        way: &Way<'_>,
     ) -> Result<Record, InvalidRequest> {
         let taken = |name: &str| reserved != Some(name) && shape.0.contains_key(name);
         let mut record = Record::new();
@@ -182,24 +182,25 @@ impl<'a> Decoder<'a> {
             let Some(json) = member(members, name) else { continue };
             undeclared -= 1;
             if *json != Json::Null {
-                record.insert(name.clone(), self.value(&field.shape, json, &place.member(name))?);
+                record.insert(name.clone(), self.value(&field.shape, json, &Way::Member(way, name))?);
             }
         }
-        let dropped = members.iter().filter(|(name, _)| !taken(name)).map(|(name, _)| place.member(name));
+        let dropped = members.iter().filter(|(name, _)| !taken(name));
+        let dropped = dropped.map(|(name, _)| Way::Member(way, name).place());
         self.dropped.extend(undeclared, dropped);
         Ok(record)
     }
 
     /// Notes every required field that the record lacks.
-    pub fn require(&mut self, shape: &RecordShape, record: &Record, place: &Place) {
+    pub fn require(&mut self, shape: &RecordShape, record: &Record, way: &Way<'_>) {
         for (name, _) in required(shape).filter(|(name, _)| !record.contains_key(*name)) {
-            self.missing.extend(1, [place.member(name)]);
+            self.missing.extend(1, [Way::Member(way, name).place()]);
         }
     }
 
-    fn value(&mut self, shape: &Shape, json: &Json<'_>, place: &Place) -> Result<Value, InvalidRequest> {
+    fn value(&mut self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> Result<Value, InvalidRequest> {
         if self.facts == Facts::Logged
-            && let Some(value) = self.logged(shape, json, place)
+            && let Some(value) = self.logged(shape, json, way)
         {
             return Ok(value);
         }
@@ -208,30 +209,30 @@ impl<'a> Decoder<'a> {
             (Shape::Long, Json::Long(value)) => Ok(Value::Long(*value)),
             (Shape::String, Json::String(text)) => Ok(Value::String(text.as_ref().into())),
             (Shape::Entity(name), Json::String(id)) => {
-                let entity = self.types.entity(&name.to_string());
+                let entity = self.types.entity_of(name);
                 if let Some(entity) = entity.filter(|entity| !entity.has_id(id)) {
-                    return Err(InvalidRequest::unknown_id(entity, id, place));
+                    return Err(InvalidRequest::unknown_id(entity, id, way));
                 }
                 Ok(Value::Entity(EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))))
             }
             (Shape::Set(element), Json::Array(elements)) => {
                 let present = elements.iter().enumerate().filter(|(_, json)| **json != Json::Null);
-                let values = present.map(|(index, json)| self.value(element, json, &place.element(index)));
+                let values = present.map(|(index, json)| self.value(element, json, &Way::Element(way, index)));
                 values.collect::<Result<_, _>>().map(Value::Set)
             }
-            (Shape::Record(record), Json::Object(members)) => self.record(record, members, place),
-            (Shape::Extension(extension), Json::String(text)) => self.extension(*extension, text, place),
+            (Shape::Record(record), Json::Object(members)) => self.record(record, members, way),
+            (Shape::Extension(extension), Json::String(text)) => self.extension(*extension, text, way),
             (Shape::Parsed(_), Json::String(text)) => Ok(Value::Raw(text.as_ref().into())),
             (Shape::Parsed(parsed), Json::Object(members)) if self.facts != Facts::FromPlugins => {
-                self.record(&parsed.facts, members, place)
+                self.record(&parsed.facts, members, way)
             }
-            _ => Err(InvalidRequest::new(place, expected(shape, self.types), json.kind().to_owned())),
+            _ => Err(InvalidRequest::new(way, expected(shape, self.types), json.kind().to_owned())),
         }
     }
 
     /// What stands for a value that the decision log wrote otherwise than it came: the raw string, or if that is masked, any value of
     /// the type that it had. A plugin's facts are there, unless another plugin read them.
-    fn logged(&mut self, shape: &Shape, json: &Json<'_>, place: &Place) -> Option<Value> {
+    fn logged(&mut self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> Option<Value> {
         let Json::Object(members) = json else { return None };
         let are_taken = match shape {
             Shape::Parsed(parsed) => parsed.facts.0.keys().all(|fact| member(members, fact).is_some()),
@@ -248,30 +249,30 @@ impl<'a> Decoder<'a> {
         if member(members, MASKED).is_none() || are_taken || is_of_another_type {
             return None;
         }
-        self.masked.push(MaskedPlace { place: place.clone(), holds_record: shape.holds_record() });
+        self.masked.push(MaskedPlace { place: way.place(), holds_record: shape.holds_record() });
         Some(plain(shape, &|name| self.some_entity(name)))
     }
 
     fn some_entity(&self, name: &EntityTypeName) -> EntityUid {
-        let ids = self.types.entity(&name.to_string()).and_then(|entity| entity.ids.as_ref());
+        let ids = self.types.entity_of(name).and_then(|entity| entity.ids.as_ref());
         let id = ids.and_then(|ids| ids.first()).map(SmolStr::as_str).unwrap_or_default();
         EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))
     }
 
-    fn record(&mut self, shape: &RecordShape, members: Members<'_>, place: &Place) -> Result<Value, InvalidRequest> {
-        let record = self.members(shape, members, place)?;
-        self.require(shape, &record, place);
+    fn record(&mut self, shape: &RecordShape, members: Members<'_>, way: &Way<'_>) -> Result<Value, InvalidRequest> {
+        let record = self.members(shape, members, way)?;
+        self.require(shape, &record, way);
         Ok(Value::Record(record))
     }
 
-    fn extension(&self, extension: Extension, text: &str, place: &Place) -> Result<Value, InvalidRequest> {
+    fn extension(&self, extension: Extension, text: &str, way: &Way<'_>) -> Result<Value, InvalidRequest> {
         // Cedar evaluates an extension value when a context is made of it, and not before.
         let readable = Context::from_pairs([("value".to_owned(), extension_value(extension, text))]).is_ok();
         if readable {
             Ok(Value::Extension(extension, text.into()))
         } else {
             let expected = format!("a string that Cedar reads as a value of type {}", extension.cedar_name());
-            Err(InvalidRequest::new(place, expected, format!("`{}`", shortened(text))))
+            Err(InvalidRequest::new(way, expected, format!("`{}`", shortened(text))))
         }
     }
 }
@@ -286,9 +287,7 @@ fn expected(shape: &Shape, types: &Types) -> String {
         Shape::Bool => "a Boolean".to_owned(),
         Shape::Long => "a whole number of 64 bits".to_owned(),
         Shape::String => "a string".to_owned(),
-        Shape::Entity(name) => {
-            types.entity(&name.to_string()).map_or_else(|| "a string".to_owned(), EntityType::expected)
-        }
+        Shape::Entity(name) => types.entity_of(name).map_or_else(|| "a string".to_owned(), EntityType::expected),
         Shape::Set(_) => "an array".to_owned(),
         Shape::Record(_) => "an object".to_owned(),
         Shape::Extension(extension) => {

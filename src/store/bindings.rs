@@ -207,7 +207,7 @@ fn check_shape(shape: &Shape, attribute: &str, roots: &Roots<'_>, owner: &Owner,
 }
 
 fn leads_to_string(path: &AttributePath, roots: &Roots<'_>) -> bool {
-    let entity = |name: &EntityTypeName| roots.types.entity(&name.to_string()).map(|entity| &entity.attributes);
+    let entity = |name: &EntityTypeName| roots.types.entity_of(name).map(|entity| &entity.attributes);
     let start = match path.root {
         PathRoot::This => roots.this,
         PathRoot::Principal => roots.environment.and_then(|environment| entity(&environment.principal)),

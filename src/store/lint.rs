@@ -139,7 +139,7 @@ impl Typing<'_> {
             ExprKind::GetAttr { expr, attr } => self.attribute(&self.of(expr), attr),
             ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => match self.of(arg1) {
                 Typed::Shape(Shape::Entity(name)) => {
-                    let tags = self.types.entity(&name.to_string()).and_then(|entity| entity.tags.clone());
+                    let tags = self.types.entity_of(&name).and_then(|entity| entity.tags.clone());
                     tags.map_or(Typed::Unknown, Typed::Shape)
                 }
                 _ => Typed::Unknown,
@@ -163,7 +163,7 @@ impl Typing<'_> {
     fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
         match holder {
             Typed::Context => Some(&self.environment.context),
-            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity(&name.to_string())?.attributes),
+            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity_of(name)?.attributes),
             Typed::Shape(Shape::Record(record)) => Some(record),
             Typed::Shape(Shape::Parsed(parsed)) => Some(&parsed.facts),
             _ => None,

@@ -21,6 +21,7 @@ pub struct Types {
     pub entities: HashMap<SmolStr, Arc<EntityType>>,
     /// Every (principal type, action, resource type) that the schema allows, in a stable order.
     pub environments: Vec<Environment>,
+    by_name: HashMap<EntityTypeName, Arc<EntityType>>,
     by_action: HashMap<SmolStr, Vec<usize>>,
 }
 
@@ -239,6 +240,11 @@ impl Types {
         self.entities.get(name).map(Arc::as_ref)
     }
 
+    /// The entity type of that name.
+    pub fn entity_of(&self, name: &EntityTypeName) -> Option<&EntityType> {
+        self.by_name.get(name).map(Arc::as_ref)
+    }
+
     /// The same, for who keeps it.
     pub fn shared_entity(&self, name: &str) -> Option<Arc<EntityType>> {
         self.entities.get(name).cloned()
@@ -271,7 +277,8 @@ impl Types {
         let reader = Reader::new(fragments)?;
         let entities = reader.entity_types();
         let environments = reader.environments(schema, &entities);
-        let types = Self { by_action: by_action(&environments), entities, environments };
+        let by_name = entities.values().map(|entity| (entity.name.clone(), Arc::clone(entity))).collect();
+        let types = Self { by_action: by_action(&environments), by_name, entities, environments };
         let problems = super::bindings::check(&reader, &types);
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }

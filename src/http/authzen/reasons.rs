@@ -81,7 +81,7 @@ fn user_reasons(decision: &Decision) -> BTreeMap<String, String> {
         }
         Outcome::Evaluated { .. } if decision.allowed => BTreeMap::new(),
         Outcome::Evaluated { determining, not_permitted, .. } => {
-            determining.iter().chain(not_permitted).filter_map(|note| reason(note)).collect()
+            determining.iter().chain(not_permitted.iter()).filter_map(|note| reason(note)).collect()
         }
         Outcome::Missing(places) => BTreeMap::from([(MISSING.to_owned(), missing(places))]),
         Outcome::Unknown(unknown) => BTreeMap::from([(INVALID.to_owned(), unknown_in_words(unknown))]),

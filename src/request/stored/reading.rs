@@ -11,7 +11,7 @@ use smol_str::SmolStr;
 use super::{StoredEntities, StoredEntity, Table, id};
 use crate::request::facts::{Roots, read_facts};
 use crate::request::json::{DEEPEST, Json, Members};
-use crate::request::place::{Part, Place};
+use crate::request::place::{Part, Place, Way};
 use crate::request::value::{Decoder, Facts, Record};
 use crate::store::schema::{EntityType, FieldShape, RecordShape, Types};
 use crate::store::{Problem, SourceFile};
@@ -70,7 +70,7 @@ impl StoredEntities {
     /// Every entity whose ancestors are not what they must be, with the problem.
     fn broken_hierarchy(&self, types: &Types) -> impl Iterator<Item = (EntityUid, Problem)> {
         let is_there = |parent: &EntityUid| {
-            let enumerated = types.entity(&parent.type_name().to_string()).is_some_and(|known| known.ids.is_some());
+            let enumerated = types.entity_of(parent.type_name()).is_some_and(|known| known.ids.is_some());
             enumerated || self.get(parent).is_some()
         };
         let mut orphans: Vec<(EntityUid, EntityUid)> = self
@@ -195,7 +195,7 @@ fn read_entity(json: &Json<'_>, types: &Types, facts: Facts) -> Result<(EntityUi
         }
     }
     let uid = read_uid(json.get("uid").ok_or("`uid` is missing")?)?;
-    let entity_type = types.entity(&uid.type_name().to_string());
+    let entity_type = types.entity_of(uid.type_name());
     let entity_type = entity_type.ok_or_else(|| format!("the schema has no entity type `{}`", uid.type_name()))?;
     if !entity_type.has_id(uid.id().as_ref()) {
         return Err(format!("`{uid}` is not one of the ids of the enumerated type"));
@@ -240,13 +240,13 @@ fn decoded(
     facts: Facts,
     what: &str,
 ) -> Result<Record, String> {
-    let place = Place::new(Part::Resource);
+    let way = Way::Part(Part::Resource);
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
     let mut decoder = Decoder::new(types, facts);
-    let record = decoder.members(shape, members, &place);
+    let record = decoder.members(shape, members, &way);
     let record =
         record.map_err(|error| format!("`{}` must be {}, but is {}", at(&error.place), error.expected, error.found))?;
-    decoder.require(shape, &record, &place);
+    decoder.require(shape, &record, &way);
     if let Some(place) = decoder.dropped.named.first() {
         return Err(format!("the schema declares no {what} `{}`", at(place)));
     }
@@ -295,7 +295,7 @@ fn parents(
         if !entity_type.parents.contains(name) {
             return Err(format!("`{uid}`: the schema lets no `{name}` be a parent of a `{of}`"));
         }
-        match types.entity(&name.to_string()).filter(|known| !known.has_id(parent.id().as_ref())) {
+        match types.entity_of(name).filter(|known| !known.has_id(parent.id().as_ref())) {
             Some(known) => Err(format!("the parent `{parent}` of `{uid}` must be {}", known.expected())),
             None => Ok(parent),
         }
