@@ -31,8 +31,9 @@ entity Team in [Team];
 entity User in [Team] = ATTRIBUTES tags String;
 entity Doc in [Team] = ATTRIBUTES;
 type Context = { level: Long, owner?: User, @market("resource.country") phone?: Phone, words: Set<String> };
-action know appliesTo { principal: User, resource: User, context: Context };
-action see, share appliesTo { principal: User, resource: Doc, context: Context };
+action all;
+action know in [all] appliesTo { principal: User, resource: User, context: Context };
+action see, share in [all] appliesTo { principal: User, resource: Doc, context: Context };
 "#;
 
 const ATTRIBUTES: &str = r#"{
@@ -183,15 +184,21 @@ impl Random {
         let resource = match self.below(8) {
             0 => "resource in Team::\"t3\"".to_owned(),
             1 => format!("resource == {kind}::\"{}{}\"", kind[..1].to_lowercase(), self.below(10)),
+            2 => format!("resource is {kind} in Team::\"t3\""),
             _ => format!("resource is {kind}"),
+        };
+        let action = match self.below(8) {
+            // Of a resource of no type, a condition may ask what only one type has.
+            0..=2 if resource.starts_with("resource in") => format!("action == Action::\"{action}\""),
+            0 => "action".to_owned(),
+            1 => "action in Action::\"all\"".to_owned(),
+            2 => format!("action in [Action::\"{action}\", Action::\"share\"]"),
+            _ => format!("action == Action::\"{action}\""),
         };
         let conditions: Vec<String> = (0..self.below(3))
             .map(|_| format!("{} {{ {} }}", self.pick(&["when", "unless"]), self.condition(kind, 3)))
             .collect();
-        format!(
-            "@id(\"p{index}\")\n{effect} ({principal}, action == Action::\"{action}\", {resource})\n{};",
-            conditions.join("\n")
-        )
+        format!("@id(\"p{index}\")\n{effect} ({principal}, {action}, {resource})\n{};", conditions.join("\n"))
     }
 
     fn condition(&mut self, kind: &str, depth: usize) -> String {

@@ -55,14 +55,14 @@ impl Evaluator<'_> {
     /// # Errors
     ///
     /// Why it cannot be evaluated.
-    pub(in crate::engine) fn holds(&self, rule: &Rule) -> Result<bool, EvaluationError> {
+    pub(in crate::engine) fn holds(&self, rule: &Rule) -> Result<bool, Box<EvaluationError>> {
         let Some(expression) = &rule.0 else { return Ok(true) };
         match self.evaluator.interpret(expression, &self.slots)?.value {
             ast::ValueKind::Lit(Literal::Bool(value)) => Ok(value),
             // As Cedar says it, whose own way to say it is private: a conjunction asks both sides whether they are Booleans.
             _ => {
                 let both = Expr::and(Expr::val(true), expression.as_ref().clone());
-                self.evaluator.interpret(&both, &self.slots).map(|_| false)
+                Ok(self.evaluator.interpret(&both, &self.slots).map(|_| false)?)
             }
         }
     }
@@ -72,8 +72,8 @@ impl Evaluator<'_> {
     /// # Errors
     ///
     /// Why it cannot be evaluated.
-    pub(in crate::engine) fn value(&self, expression: &Expr) -> Result<EvalResult, EvaluationError> {
-        self.evaluator.interpret(expression, &self.slots).map(EvalResult::from)
+    pub(in crate::engine) fn value(&self, expression: &Expr) -> Result<EvalResult, Box<EvaluationError>> {
+        Ok(self.evaluator.interpret(expression, &self.slots).map(EvalResult::from)?)
     }
 }
 

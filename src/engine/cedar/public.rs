@@ -53,10 +53,10 @@ impl Evaluator<'_> {
     /// # Errors
     ///
     /// Why it cannot be evaluated.
-    pub(in crate::engine) fn holds(&self, rule: &Rule) -> Result<bool, EvaluationError> {
+    pub(in crate::engine) fn holds(&self, rule: &Rule) -> Result<bool, Box<EvaluationError>> {
         let response = self.authorizer.is_authorized(&self.request.request, &rule.0, &self.request.entities);
         match response.diagnostics().errors().next() {
-            Some(AuthorizationError::PolicyEvaluationError(error)) => Err(error.inner().clone()),
+            Some(AuthorizationError::PolicyEvaluationError(error)) => Err(Box::new(error.inner().clone())),
             None => Ok(response.diagnostics().reason().next().is_some()),
         }
     }
@@ -66,9 +66,9 @@ impl Evaluator<'_> {
     /// # Errors
     ///
     /// Why it cannot be evaluated.
-    pub(in crate::engine) fn value(&self, expression: &Expr) -> Result<EvalResult, EvaluationError> {
+    pub(in crate::engine) fn value(&self, expression: &Expr) -> Result<EvalResult, Box<EvaluationError>> {
         let CedarRequest { request, entities } = self.request;
-        eval_expression(request, entities, &Expression::from(expression.clone()))
+        Ok(eval_expression(request, entities, &Expression::from(expression.clone()))?)
     }
 }
 
