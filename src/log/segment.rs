@@ -1,11 +1,11 @@
 //! The files of a log: their names, and reading one line after the other, packed or not.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::line::{MOST, Position, framed};
 use super::note::Note;
@@ -64,6 +64,25 @@ pub(super) fn list(folder: &Path) -> io::Result<BTreeMap<u64, Forms>> {
     Ok(segments)
 }
 
+/// What a packed file holds. It was packed at once: whatever comes after that is an error.
+pub(super) struct Unpacked(GzDecoder<BufReader<File>>);
+
+impl Unpacked {
+    pub(super) fn new(file: File) -> Self {
+        Self(GzDecoder::new(BufReader::with_capacity(BUFFER, file)))
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "something was added to it"));
+        }
+        Ok(read)
+    }
+}
+
 /// Reads the lines of one segment.
 pub(super) struct SegmentReader {
     reader: Box<dyn BufRead + Send>,
@@ -86,7 +105,7 @@ impl SegmentReader {
         let file = File::open(path)?;
         let packed = path.extension().is_some_and(|extension| extension == "gz");
         let reader: Box<dyn BufRead + Send> = if packed {
-            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file))))
+            Box::new(BufReader::with_capacity(BUFFER, Unpacked::new(file)))
         } else {
             Box::new(BufReader::with_capacity(BUFFER, file))
         };
@@ -143,6 +162,27 @@ pub(super) fn opening(path: &Path) -> io::Result<Option<(Position, String)>> {
         }
         _ => None,
     })
+}
+
+/// Options to open a file with, which nobody but the service's own user may read if it is made.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a folder into which nobody but the service's own user may look. One that is there stays as it is.
+pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
+    // Others may need the folders above it.
+    folder.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
 }
 
 /// Waits until the names in a folder are on disk.
