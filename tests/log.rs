@@ -1245,7 +1245,7 @@ fn a_log_that_another_process_has_locked_waits_for_it() {
         fs::remove_file(folder.path().join("lock")).unwrap();
         let other = opened(settings(folder.path(), durability), 4..8);
         until("it is noticed", || !one.is_writable());
-        assert_eq!(one.admit().is_err(), true);
+        assert!(one.admit().is_err());
         append(&other, 8..12);
         // It tries again and again.
         std::thread::sleep(Duration::from_millis(600));

@@ -17,7 +17,7 @@ use serde::Deserialize;
 
 use super::line::{Chain, MOST, Position};
 use super::note::HeadFound;
-use super::segment::{private, same_file};
+use super::segment::{is_found, private};
 use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 
 /// The name of the file.
@@ -136,7 +136,7 @@ impl HeadFile {
 
     /// Whether it is this file that is found there.
     pub(super) fn is_found(&self, path: &Path) -> bool {
-        File::open(path).and_then(|file| same_file(&file, &self.0)).unwrap_or(false)
+        is_found(&self.0, path)
     }
 
     /// Writes over what was there.

@@ -195,16 +195,20 @@ pub(super) fn plain_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(plain_name(number))
 }
 
-/// Whether the two are one file.
+/// Whether it is this file that is found by that name. It takes no file to tell, where there may be none left to open.
+pub(super) fn is_found(file: &File, path: &Path) -> bool {
+    let both = fs::metadata(path).and_then(|found| Ok((found, file.metadata()?)));
+    both.is_ok_and(|(found, file)| is_same(&found, &file))
+}
+
 #[cfg(unix)]
-pub(super) fn same_file(one: &File, other: &File) -> io::Result<bool> {
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// An open file keeps its name here.
 #[cfg(not(unix))]
-pub(super) fn same_file(_: &File, _: &File) -> io::Result<bool> {
-    Ok(true)
+fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
 }

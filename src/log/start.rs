@@ -15,7 +15,7 @@ use super::head::Head;
 use super::line::{Chain, Framed, Position, framed};
 use super::note::{self, HeadFound, Lost, Note, Torn, Unvouched, is_signed};
 use super::segment::{
-    self, Forms, RawLine, SegmentReader, UNFINISHED, make_private_folder, private, same_file, sync_folder,
+    self, Forms, RawLine, SegmentReader, UNFINISHED, is_found, make_private_folder, private, sync_folder,
 };
 use super::{LogError, LogSettings};
 use crate::store::Problem;
@@ -140,7 +140,7 @@ pub(super) fn is_being_written(folder: &Path) -> bool {
 
 /// Whether it is this lock that is found there.
 pub(super) fn is_lock_of(lock: &File, folder: &Path) -> bool {
-    File::open(folder.join(LOCK)).and_then(|file| same_file(&file, lock)).unwrap_or(false)
+    is_found(lock, &folder.join(LOCK))
 }
 
 /// Whether there is anything beside the lock.

@@ -16,7 +16,7 @@ use super::head::{self, Head, HeadFile};
 use super::line::{Position, write_line};
 use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
 use super::queue::{Item, Queue};
-use super::segment::{self, opening, plain_path, private, same_file, sync_folder};
+use super::segment::{self, is_found, opening, plain_path, private, sync_folder};
 use super::start::{self, Content, Found, end_of};
 use super::upkeep::{Job, Upkeep};
 use super::{Durability, LogError, LogSettings, Unwritable};
@@ -743,7 +743,7 @@ impl Open {
 
     /// Whether it is this file that is found by its name.
     fn is_found(&self) -> bool {
-        File::open(&self.path).and_then(|file| same_file(&file, &self.file)).unwrap_or(false)
+        is_found(&self.file, &self.path)
     }
 
     fn cut_back(&mut self, size: u64) -> io::Result<()> {
@@ -759,7 +759,7 @@ impl Open {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        if !same_file(&file, &self.file)? || file.metadata()?.len() < end.size {
+        if !self.is_found() || file.metadata()?.len() < end.size {
             return Ok(None);
         }
         file.set_len(end.size)?;
