@@ -408,6 +408,19 @@ fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
     }
 }
 
+/// Requests to try decide nothing: one that cannot be read must not keep out what decides.
+#[test]
+fn a_request_to_try_that_cannot_be_read_is_a_warning() {
+    let latin = store(&[("requests/good.json", "{}")]);
+    write(latin.path(), "requests/latin.json", b"{ \"caf\xe9\": 1 }");
+    let lines: Vec<String> = problems_of(latin.path()).iter().map(shown).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("warning: `requests/latin.json` is not UTF-8 text"), "{lines:?}");
+    let alone = folder::<&str, &str>([]);
+    write(alone.path(), "requests/latin.json", b"caf\xe9");
+    assert!(problems_of(alone.path()).iter().any(is_error), "it is still no store");
+}
+
 /// Only what is in one another counts: not what follows one another, nor what stands in strings and comments.
 #[test]
 fn what_is_long_is_not_nested() {

@@ -88,6 +88,7 @@ impl Store {
         if !whole {
             return Err(StoreError(problems));
         }
+        problems.extend(files.unread.iter().cloned());
         let revision = Revision::of(&files);
         let warnings = Vec::new();
         let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };
