@@ -384,6 +384,37 @@ fn requests_to_try_neither_wake_the_watcher_nor_hold_it_up() {
     });
 }
 
+/// "A store that would overflow must give an author's diagnostic, never kill the running service."
+#[test]
+fn a_store_that_would_use_up_the_stack_or_the_memory_is_rejected() {
+    let here = here("1");
+    let store = here.path().join("store");
+    let service = Service::start(&here, &["--watch"]);
+    let schema = files("1")["schema/docs.cedarschema"].replace("title: String", "title: String, deep?: T5000");
+    let policy = files("1")["policies/docs.cedar"].replace(");", ") when { resource.title == \"1\" }");
+    let chain = |link: &dyn Fn(usize) -> String| {
+        let links = (1..=5000).map(|number| format!("type T{number} = {};\n", link(number - 1)));
+        format!("{schema}type T0 = Long;\n{}", links.collect::<String>())
+    };
+    for (what, path, text) in [
+        ("deep", "schema/docs.cedarschema", chain(&|inner| format!("{{ a: T{inner} }}"))),
+        ("twice", "schema/docs.cedarschema", chain(&|inner| format!("{{ a: T{inner}, b: T{inner} }}"))),
+        ("whens", "policies/docs.cedar", format!("{policy}{};\n", " when { true }".repeat(50_000))),
+        (
+            "attributes",
+            "policies/docs.cedar",
+            format!("{policy} when {{ resource{} == 1 }};\n", "[\"title\"]".repeat(50_000)),
+        ),
+    ] {
+        write(&store, path, text.as_bytes());
+        soon(what, || service.ready()["store"] == "rejected");
+        let said = service.operate("GET", "/status").json()["lastAttempt"]["problems"].to_string();
+        assert!(said.contains("too deeply"), "{what}: {said}");
+        put_store(&store, "1");
+        soon("as it was", || service.ready()["store"] == "current");
+    }
+}
+
 /// A store in force is not put into force again, whatever is written: nothing that decides has changed.
 #[test]
 fn the_same_revision_is_not_swapped() {
