@@ -88,7 +88,8 @@ fn logged(log: &Path) -> HashSet<String> {
     let mut lines = Lines::open(log).unwrap();
     let mut ids = HashSet::new();
     while let Some(line) = lines.next() {
-        let line = line.unwrap();
+        // A torn end is no line.
+        let Ok(line) = line else { continue };
         if line.kind == "decision" {
             let record: Value = serde_json::from_slice(line.bytes).unwrap();
             ids.insert(record["requestId"].as_str().unwrap().to_owned());

@@ -7,8 +7,9 @@ mod common;
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::symlink;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,7 +19,9 @@ use std::time::{Duration, Instant};
 use common::binary::{Ran, Serving, command, gatepost};
 use common::server::{Answer, Client};
 use common::{snapshot_of, write};
+use gatepost::live::{Seen as Looked, Watcher};
 use gatepost::store::keys::SigningKey;
+use gatepost::store::{Origin, Source};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, PKCS_ED25519, SanType};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -325,6 +328,91 @@ fn a_store_that_changes_while_it_is_read_is_not_half_taken() {
             assert!(problems == "[]" || problems.contains("changes again and again while it is read"), "{problems}");
         }
     });
+}
+
+/// Appends to a file, again and again, while `work` is done.
+fn while_written<T>(path: &Path, line: &str, work: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::SeqCst) {
+                let mut file = File::options().create(true).append(true).open(path).unwrap();
+                file.write_all(line.as_bytes()).unwrap();
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let done = catch_unwind(AssertUnwindSafe(work));
+        is_over.store(true, Ordering::SeqCst);
+        done.unwrap_or_else(|panic| resume_unwind(panic))
+    })
+}
+
+/// "An edit is never taken up while anything in the store keeps changing": it is, and so is the next.
+#[test]
+fn an_edit_is_taken_up_while_another_file_is_written_again_and_again() {
+    let here = here("1");
+    let store = here.path().join("store");
+    let service = Service::start(&here, &["--watch"]);
+    while_written(&store.join("policies/notes.cedar"), "// Nothing yet.\n", || {
+        for readable in ["2", "1", "3"] {
+            let begun = Instant::now();
+            put_store(&store, readable);
+            soon("the edit decides", || service.ask(readable).json()["decision"] == true);
+            println!("in force after {:?}", begun.elapsed());
+        }
+    });
+}
+
+/// "Requests decide nothing, so changes there must not wake or hold up the watcher."
+#[test]
+fn requests_to_try_neither_wake_the_watcher_nor_hold_it_up() {
+    let here = here("1");
+    let store = here.path().join("store");
+    let source = Source { origin: Origin::Folder(store.clone()), entities: Vec::new(), required_key: None };
+    let mut watcher = Watcher::new(&source);
+    while_written(&store.join("requests/more.json"), "{}\n", || {
+        for _ in 0..5 {
+            std::thread::sleep(Duration::from_millis(60));
+            assert_eq!(watcher.look(), Looked::Same);
+        }
+        put_store(&store, "2");
+        assert_eq!(watcher.look(), Looked::Moving);
+        assert_eq!(watcher.look(), Looked::Settled);
+        // What would be an error may be put right.
+        write(&store, "requests/forbid.cedar", b"");
+        assert_eq!(watcher.look(), Looked::Moving);
+    });
+}
+
+/// "A store that would overflow must give an author's diagnostic, never kill the running service."
+#[test]
+fn a_store_that_would_use_up_the_stack_or_the_memory_is_rejected() {
+    let here = here("1");
+    let store = here.path().join("store");
+    let service = Service::start(&here, &["--watch"]);
+    let schema = files("1")["schema/docs.cedarschema"].replace("title: String", "title: String, deep?: T5000");
+    let policy = files("1")["policies/docs.cedar"].replace(");", ") when { resource.title == \"1\" }");
+    let chain = |link: &dyn Fn(usize) -> String| {
+        let links = (1..=5000).map(|number| format!("type T{number} = {};\n", link(number - 1)));
+        format!("{schema}type T0 = Long;\n{}", links.collect::<String>())
+    };
+    for (what, path, text) in [
+        ("deep", "schema/docs.cedarschema", chain(&|inner| format!("{{ a: T{inner} }}"))),
+        ("twice", "schema/docs.cedarschema", chain(&|inner| format!("{{ a: T{inner}, b: T{inner} }}"))),
+        ("whens", "policies/docs.cedar", format!("{policy}{};\n", " when { true }".repeat(50_000))),
+        (
+            "attributes",
+            "policies/docs.cedar",
+            format!("{policy} when {{ resource{} == 1 }};\n", "[\"title\"]".repeat(50_000)),
+        ),
+    ] {
+        write(&store, path, text.as_bytes());
+        soon(what, || service.ready()["store"] == "rejected");
+        let said = service.operate("GET", "/status").json()["lastAttempt"]["problems"].to_string();
+        assert!(said.contains("too deeply"), "{what}: {said}");
+        put_store(&store, "1");
+        soon("as it was", || service.ready()["store"] == "current");
+    }
 }
 
 /// A store in force is not put into force again, whatever is written: nothing that decides has changed.

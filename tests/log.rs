@@ -337,6 +337,30 @@ fn one_log_has_one_writer() {
 
 // Segments.
 
+/// A log tells who asked for what: its folder and all of its files are for nobody but the service's own user. A folder that
+/// is there stays as it is.
+#[cfg(unix)]
+#[test]
+fn nobody_else_may_read_a_log() {
+    use std::os::unix::fs::PermissionsExt;
+    let here = TempDir::new().unwrap();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let shared = here.path().join("shared");
+    fs::create_dir(&shared).unwrap();
+    fs::set_permissions(&shared, fs::Permissions::from_mode(0o755)).unwrap();
+    for (folder, expected) in [(here.path().join("above/log"), 0o700), (shared, 0o755)] {
+        let settings = LogSettings { segment_bytes: 800, compress: true, ..settings(&folder, Durability::Strict) };
+        let log = opened(settings, 0..12);
+        until("two segments are packed", || segments(&folder).iter().filter(|name| name.ends_with(".gz")).count() == 2);
+        log.close().unwrap();
+        assert_eq!(mode(&folder), expected);
+        for file in segments(&folder).iter().map(String::as_str).chain(["head.json", "lock"]) {
+            assert_eq!(mode(&folder.join(file)), 0o600, "{file}");
+        }
+    }
+    assert_ne!(mode(&here.path().join("above")), 0o700, "others may need the folders above it");
+}
+
 /// Segments rotate by size and age, compressed on request, retention by count or age, never the open one.
 #[test]
 fn segments_are_packed_and_removed_but_never_the_open_one() {
@@ -659,6 +683,48 @@ fn a_flipped_byte_of_a_packed_segment_is_found_wherever_it_changes_a_record() {
     assert!(found >= content.len() - 10, "{found} of {}", content.len());
 }
 
+/// Nothing can be added to a packed segment, whatever it is: `verify` names the place.
+#[test]
+fn bytes_after_the_end_of_a_packed_segment_are_found() {
+    let packed = |content: &[u8]| {
+        let mut packed = Vec::new();
+        flate2::read::GzEncoder::new(content, flate2::Compression::default()).read_to_end(&mut packed).unwrap();
+        packed
+    };
+    let folder = three_segments();
+    for file in segments(folder.path()) {
+        let plain = folder.path().join(&file);
+        fs::write(folder.path().join(format!("{file}.gz")), packed(&fs::read(&plain).unwrap())).unwrap();
+        fs::remove_file(plain).unwrap();
+    }
+    assert_whole(folder.path());
+    let added: Vec<Vec<u8>> = [1, 2, 9, 10, 17, 18, 100, 512, 300_000].map(|count| vec![0; count]).to_vec();
+    let others = [b"x".to_vec(), b"something else\n".to_vec(), packed(b"")[..5].to_vec(), packed(b"")];
+    let members = [packed(&[0; 100]), packed(b"\n"), packed(b"{\"sequ")];
+    for (bytes, file) in added
+        .iter()
+        .chain(&others)
+        .chain(&members)
+        .flat_map(|bytes| segments(folder.path()).into_iter().map(move |file| (bytes, file)))
+    {
+        let path = folder.path().join(&file);
+        let whole = fs::read(&path).unwrap();
+        fs::write(&path, [&whole[..], bytes].concat()).unwrap();
+        let verdict = verified(folder.path());
+        let named = verdict.findings.iter().any(|finding| finding.file.as_ref() == Some(&file));
+        assert!(named, "{} bytes {:?} after {file}: {verdict:#?}", bytes.len(), &bytes[..bytes.len().min(8)]);
+        fs::write(&path, whole).unwrap();
+    }
+    // Nor is its last line one that the next start repairs.
+    let last = "0000000003.jsonl.gz";
+    let mut content = Vec::new();
+    flate2::read::GzDecoder::new(&fs::read(folder.path().join(last)).unwrap()[..]).read_to_end(&mut content).unwrap();
+    let closing = content[..content.len() - 1].iter().rposition(|byte| *byte == b'\n').unwrap();
+    fs::write(folder.path().join(last), packed(&content[..closing + 9])).unwrap();
+    let verdict = verified(folder.path());
+    assert!(verdict.findings.iter().any(|finding| finding.file.as_deref() == Some(last)), "{verdict:#?}");
+}
+
 /// With `--log-signing-key` checkpoints are signed: a re-hashed forgery without the signing key is detected.
 #[test]
 fn a_log_made_anew_without_the_key_is_found() {
@@ -740,15 +806,17 @@ fn lines_that_nothing_vouches_for_are_named_for_ever() {
     for (folder, first) in [open, with_head, closed].iter().zip(from) {
         let path = folder.path();
         let before = verify(path, &with_key()).unwrap();
+        let is_further = path.join("0000000002.jsonl").exists();
         // A head that the key has not signed vouches for nothing.
-        let told = if before.is_whole() { first } else { 1 };
+        let told = if before.is_whole() || is_further { first } else { 1 };
         let named = |verdict: &Verdict| {
             let named = format!("for the sequences {told} to {}: somebody else", first + 1);
             verdict.notes.iter().any(|note| note.contains(&named))
         };
         assert!(named(&before) || findings(&before) == ["head.json is not signed"], "{before:#?}");
         let (log, problems) = Log::open(signing(settings(path, Durability::Strict))).unwrap();
-        assert!(problems[0].message.contains(&format!("for the lines {told} to {} of", first + 1)), "{problems:?}");
+        let unvouched = format!("for the lines {told} to {} of", first + 1);
+        assert!(problems[usize::from(is_further)].message.contains(&unvouched), "{problems:?}");
         log.close().unwrap();
         let recovered = &of_type(path, "recovered")[0];
         assert_eq!(recovered["unvouched"], json!({ "first": told, "last": first + 1 }));
@@ -759,6 +827,83 @@ fn lines_that_nothing_vouches_for_are_named_for_ever() {
         let verdict = verify(path, &with_key()).unwrap();
         assert!(verdict.unsigned == Some(0) && named(&verdict), "{verdict:#?}");
     }
+}
+
+/// A segment after the one that the head knows is somebody else's, also of a log that nobody has signed: `verify` says so
+/// before the next start, and ever after.
+#[test]
+fn a_segment_that_the_head_does_not_know_is_found() {
+    let folder = TempDir::new().unwrap();
+    opened(settings(folder.path(), Durability::Strict), 0..3).close().unwrap();
+    let (sequence, chain) = last(folder.path(), "0000000001.jsonl");
+    let opening = |segment: u64| {
+        format!(
+            "\"type\":\"opened\",\"time\":\"2026-11-24T12:00:00.000Z\",\"format\":1,\"segment\":{segment},\
+             \"previousSequence\":{sequence},\"previousChain\":\"{}\",\"version\":\"0.1.0\"",
+            hexadecimal(&chain)
+        )
+    };
+    // A crash leaves the next one with its opening alone.
+    let opened_only = copy(folder.path());
+    forge(opened_only.path(), "0000000002.jsonl", &[opening(2)]);
+    assert_whole(opened_only.path());
+    let (log, _) = Log::open(settings(opened_only.path(), Durability::Strict)).unwrap();
+    append(&log, [3]);
+    log.close().unwrap();
+    assert_whole(opened_only.path());
+
+    let others = [vec![opening(2), decision()], vec![opening(2), "\"type\":\"checkpoint\"".to_owned()]];
+    for members in others {
+        let folder = copy(folder.path());
+        forge(folder.path(), "0000000002.jsonl", &members);
+        let verdict = verified(folder.path());
+        let told = "the head of the log knows no segment after 1, but there is 0000000002.jsonl: somebody has added it, or head.json is an older one";
+        assert_eq!(findings(&verdict), [told]);
+        let place = (verdict.findings[0].file.as_deref(), verdict.findings[0].line);
+        assert_eq!(place, (Some("0000000002.jsonl"), Some(1)));
+        for round in 0..2 {
+            let (log, problems) = Log::open(settings(folder.path(), Durability::Strict)).unwrap();
+            assert_eq!(
+                problems.iter().filter(|told| told.message.contains("does not know its last segment")).count(),
+                1 - round
+            );
+            append(&log, [3]);
+            log.close().unwrap();
+            let verdict = verified(folder.path());
+            let told = "lines before line 3 of 0000000002.jsonl could have been added by somebody else";
+            assert!(findings(&verdict)[0].ends_with(told), "{verdict:#?}");
+            assert_eq!(verdict.findings.len(), 1, "{verdict:#?}");
+        }
+    }
+    // While it is written, a segment can be opened after the head was read.
+    let log = opened(LogSettings { segment_bytes: 800, ..settings(folder.path(), Durability::Strict) }, 0..12);
+    fs::remove_file(folder.path().join("head.json")).unwrap();
+    write_head(folder.path(), 1, (sequence, chain));
+    assert!(!findings(&verified(folder.path())).iter().any(|told| told.contains("knows no segment after")));
+    drop(log);
+}
+
+/// The head knows of a segment before anything is decided in it: no moment at which the service is killed leaves another.
+#[test]
+fn the_head_knows_each_segment_before_anything_is_decided_in_it() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(LogSettings { segment_bytes: 1, ..settings(folder.path(), Durability::Strict) }, []);
+    let writing = log.clone();
+    let writer = std::thread::spawn(move || append(&writing, 0..60));
+    let mut seen = BTreeSet::new();
+    while !writer.is_finished() {
+        let decided = |file: &String| fs::read_to_string(folder.path().join(file)).unwrap().contains("\"decision\"");
+        let last = segments(folder.path()).iter().rposition(decided).map_or(0, |index| index + 1);
+        let read = || fs::read(folder.path().join("head.json")).unwrap();
+        // What is read at the moment when it is written can be half of the one and half of the next.
+        let text = std::iter::repeat_with(read).find(|text| *text == read()).unwrap();
+        let head: Value = serde_json::from_slice(&text).unwrap();
+        assert!(head["segment"].as_u64().unwrap() >= last as u64, "{head}, but {last} segments");
+        seen.insert(last);
+    }
+    assert!(seen.len() > 2, "{seen:?}");
+    log.close().unwrap();
+    assert_whole(folder.path());
 }
 
 /// After a loss of power the head may be an old one: what the key has signed needs no head.
@@ -1069,6 +1214,83 @@ fn a_segment_that_is_removed_or_changed_while_it_is_written_is_missed_and_the_lo
         assert!(lines(folder.path(), "0000000002.jsonl").iter().any(|line| line.contains("1000000")));
         assert!(!verified(folder.path()).is_whole());
     }
+}
+
+/// Whatever becomes of the lock's file: a log that is written is locked, and no second service gets it.
+#[test]
+fn the_lock_is_taken_again_where_it_is_lost() {
+    let here = TempDir::new().unwrap();
+    let folder = here.path().join("log");
+    let log = opened(settings(&folder, Durability::Buffered), 0..4);
+    let is_taken = || matches!(Log::open(settings(&folder, Durability::Buffered)), Err(LogError::Taken(_)));
+    assert!(is_taken());
+    fs::remove_file(folder.join("lock")).unwrap();
+    until("it is locked again", || folder.join("lock").exists());
+    assert!(is_taken());
+    append(&log, [4]);
+
+    // The folder is moved away, and another made in its place.
+    until("they are written", || log.figures().written == 5);
+    let moved = here.path().join("moved");
+    fs::rename(&folder, &moved).unwrap();
+    fs::create_dir(&folder).unwrap();
+    until("the log goes on there", || log.figures().segment == 2 && log.is_writable());
+    assert!(is_taken());
+    append(&log, [5]);
+    log.close().unwrap();
+    assert_eq!((numbers(&moved), numbers(&folder)), ((0..5).collect(), vec![5]));
+    // What was moved away is missed.
+    assert!(!verified(&folder).is_whole());
+}
+
+/// A log whose lock another process has got cannot be written, and takes nothing away from the other; once it can, it goes
+/// on after all that the other has written.
+#[test]
+fn a_log_that_another_process_has_locked_waits_for_it() {
+    for durability in [Durability::Strict, Durability::Buffered] {
+        let folder = TempDir::new().unwrap();
+        let one = opened(settings(folder.path(), durability), 0..4);
+        until("they are written", || one.figures().written == 4);
+        fs::remove_file(folder.path().join("lock")).unwrap();
+        let other = opened(settings(folder.path(), durability), 4..8);
+        until("it is noticed", || !one.is_writable());
+        assert!(one.admit().is_err());
+        append(&other, 8..12);
+        // It tries again and again.
+        std::thread::sleep(Duration::from_millis(600));
+        assert!(one.figures().failing.unwrap().contains("is being written by another process"));
+        other.close().unwrap();
+        until("it goes on", || one.is_writable());
+        append(&one, 12..16);
+        one.close().unwrap();
+        assert_eq!(numbers(folder.path()), (0..16).collect::<Vec<_>>());
+        assert_whole(folder.path());
+        assert_eq!(of_type(folder.path(), "refused").len(), 1);
+        opened(settings(folder.path(), durability), [16]).close().unwrap();
+        assert_whole(folder.path());
+    }
+}
+
+/// A log that fails again and again says so at most once a second, and counts all of it.
+#[test]
+fn a_disk_that_fails_time_and_again_is_told_once_a_second() {
+    let folder = TempDir::new().unwrap();
+    let log = opened(settings(folder.path(), Durability::Strict), [0]);
+    let (runtime, start, mut failures) = (runtime(), Instant::now(), 0);
+    while start.elapsed() < Duration::from_millis(3500) {
+        // Somebody else's bytes are cut off; until then, nothing is written.
+        let file = fs::File::options().append(true).open(folder.path().join("0000000001.jsonl"));
+        std::io::Write::write_all(&mut file.unwrap(), b"x").unwrap();
+        failures += usize::from(runtime.block_on(log.append(vec![entry(1)])).is_err());
+        until("it is written again", || log.is_writable());
+    }
+    let other = log.clone();
+    log.close().unwrap();
+    let told = of_type(folder.path(), "refused");
+    assert!(failures > 6 && (2..=5).contains(&told.len()), "{failures} failures, {told:#?}");
+    let refused: u64 = told.iter().map(|line| line["requests"].as_u64().unwrap()).sum();
+    assert_eq!(refused, other.figures().refused);
+    assert_whole(folder.path());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 mod common;
 
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::mpsc::TryRecvError;
@@ -182,6 +182,36 @@ fn an_answer_must_be_taken_in_time() {
     assert_eq!((running.rejected("answer_timeout"), running.get("/healthz").status), (1.0, 200));
 }
 
+/// A caller that has sent all may close its half of the connection (as `nc -N` does), and gets the answer.
+#[test]
+fn who_closes_its_half_after_a_request_is_answered() {
+    let running = serve(&[]);
+    let begun = Instant::now();
+    let body = enter().to_string();
+    let request = format!(
+        "POST {SINGLE} HTTP/1.1\r\nhost: gatepost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for _ in 0..20 {
+        let mut stream = running.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("{\"decision\":true}"), "{answer}");
+    }
+    // What is not all of a request gets no decision, and holds no connection: not even until it is too late.
+    for part in [0, 20, request.len() - 5] {
+        let mut stream = running.connect();
+        stream.write_all(&request.as_bytes()[..part]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(!answer.contains("decision") && !answer.contains(" 200 "), "{answer}");
+    }
+    assert!(seconds_since(begun) < 5.0, "{begun:?}");
+}
+
 /// Who holds all connections and says nothing, holds them only until they are ended: others wait, and are served.
 #[test]
 fn further_connections_wait_until_there_is_a_place() {
@@ -305,6 +335,55 @@ fn what_no_service_can_run_with_is_refused() {
         let ran = gatepost(TempDir::new().unwrap().path(), &[["serve"].as_slice(), &settings].concat()).with(2);
         assert!(ran.err.contains(problem), "{}", ran.err);
     }
+}
+
+/// What cannot be listened on or logged into is told with the name of the setting, before anything is started.
+#[test]
+fn addresses_and_logs_that_cannot_be_are_told_by_their_names() {
+    let (_, tokens) = token();
+    let here = folder([("tokens.toml", tokens.as_str()), ("file", "")]);
+    for (listen, admin) in [("127.0.0.1:8199", "127.0.0.1:8199"), ("0.0.0.0:8199", "127.0.0.1:8199")] {
+        let files = ["--admin-token-file", "tokens.toml", "--token-file", "tokens.toml", "--log", "log"];
+        let arguments = [&["serve", "--listen", listen, "--admin-listen", admin], &files[..]].concat();
+        let refused = gatepost(here.path(), &arguments).with(2).err;
+        let told =
+            format!("listen is `{listen}`, and admin-listen is `{admin}`: callers and operators need a port each");
+        assert!(refused.contains(&told) && refused.contains("choose another port"), "{refused}");
+    }
+    for (log, told) in [
+        ("file", "log is `file`, which is a file, and not a folder"),
+        ("file/log", "log is `file/log`, but `file` is a file"),
+    ] {
+        let refused = gatepost(here.path(), &["serve", "--listen", "127.0.0.1:0", "--log", log]).with(2);
+        assert!(refused.err.contains(told) && refused.err.contains("`--log`"), "{}", refused.err);
+        assert_eq!(refused.out, "");
+    }
+    assert!(!here.path().join("log").exists());
+}
+
+/// A folder that is full of something else was hardly meant for the log: that is told, but once.
+#[test]
+fn a_log_in_a_folder_that_holds_something_else_is_told() {
+    let told = |here: &Path| {
+        let serving = Serving::start(&mut command(here, &["serve", "--listen", "127.0.0.1:0", "--log", "log"]));
+        serving.signal("TERM");
+        let (status, said) = serving.end();
+        assert_eq!(status, Some(0), "{said}");
+        said.contains("holds files, but no decision log")
+    };
+    let other = folder([("log/policy.cedar", "")]);
+    assert!(told(other.path()));
+    assert!(!told(other.path()));
+    let empty = folder([("beside", "")]);
+    std::fs::create_dir(empty.path().join("log")).unwrap();
+    assert!(!told(empty.path()));
+}
+
+/// One service is asked at a time.
+#[test]
+fn status_asks_either_the_service_or_its_operators() {
+    let asked = gatepost(Path::new("."), &["status", "--url", "http://127.0.0.1:1", "--admin", "127.0.0.1:2"]).with(2);
+    assert!(asked.err.contains("url and admin are both set") && asked.err.contains("leave one out"), "{}", asked.err);
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod common;
 mod random;
 
 use std::convert::Infallible;
+use std::path::Path;
 
+use common::binary::{Serving, command, gatepost};
 use common::{copy_of_built_in, decide, edit, folder, snapshot_of, with};
 use gatepost::engine::Snapshot;
 use gatepost::http::authzen::{self, Limits};
@@ -17,6 +19,7 @@ use gatepost::log::record::{Endpoint, Heading, Recorder};
 use gatepost::replay::{Replay, Selection, replay};
 use random::{Random, RandomStore};
 use serde_json::{Map, Value, json};
+use tempfile::TempDir;
 
 /// A log of what a service with that store decided on these bodies; of a body that is refused, there is nothing.
 struct Log {
@@ -332,4 +335,94 @@ fn nothing_is_guessed_about_what_is_masked() {
     let resource = json!({ "type": "Doc", "id": "d" });
     log.ask(&then, &json!({ "subject": subject, "action": { "name": "read" }, "resource": resource }));
     assert_eq!((log.replayed(&then).changed, log.replayed(&now).lost), (0, 1));
+}
+
+/// The log of a service that has decided twice, signed; the keys are beside it.
+fn signed_log() -> TempDir {
+    let here = TempDir::new().unwrap();
+    common::keys::write(here.path());
+    let arguments = ["--listen", "127.0.0.1:0", "--log", "log", "--log-signing-key", "private.pem"];
+    let serving = Serving::start(&mut command(here.path(), &arguments));
+    for _ in 0..2 {
+        assert_eq!(serving.post("/access/v1/evaluation", &common::enter()).0, 200);
+    }
+    serving.signal("TERM");
+    assert_eq!(serving.end().0, Some(0));
+    here
+}
+
+const SEGMENT: &str = "log/0000000001.jsonl";
+
+/// "What could not be replayed is counted and named, never skipped in silence": so is a last line that is torn, in a folder
+/// that nobody writes, and in a file.
+#[test]
+fn a_torn_last_line_is_counted_and_named() {
+    let here = signed_log();
+    let path = here.path().join(SEGMENT);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let lines: Vec<_> = text.lines().collect();
+    let last = lines.iter().rposition(|line| line.contains("\"type\":\"decision\"")).unwrap();
+    // The last decision is there but for its end.
+    std::fs::write(&path, format!("{}\n{}", lines[..last].join("\n"), &lines[last][..lines[last].len() - 30])).unwrap();
+    for log in ["log", SEGMENT] {
+        let replayed = gatepost(here.path(), &["replay", log, "--format", "json"]).with(2).json();
+        assert_eq!((&replayed["records"], &replayed["unreadableLines"]), (&json!(1), &json!(1)), "{replayed}");
+        let place = json!({ "file": "0000000001.jsonl", "line": last + 1 });
+        assert_eq!(replayed["firstUnreadableLine"], place);
+        let told = gatepost(here.path(), &["replay", log]).with(2).out;
+        let named = format!("1 line of the log cannot be read as JSON (the first is line {} of", last + 1);
+        assert!(told.contains(&named), "{told}");
+    }
+}
+
+/// "`gatepost replay --public-key FILE`: check the signatures of the log that is read, like `log verify --public-key`."
+#[test]
+fn a_log_that_is_not_signed_by_the_key_is_replayed_but_not_as_whole() {
+    let here = signed_log();
+    let replay = |arguments: &[&str], status: i32| {
+        let all = [&["replay", "log", "--format", "json"], arguments].concat();
+        gatepost(here.path(), &all).with(status).json()
+    };
+    assert_eq!(replay(&[], 0)["log"], json!(null));
+    let whole = replay(&["--public-key", "public.pem"], 0);
+    let expected = json!({ "whole": true, "findings": [], "furtherFindings": 0, "unsignedDecisions": 0 });
+    assert_eq!((&whole["log"], &whole["replayed"]), (&expected, &json!(2)));
+    let told = gatepost(here.path(), &["replay", "log", "--public-key", "public.pem"]).with(0).out;
+    assert!(told.contains("whole and unaltered, and signed"), "{told}");
+
+    // Every line is there, and can be decided again; but a signature is another's.
+    let path = here.path().join(SEGMENT);
+    let text = std::fs::read_to_string(&path).unwrap();
+    let signed: Vec<_> = text.match_indices("\"signature\":\"").map(|(at, found)| at + found.len()).collect();
+    let mut bytes = text.into_bytes();
+    let first = bytes.get_mut(signed[0]).unwrap();
+    *first = if *first == b'A' { b'B' } else { b'A' };
+    std::fs::write(&path, bytes).unwrap();
+    let altered = replay(&["--public-key", "public.pem"], 2);
+    assert_eq!((&altered["log"]["whole"], &altered["replayed"]), (&json!(false), &json!(2)), "{altered}");
+    let told = gatepost(here.path(), &["replay", "log", "--public-key", "public.pem"]).with(2).out;
+    assert!(told.contains("of 0000000001.jsonl") && told.contains("NOT whole"), "{told}");
+
+    let file = gatepost(here.path(), &["replay", SEGMENT, "--public-key", "public.pem"]).with(2);
+    assert!(file.err.contains("is only a file of a log"), "{}", file.err);
+}
+
+/// The help of a command has its own options before those which all commands share.
+#[test]
+fn the_options_of_a_command_come_first() {
+    for (command, own) in [
+        (["replay"].as_slice(), ["--since", "--limit", "--public-key"].as_slice()),
+        (&["sign"], &["--key", "--format"]),
+        (&["log", "verify"], &["--public-key", "--contains"]),
+        (&["status"], &["--url", "--admin", "--token"]),
+    ] {
+        for long in ["--help", "-h"] {
+            let help = gatepost(Path::new("."), &[command, &[long]].concat()).with(0).out;
+            let (first, _) = help.split_once("\nSettings of every command:").unwrap_or_else(|| panic!("{help}"));
+            for option in own {
+                assert!(first.contains(&format!("{option} ")), "{option}: {help}");
+            }
+            assert!(!first.contains("--store") && !first.contains("--config"), "{help}");
+        }
+    }
 }

@@ -379,6 +379,9 @@ fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
         ("if principal.age == 1 then ", "1", " else true", "", 190),
         ("1 + ", "true", "", " == 1", 190),
         ("", "principal", ".friend", "", 190),
+        ("", "principal", "[\"friend\"]", "", 190),
+        ("true } when { ", "principal.age", "", "", 380),
+        ("true } unless { ", "principal.age", "", "", 380),
         ("", "principal.age", " && true", "", 380),
         ("", "principal.age", " || principal.age == 1", "", 380),
     ];
@@ -406,6 +409,84 @@ fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
             assert_eq!(told.contains("nested too deeply"), is_refused, "{told}");
         }
     }
+}
+
+/// A declaration that names the one of that number.
+type Link<'l> = &'l dyn Fn(usize) -> String;
+
+/// "A chain of thousands of common types kills the process": what a name stands for is in what names it, however far away it is
+/// declared. Where it is named twice, it is there twice: a few lines are millions of attributes. Tests run on threads of 2 MiB.
+#[test]
+fn types_that_name_one_another_are_as_deep_and_as_large_as_what_they_stand_for() {
+    let chain = |link: Link<'_>, length: usize| {
+        let links = (1..=length).map(|number| format!("type T{number} = {};\n", link(number - 1)));
+        schema("age: Long", &format!("age: Long, deep?: T{length}"))
+            + &format!("type T0 = Long;\n{}", links.collect::<String>())
+    };
+    let record = |inner: usize| format!("{{ a: T{inner} }}");
+    let set = |inner: usize| format!("Set<T{inner}>");
+    let name = |inner: usize| format!("T{inner}");
+    let twice = |inner: usize| format!("{{ a: T{inner}, b?: T{inner} }}");
+    let deep = "is nested too deeply to be read";
+    let large = "the schema is too large to be read";
+    let cases: [(Link<'_>, usize, Option<&str>); 12] = [
+        (&record, 35, None),
+        (&record, 45, Some(deep)),
+        (&record, 5_000, Some(deep)),
+        (&set, 35, None),
+        (&set, 45, Some(deep)),
+        (&set, 5_000, Some(deep)),
+        (&name, 180, None),
+        (&name, 220, Some(deep)),
+        (&name, 5_000, Some(deep)),
+        (&twice, 12, None),
+        (&twice, 20, Some(large)),
+        (&twice, 35, Some(large)),
+    ];
+    for (link, length, refused) in cases {
+        let told = told(&[("schema/docs.cedarschema", &chain(link, length))]);
+        let is_told = |what: &str| told.starts_with("error: schema/docs.cedarschema:") && told.contains(what);
+        assert!(refused.map_or(told.is_empty(), is_told), "{} {length}: {told}", link(0));
+        assert!(told.matches("error:").count() <= 1, "{told}");
+    }
+    // A type that is in itself is Cedar's to refuse.
+    let circle = schema("entity Team;", "entity Team;\ntype A = { a: B };\ntype B = Set<A>;");
+    assert!(told(&[("schema/docs.cedarschema", &circle)]).contains("cycle"));
+    // What two namespaces call the same is two types.
+    let spaces =
+        "namespace N { type A = { a: Long, b?: B }; type B = Set<Long>; } namespace M { type A = N::A; type B = A; }";
+    assert_eq!(told(&[("schema/more.cedarschema", spaces)]), "");
+}
+
+/// The same of entity types and actions in one another, of which each is in all that are above it.
+#[test]
+fn too_many_types_and_actions_in_one_another_are_a_problem_with_its_place() {
+    let entity = |number: usize| format!("entity T{} in [T{number}];\n", number + 1);
+    let action = |number: usize| format!("action a{} in [a{number}];\n", number + 1);
+    let kinds: [(&str, &str, Link<'_>); 2] =
+        [("entity T0;\n", "entity types", &entity), ("action a0;\n", "actions", &action)];
+    for (first, what, link) in kinds {
+        for (length, is_refused) in [(100, false), (1_100, true), (20_000, true)] {
+            let links: String = (0..length).map(link).collect();
+            let told = told(&[("schema/more.cedarschema", &format!("{first}{links}"))]);
+            let found = told.contains(&format!("too many {what} are in one another"));
+            assert_eq!((found, told.is_empty()), (is_refused, !is_refused), "{told}");
+            assert!(!is_refused || told.starts_with("error: schema/more.cedarschema:"), "{told}");
+        }
+    }
+}
+
+/// Requests to try decide nothing: one that cannot be read must not keep out what decides.
+#[test]
+fn a_request_to_try_that_cannot_be_read_is_a_warning() {
+    let latin = store(&[("requests/good.json", "{}")]);
+    write(latin.path(), "requests/latin.json", b"{ \"caf\xe9\": 1 }");
+    let lines: Vec<String> = problems_of(latin.path()).iter().map(shown).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("warning: `requests/latin.json` is not UTF-8 text"), "{lines:?}");
+    let alone = folder::<&str, &str>([]);
+    write(alone.path(), "requests/latin.json", b"caf\xe9");
+    assert!(problems_of(alone.path()).iter().any(is_error), "it is still no store");
 }
 
 /// Only what is in one another counts: not what follows one another, nor what stands in strings and comments.

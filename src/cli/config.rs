@@ -32,14 +32,14 @@ use crate::store::{Origin, Problem, Source, SourceFile};
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Settings {
     /// The folder of the policy store [default: the one that is compiled in]
-    #[arg(long, global = true, value_name = "DIR", env = "GATEPOST_STORE")]
+    #[arg(long, global = true, value_name = "DIR", env = "GATEPOST_STORE", help_heading = STORE)]
     pub(super) store: Option<PathBuf>,
     /// A file of stored entities, beside those of the store; may be given several times
-    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ENTITIES", value_delimiter = ',')]
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ENTITIES", value_delimiter = ',', help_heading = STORE)]
     #[serde(default)]
     entities: Vec<PathBuf>,
     /// Take a store only if it is signed with this key (a public one for Ed25519, PEM; see `gatepost sign --help`)
-    #[arg(long, global = true, value_name = "KEY", env = "GATEPOST_REQUIRE_SIGNED")]
+    #[arg(long, global = true, value_name = "KEY", env = "GATEPOST_REQUIRE_SIGNED", help_heading = STORE)]
     require_signed: Option<PathBuf>,
     /// Take up an edit to the store within a second, if every row of the matrix holds by it [default: false]
     // `check`, `test` and `prove` have a flag of this name too, which must be asked for each time: it is not for all commands.
@@ -156,6 +156,8 @@ pub(super) struct Settings {
     otlp_sample: Option<f64>,
 }
 
+/// Options of the command itself come first: they have no heading.
+pub(super) const STORE: &str = "Settings of every command";
 const SERVICE: &str = "Settings of the service";
 const LOG: &str = "Settings of its decision log";
 
@@ -330,6 +332,13 @@ impl Settings {
     pub(super) fn admin(&self) -> Result<Option<(SocketAddr, Callers)>, Failure> {
         match (self.admin_listen, &self.admin_token_file) {
             (Some(address), Some(tokens)) => {
+                if collide(address, self.usual_address()) {
+                    let listen = self.usual_address();
+                    return Err(Failure::new(format!(
+                        "listen is `{listen}`, and admin-listen is `{address}`: callers and operators need a port each"
+                    ))
+                    .with_help("choose another port with `--admin-listen`, or with `--listen`"));
+                }
                 let files = CallerFiles { tokens: Some(tokens.clone()), tls: None };
                 Ok(Some((address, Callers::read(&files).map_err(Failure::Problems)?)))
             }
@@ -431,6 +440,17 @@ impl Settings {
         })?;
         output::complain(&found);
         Ok(Some(DecisionLog { log, recorder: Recorder { mask } }))
+    }
+
+    /// Whether decisions can be logged where they are to be, as far as that shows before anything is started.
+    pub(super) fn check_log(&self) -> Result<(), Failure> {
+        let log = self.log.as_deref().filter(|_| self.log_durability != Some(LogDurability::Off));
+        let Some(log) = log else { return Ok(()) };
+        let is_there = log.ancestors().find(|path| path.exists());
+        let Some(file) = is_there.filter(|path| !path.is_dir()) else { return Ok(()) };
+        let which = if file == log { "which".to_owned() } else { format!("but `{}`", file.display()) };
+        Err(Failure::new(format!("log is `{}`, {which} is a file, and not a folder", log.display()))
+            .with_help("name the folder of the decision log with `--log`; the service makes it if it is not there"))
     }
 
     fn log_settings(&self) -> Result<Option<(LogSettings, Vec<Problem>)>, Failure> {
@@ -548,6 +568,13 @@ impl Settings {
     pub(super) fn begin_diagnostics(&self) {
         diagnostics::begin(self.diagnostic_format.unwrap_or_default(), self.diagnostic_level.unwrap_or_default());
     }
+}
+
+/// Whether nobody can listen on both.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let is_any = |address: SocketAddr| address.ip().is_unspecified();
+    // Port 0 is each time another one.
+    one.port() != 0 && one.port() == other.port() && (one.ip() == other.ip() || is_any(one) || is_any(other))
 }
 
 /// So many files are left for the store, the log and whatever else is opened.

@@ -1,7 +1,7 @@
 //! `gatepost log verify LOG`: is a decision log whole and unaltered. Exit 0 if it is, 1 if not, 2 if it cannot be read.
 //! `gatepost log mask`: what stands in the log in place of a value.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
@@ -80,16 +80,19 @@ fn mask(arguments: &MaskValues) -> Result<ExitCode, Failure> {
 }
 
 fn check(arguments: &Verify) -> Result<ExitCode, Failure> {
-    let keys = arguments.public_key.iter().map(|path| VerifyingKey::read(path)).collect::<Result<_, _>>()?;
-    let question = Question { keys, contains: arguments.contains };
-    let verdict = verify(&arguments.path, &question).map_err(|error| {
-        Failure::new(error.to_string()).with_help("name the folder that the service has for `--log`")
-    })?;
+    let verdict = verdict(&arguments.path, &arguments.public_key, arguments.contains)?;
     match arguments.format {
         Format::Json => output::print_json(&as_json(&verdict))?,
         Format::Text => output::print(&as_text(&verdict))?,
     }
     Ok(holds(verdict.is_whole()))
+}
+
+/// What is wrong with the log in that folder, by the public keys in these files.
+pub(super) fn verdict(folder: &Path, keys: &[PathBuf], contains: Option<Position>) -> Result<Verdict, Failure> {
+    let keys = keys.iter().map(|path| VerifyingKey::read(path)).collect::<Result<_, _>>()?;
+    verify(folder, &Question { keys, contains })
+        .map_err(|error| Failure::new(error.to_string()).with_help("name the folder that the service has for `--log`"))
 }
 
 fn as_text(verdict: &Verdict) -> String {
@@ -108,17 +111,9 @@ fn as_text(verdict: &Verdict) -> String {
 }
 
 fn as_json(verdict: &Verdict) -> serde_json::Value {
-    let findings = verdict.findings.iter().map(|finding| {
-        json!({
-            "file": finding.file,
-            "line": finding.line,
-            "sequence": finding.sequence,
-            "message": finding.what,
-        })
-    });
     json!({
         "whole": verdict.is_whole(),
-        "findings": findings.collect::<Vec<_>>(),
+        "findings": findings_as_json(verdict),
         "furtherFindings": verdict.further,
         "notes": verdict.notes,
         "end": verdict.end.to_string(),
@@ -127,4 +122,16 @@ fn as_json(verdict: &Verdict) -> serde_json::Value {
         "decisions": verdict.decisions,
         "unsignedDecisions": verdict.unsigned,
     })
+}
+
+pub(super) fn findings_as_json(verdict: &Verdict) -> serde_json::Value {
+    let findings = verdict.findings.iter().map(|finding| {
+        json!({
+            "file": finding.file,
+            "line": finding.line,
+            "sequence": finding.sequence,
+            "message": finding.what,
+        })
+    });
+    findings.collect()
 }

@@ -38,7 +38,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// The file with the settings; `gatepost.toml` in the current folder where there is one
-    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_CONFIG", help_heading = config::STORE)]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,

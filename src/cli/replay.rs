@@ -1,5 +1,5 @@
 //! `gatepost replay`: decides every request of a decision log again under a store. Exit 0 if those that could be decided again are
-//! decided as they were, 1 if any is not, 2 if none could, or if the log has lines missing or cannot be read.
+//! decided as they were, 1 if any is not, 2 if none could, or if the log has lines missing, was altered or cannot be read.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -11,16 +11,19 @@ use clap::Args;
 use serde_json::json;
 
 use super::config::{Age, Settings};
+use super::log::findings_as_json;
 use super::output::{DocumentFormat, Failure, counted};
 use crate::engine::Snapshot;
 use crate::log::Note;
 use crate::log::read::{Lines, ReadError};
+use crate::log::verify::Verdict;
 use crate::replay::{CHUNK, Group, Replay, Selection, replay};
 use crate::report::blocks::{Block, Line};
 use crate::report::grouped;
 
 const EXIT_STATUS: &str = "Exit status: 0 if those that could be decided again are decided as they were, 1 if any is not, 2 if none \
-                           could, or if the log has lines missing or cannot be read.";
+                           could, or if the log has lines missing, was altered (as far as `--public-key` has it verified) or \
+                           cannot be read.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXIT_STATUS)]
@@ -36,12 +39,16 @@ pub(super) struct Arguments {
     /// At most so many requests, the first
     #[arg(long, value_name = "COUNT")]
     limit: Option<usize>,
+    /// The public key of `--log-signing-key` (PEM): first have the log verified, as `gatepost log verify` does; may be given several times
+    #[arg(long, value_name = "FILE")]
+    public_key: Vec<PathBuf>,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: DocumentFormat,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    let verdict = verified(arguments)?;
     let snapshot = settings.snapshot()?;
     let failed = |error: ReadError| {
         let help = match &error {
@@ -51,7 +58,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         Failure::new(error.to_string()).with_help(help)
     };
     let mut lines = Lines::open(&arguments.log).map_err(failed)?;
-    let (mut unreadable, mut absent, mut last) = (0, 0, None);
+    let (mut unreadable, mut first_unreadable, mut absent, mut last) = (0, None, 0, None);
     let Arguments { since, action, limit, .. } = arguments;
     let selection = Selection { since: since.clone(), action: action.clone(), limit: *limit };
     let began = Instant::now();
@@ -72,7 +79,10 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
                         _ => absent += dropped(line.bytes),
                     }
                 }
-                Some(Err(ReadError::NoLine { .. })) => unreadable += 1,
+                Some(Err(ReadError::NoLine { file, number })) => {
+                    unreadable += 1;
+                    first_unreadable.get_or_insert((file, number));
+                }
                 Some(Err(error)) => return Err(failed(error)),
             }
         }
@@ -80,16 +90,39 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     })?;
     replayed.unreadable += unreadable;
     replayed.absent = absent;
-    let seconds = began.elapsed().as_secs_f64();
-    arguments
-        .format
-        .print(|| as_blocks(&replayed, arguments, &snapshot, seconds), || as_json(&replayed, &snapshot, seconds))?;
+    let found = Found { replay: replayed, first_unreadable, verdict, seconds: began.elapsed().as_secs_f64() };
+    arguments.format.print(|| as_blocks(&found, arguments, &snapshot), || as_json(&found, &snapshot))?;
+    let Found { replay: replayed, verdict, .. } = found;
     let is_whole = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0;
+    let is_whole = is_whole && verdict.is_none_or(|verdict| verdict.is_whole());
     Ok(ExitCode::from(match replayed.changed {
         0 if is_whole => 0,
         0 => 2,
         _ => 1,
     }))
+}
+
+/// What was found.
+struct Found {
+    replay: Replay,
+    /// The file and the number of the first line that is none.
+    first_unreadable: Option<(String, u64)>,
+    /// What is wrong with the log, if that was asked.
+    verdict: Option<Verdict>,
+    seconds: f64,
+}
+
+/// What is wrong with the log, where there are keys to verify it.
+fn verified(arguments: &Arguments) -> Result<Option<Verdict>, Failure> {
+    let Arguments { log, public_key, .. } = arguments;
+    if public_key.is_empty() {
+        return Ok(None);
+    }
+    if log.is_file() {
+        return Err(Failure::new(format!("public-key is set, but `{}` is only a file of a log", log.display()))
+            .with_help("a log is verified as a whole: name its folder, or leave out `--public-key`"));
+    }
+    super::log::verdict(log, public_key, None).map(Some)
 }
 
 /// How many decisions a line of the log about itself says were dropped.
@@ -111,12 +144,13 @@ fn since(text: &str) -> Result<String, String> {
     Ok(time.to_rfc3339_opts(SecondsFormat::Micros, true))
 }
 
-fn as_blocks(replay: &Replay, arguments: &Arguments, snapshot: &Snapshot, seconds: f64) -> Vec<Block> {
+fn as_blocks(found: &Found, arguments: &Arguments, snapshot: &Snapshot) -> Vec<Block> {
+    let replay = &found.replay;
     let log = arguments.log.display().to_string();
     let mut blocks = vec![Block::Title(
         Line::text("Replay of ").and_code(log).and_text(" under ").and_code(snapshot.store.origin.to_string()),
     )];
-    blocks.push(Block::Paragraph(Line::text(summary(replay, seconds))));
+    blocks.push(Block::Paragraph(Line::text(summary(replay, found.seconds))));
     let span =
         replay.times.as_ref().map(|(first, last)| format!("Decided from {first} to {last}, replayed under revision "));
     let span = span.unwrap_or_else(|| "Nothing was decided. Revision ".to_owned());
@@ -154,7 +188,9 @@ fn as_blocks(replay: &Replay, arguments: &Arguments, snapshot: &Snapshot, second
     blocks.extend(table("Not replayed", "Why", &replay.not_replayed, ""));
     if replay.unreadable > 0 {
         let lines = counted(replay.unreadable, "line");
-        let text = format!("{lines} of the log cannot be read as JSON: `gatepost log verify` says where");
+        let first = found.first_unreadable.as_ref();
+        let first = first.map(|(file, line)| format!(" (the first is line {line} of `{file}`)")).unwrap_or_default();
+        let text = format!("{lines} of the log cannot be read as JSON{first}: `gatepost log verify` says where");
         blocks.push(Block::Paragraph(Line::marked(&text)));
     }
     if replay.absent > 0 {
@@ -164,7 +200,23 @@ fn as_blocks(replay: &Replay, arguments: &Arguments, snapshot: &Snapshot, second
         );
         blocks.push(Block::Paragraph(Line::marked(&text)));
     }
+    blocks.extend(found.verdict.iter().flat_map(verdict_as_blocks));
     blocks
+}
+
+fn verdict_as_blocks(verdict: &Verdict) -> Vec<Block> {
+    let mut lines: Vec<_> = verdict.findings.iter().map(|finding| finding.what.clone()).collect();
+    if verdict.further > 0 {
+        lines.push(format!("and {} more", verdict.further));
+    }
+    lines.push(match verdict.unsigned {
+        _ if !verdict.is_whole() => "The log is NOT whole, or was altered.".to_owned(),
+        Some(unsigned @ 1..) => {
+            format!("The log is whole and unaltered; the last {unsigned} decision(s) are not signed yet.")
+        }
+        _ => "The log is whole and unaltered, and signed.".to_owned(),
+    });
+    lines.into_iter().map(|line| Block::Paragraph(Line::text(line))).collect()
 }
 
 fn summary(replay: &Replay, seconds: f64) -> String {
@@ -200,7 +252,8 @@ fn table(heading: &str, what: &str, groups: &BTreeMap<String, Group>, unnamed: &
     vec![Block::Heading(Line::text(heading)), Block::Table(header, rows.collect())]
 }
 
-fn as_json(replay: &Replay, snapshot: &Snapshot, seconds: f64) -> serde_json::Value {
+fn as_json(found: &Found, snapshot: &Snapshot) -> serde_json::Value {
+    let replay = &found.replay;
     let groups = |groups: &BTreeMap<String, Group>, name: &str| -> serde_json::Value {
         let all =
             groups.iter().map(|(key, group)| json!({ name: key, "count": group.count, "records": group.examples }));
@@ -217,6 +270,8 @@ fn as_json(replay: &Replay, snapshot: &Snapshot, seconds: f64) -> serde_json::Va
             "after": example.after,
         })
     });
+    let first_unreadable = found.first_unreadable.as_ref();
+    let verdict = found.verdict.as_ref();
     json!({
         "revision": snapshot.revision().as_str(),
         "records": replay.records,
@@ -226,8 +281,15 @@ fn as_json(replay: &Replay, snapshot: &Snapshot, seconds: f64) -> serde_json::Va
         "lost": replay.lost,
         "otherwise": replay.otherwise,
         "unreadableLines": replay.unreadable,
+        "firstUnreadableLine": first_unreadable.map(|(file, line)| json!({ "file": file, "line": line })),
         "absentLines": replay.absent,
-        "seconds": seconds,
+        "log": verdict.map(|verdict| json!({
+            "whole": verdict.is_whole(),
+            "findings": findings_as_json(verdict),
+            "furtherFindings": verdict.further,
+            "unsignedDecisions": verdict.unsigned,
+        })),
+        "seconds": found.seconds,
         "from": replay.times.as_ref().map(|(first, _)| first),
         "to": replay.times.as_ref().map(|(_, last)| last),
         "byPolicy": groups(&replay.by_policy, "policy"),

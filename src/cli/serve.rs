@@ -39,6 +39,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let (address, limits) = (settings.address()?, settings.limits()?);
     let (public_url, capabilities) = (settings.public_url()?, settings.capabilities()?);
     let (bounds, collector) = (settings.bounds()?, settings.collector()?);
+    settings.check_log()?;
     settings.begin_diagnostics();
     let (callers, operators) = (settings.callers()?, settings.admin()?);
     let paging = settings.paging()?;

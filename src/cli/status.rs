@@ -20,7 +20,7 @@ use client::{Client, Identity};
 #[command(after_help = ASKED)]
 pub(super) struct Arguments {
     /// The URL of the service [default: the address on which it would listen by these settings]
-    #[arg(long, value_name = "URL", conflicts_with = "admin")]
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
     /// The listener for operators, by its address or URL [default: the one of these settings, if there is one]
     #[arg(long, value_name = "ADDR")]
@@ -52,7 +52,7 @@ cannot be written), 2 if that cannot be found out.";
 const TOKEN: &str = "GATEPOST_TOKEN";
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    let (url, path) = asked(settings, arguments);
+    let (url, path) = asked(settings, arguments)?;
     let identity = Identity {
         token: token(arguments)?,
         authorities: arguments.cacert.clone(),
@@ -75,18 +75,23 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
 }
 
 /// Where to ask, and for what.
-fn asked(settings: &Settings, arguments: &Arguments) -> (String, &'static str) {
+fn asked(settings: &Settings, arguments: &Arguments) -> Result<(String, &'static str), Failure> {
     let scheme = if settings.speaks_tls() { "https" } else { "http" };
     let whole = |text: &str| {
         let text = text.trim_end_matches('/');
         if text.contains("://") { text.to_owned() } else { format!("{scheme}://{text}") }
     };
-    match (&arguments.admin, &arguments.url, settings.admin_listen) {
+    Ok(match (&arguments.admin, &arguments.url, settings.admin_listen) {
+        (Some(_), Some(_), _) => {
+            return Err(Failure::new("url and admin are both set, but only one of the two can be asked").with_help(
+                "leave one out: `--admin` asks the listener for operators, which says all; `--url` asks the service itself",
+            ));
+        }
         (Some(admin), ..) => (whole(admin), paths::STATUS),
         (None, Some(url), _) => (whole(url), paths::READYZ),
         (None, None, Some(address)) => (format!("{scheme}://{}", output::reached(address)), paths::STATUS),
         (None, None, None) => (format!("{scheme}://{}", output::reached(settings.usual_address())), paths::READYZ),
-    }
+    })
 }
 
 fn token(arguments: &Arguments) -> Result<Option<String>, Failure> {

@@ -155,6 +155,8 @@ impl Connections {
             }
         });
         let mut http = http1::Builder::new();
+        // Who has sent all of a request may say so by closing its half of the connection: the answer goes out all the same.
+        http.half_close(true);
         http.timer(TokioTimer::new()).header_read_timeout(self.bounds.header_time).max_buf_size(BUFFER);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {

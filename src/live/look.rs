@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
@@ -14,6 +14,9 @@ const LOOK: Duration = Duration::from_millis(250);
 /// How long the files must look the same before they are read: who writes several is given the time for it.
 pub(super) const SETTLE: Duration = Duration::from_millis(100);
 
+/// For so long they are waited for, at most: a file that is written again and again must not keep out an edit to another.
+const MOST_SETTLING: Duration = Duration::from_millis(500);
+
 /// For so long, a file can be changed again without its times telling: the clocks of file systems are coarse.
 const YOUNG: Duration = Duration::from_secs(2);
 
@@ -23,7 +26,8 @@ const YOUNG: Duration = Duration::from_secs(2);
 pub struct Watcher {
     source: Source,
     last: Look,
-    is_moving: bool,
+    /// Since when something changes that was not yet said to be settled.
+    moving: Option<Instant>,
 }
 
 /// What a look showed.
@@ -33,35 +37,33 @@ pub enum Seen {
     Same,
     /// Something changed since the last look: it may just be being written.
     Moving,
-    /// Something had changed, and nothing has since.
+    /// Something had changed, and nothing has since; or it changes on and on, and has been waited for long enough.
     Settled,
 }
 
 impl Watcher {
     /// A watcher of the files of a store, to which all later looks are compared. Create it before the store is read.
     pub fn new(source: &Source) -> Self {
-        Self { source: source.clone(), last: Look::at(source), is_moving: false }
+        Self { source: source.clone(), last: Look::at(source), moving: None }
     }
 
     /// Looks at the files.
     pub fn look(&mut self) -> Seen {
         let look = Look::at(&self.source);
-        let seen = match (look.is_like(&self.last), self.is_moving) {
-            (false, _) => Seen::Moving,
-            (true, true) => Seen::Settled,
-            (true, false) => Seen::Same,
-        };
-        self.is_moving = seen == Seen::Moving;
+        let is_like = look.is_like(&self.last);
         self.last = look;
-        seen
+        let Some(since) = self.moving.or_else(|| (!is_like).then(Instant::now)) else { return Seen::Same };
+        let is_settled = is_like || since.elapsed() >= MOST_SETTLING;
+        self.moving = (!is_settled).then_some(since);
+        if is_settled { Seen::Settled } else { Seen::Moving }
     }
 
     /// When to look the next time.
     pub fn pause(&self) -> Duration {
-        if self.is_moving { SETTLE } else { LOOK }
+        if self.moving.is_some() { SETTLE } else { LOOK }
     }
 
-    /// Waits until something has changed, and changes no more.
+    /// Waits until something has changed, and has settled.
     pub fn wait(&mut self) {
         loop {
             std::thread::sleep(self.pause());

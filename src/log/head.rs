@@ -1,9 +1,15 @@
 //! `head.json`: how far a log goes, kept beside its lines, so that lines which are missing at its end are missed.
 //!
-//! It has always the same length, and is written over in its place after each write of lines. It is not synced: where
+//! It has always the same length, and is written over in its place after each write of lines. These are not synced: where
 //! lines are synced before they count (`strict`), it is never ahead of them.
+//!
+//! It is synced when a segment is closed, and when one is opened: after the lines that open it are on disk, and before
+//! anything else is written into it; so it is at each start, too. Whatever takes the service or the power away meanwhile,
+//! a segment that the head does not know is the next one, and holds nothing but its opening: no decision, and no
+//! checkpoint. One that holds more was added by somebody else, or the head is an older one, as in a copy that was made
+//! file by file of a log that was written meanwhile.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
@@ -11,7 +17,7 @@ use serde::Deserialize;
 
 use super::line::{Chain, MOST, Position};
 use super::note::HeadFound;
-use super::segment::same_file;
+use super::segment::{is_found, private};
 use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 
 /// The name of the file.
@@ -104,6 +110,12 @@ impl Head {
         Some(keys.iter().any(|key| key.verifies(PURPOSE, self.heading().as_bytes(), &signature)))
     }
 
+    /// Whether a segment with that number, which holds more than its opening if it has `begun`, is none that a crash
+    /// leaves beyond this head.
+    pub(super) fn is_left_behind_by(&self, segment: u64, begun: bool) -> bool {
+        segment > self.segment && (begun || segment > self.segment + 1)
+    }
+
     /// What is signed.
     fn heading(&self) -> String {
         let Self { segment, position: Position { sequence, chain }, .. } = self;
@@ -119,12 +131,12 @@ impl Head {
 impl HeadFile {
     /// Opens the head of the log in that folder, and makes it if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(NAME)).map(Self)
+        private().write(true).create(true).truncate(false).open(folder.join(NAME)).map(Self)
     }
 
     /// Whether it is this file that is found there.
     pub(super) fn is_found(&self, path: &Path) -> bool {
-        File::open(path).and_then(|file| same_file(&file, &self.0)).unwrap_or(false)
+        is_found(&self.0, path)
     }
 
     /// Writes over what was there.
@@ -132,6 +144,11 @@ impl HeadFile {
         let text = head.text();
         self.0.seek(SeekFrom::Start(0))?;
         self.0.write_all(text.as_bytes())
+    }
+
+    /// Waits until what was written is on disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
     }
 
     /// Writes over what was there, which may have been longer, and waits for the disk.

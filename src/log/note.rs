@@ -36,11 +36,12 @@ pub enum Note {
     /// So many decisions are not in the log, because its queue was full (`lossy`): since the last such line, and since
     /// the start.
     Dropped { time: String, decisions: u64, total: u64 },
-    /// The log could not be written from `since` to `time`, and so many requests were answered 503 for it.
+    /// From `since` to `time`, the log could not be written, all the time or again and again, and so many requests were
+    /// answered 503 for it.
     Refused { time: String, requests: u64, since: String, reason: String },
     /// What the start found, or what writing the log had to give up: a torn line at the end, which was cut off; lines
-    /// that the head of the log knows, but that are not there; a head that is missing, or that cannot be read; lines
-    /// for which nothing vouches.
+    /// that the head of the log knows, but that are not there; a head that is missing, that cannot be read, or that does
+    /// not know the last segment; lines for which nothing vouches.
     Recovered {
         time: String,
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,6 +95,8 @@ pub enum HeadFound {
     Unreadable,
     /// Another file was put in its place while the log was written.
     Replaced,
+    /// It does not know the last segment.
+    Older,
 }
 
 /// The version of the format of a log.
@@ -104,6 +107,9 @@ pub(super) const CHECKPOINT_DECISIONS: u64 = 1000;
 
 /// The types of lines that are signed, where there is a key.
 pub(super) const SIGNED: [&str; 3] = ["checkpoint", "closed", "pruned"];
+
+/// The types of lines with which a segment can be opened, before the head knows of it.
+pub(super) const OPENING: [&str; 4] = ["opened", "recovered", "refused", "dropped"];
 
 const LINE_PURPOSE: &str = "gatepost log line v1";
 const SIGNATURE: &[u8] = br#","signature":""#;

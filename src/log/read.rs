@@ -5,13 +5,16 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::line::{Framed, Position, framed};
-use super::segment::{self, Forms, SegmentReader};
+use super::segment::{self, Forms, SegmentReader, plain_name};
+use super::start::is_being_written;
 
 /// The lines of a log, from the oldest to the newest. Their form is looked at, their chain is not.
 pub struct Lines {
     folder: PathBuf,
     segments: VecDeque<(u64, Forms)>,
     current: Option<(SegmentReader, String)>,
+    /// Whether the last line of the last file may be being written.
+    grows: bool,
 }
 
 /// One line.
@@ -66,14 +69,15 @@ impl Lines {
             if segments.is_empty() {
                 return Err(ReadError::NoLog(path.to_owned()));
             }
-            return Ok(Self { folder: path.to_owned(), segments, current: None });
+            return Ok(Self { folder: path.to_owned(), segments, current: None, grows: is_being_written(path) });
         }
         let reader = SegmentReader::open(path).map_err(failed)?;
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { folder: PathBuf::new(), segments: VecDeque::new(), current: Some((reader, name)) })
+        let grows = path.parent().is_some_and(|folder| is_being_written(folder) && is_last(folder, &name));
+        Ok(Self { folder: PathBuf::new(), segments: VecDeque::new(), current: Some((reader, name)), grows })
     }
 
-    /// The next line; `None` at the end. A last line that has no line break (yet) is no line.
+    /// The next line; `None` at the end. A line that is being written is none yet.
     ///
     /// # Errors
     ///
@@ -102,7 +106,7 @@ impl Lines {
                     return Some(Err(ReadError::Io { file, error }));
                 }
                 Ok(false) => self.current = None,
-                Ok(true) if !reader.line().complete && self.segments.is_empty() => self.current = None,
+                Ok(true) if !reader.line().complete && self.segments.is_empty() && self.grows => self.current = None,
                 Ok(true) => break,
             }
         }
@@ -113,4 +117,12 @@ impl Lines {
         };
         Some(Ok(Line { file, number, position, kind, bytes: line.bytes }))
     }
+}
+
+/// Whether the file of that name is the last segment in a folder.
+fn is_last(folder: &Path, name: &str) -> bool {
+    // What is in the working folder has no other name for it.
+    let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    let segments = segment::list(folder).unwrap_or_default();
+    segments.keys().next_back().is_some_and(|last| plain_name(*last) == name)
 }

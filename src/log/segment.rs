@@ -1,11 +1,11 @@
 //! The files of a log: their names, and reading one line after the other, packed or not.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
+use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use flate2::read::MultiGzDecoder;
+use flate2::bufread::GzDecoder;
 
 use super::line::{MOST, Position, framed};
 use super::note::Note;
@@ -64,6 +64,25 @@ pub(super) fn list(folder: &Path) -> io::Result<BTreeMap<u64, Forms>> {
     Ok(segments)
 }
 
+/// What a packed file holds. It was packed at once: whatever comes after that is an error.
+pub(super) struct Unpacked(GzDecoder<BufReader<File>>);
+
+impl Unpacked {
+    pub(super) fn new(file: File) -> Self {
+        Self(GzDecoder::new(BufReader::with_capacity(BUFFER, file)))
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.0.read(buffer)?;
+        if read == 0 && !buffer.is_empty() && !self.0.get_mut().fill_buf()?.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "something was added to it"));
+        }
+        Ok(read)
+    }
+}
+
 /// Reads the lines of one segment.
 pub(super) struct SegmentReader {
     reader: Box<dyn BufRead + Send>,
@@ -86,7 +105,7 @@ impl SegmentReader {
         let file = File::open(path)?;
         let packed = path.extension().is_some_and(|extension| extension == "gz");
         let reader: Box<dyn BufRead + Send> = if packed {
-            Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(BufReader::with_capacity(BUFFER, file))))
+            Box::new(BufReader::with_capacity(BUFFER, Unpacked::new(file)))
         } else {
             Box::new(BufReader::with_capacity(BUFFER, file))
         };
@@ -145,6 +164,27 @@ pub(super) fn opening(path: &Path) -> io::Result<Option<(Position, String)>> {
     })
 }
 
+/// Options to open a file with, which nobody but the service's own user may read if it is made.
+pub(super) fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// Makes a folder into which nobody but the service's own user may look. One that is there stays as it is.
+pub(super) fn make_private_folder(folder: &Path) -> io::Result<()> {
+    // Others may need the folders above it.
+    folder.parent().map_or(Ok(()), fs::create_dir_all)?;
+    let mut builder = DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    match builder.create(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && folder.is_dir() => Ok(()),
+        made => made,
+    }
+}
+
 /// Waits until the names in a folder are on disk.
 pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
     if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
@@ -155,16 +195,20 @@ pub(super) fn plain_path(folder: &Path, number: u64) -> PathBuf {
     folder.join(plain_name(number))
 }
 
-/// Whether the two are one file.
+/// Whether it is this file that is found by that name. It takes no file to tell, where there may be none left to open.
+pub(super) fn is_found(file: &File, path: &Path) -> bool {
+    let both = fs::metadata(path).and_then(|found| Ok((found, file.metadata()?)));
+    both.is_ok_and(|(found, file)| is_same(&found, &file))
+}
+
 #[cfg(unix)]
-pub(super) fn same_file(one: &File, other: &File) -> io::Result<bool> {
+fn is_same(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     use std::os::unix::fs::MetadataExt;
-    let (one, other) = (one.metadata()?, other.metadata()?);
-    Ok((one.dev(), one.ino()) == (other.dev(), other.ino()))
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 /// An open file keeps its name here.
 #[cfg(not(unix))]
-pub(super) fn same_file(_: &File, _: &File) -> io::Result<bool> {
-    Ok(true)
+fn is_same(_: &fs::Metadata, _: &fs::Metadata) -> bool {
+    true
 }

@@ -4,7 +4,7 @@
 //! cut off; everything else that is wrong with the last segment is no trace of a crash, and the log is not written on.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -14,7 +14,9 @@ use sha2::{Digest, Sha256};
 use super::head::Head;
 use super::line::{Chain, Framed, Position, framed};
 use super::note::{self, HeadFound, Lost, Note, Torn, Unvouched, is_signed};
-use super::segment::{self, Forms, RawLine, SegmentReader, UNFINISHED, sync_folder};
+use super::segment::{
+    self, Forms, RawLine, SegmentReader, UNFINISHED, is_found, make_private_folder, private, sync_folder,
+};
 use super::{LogError, LogSettings};
 use crate::store::Problem;
 use crate::store::keys::VerifyingKey;
@@ -54,12 +56,24 @@ pub(super) struct Content {
     pub(super) unbroken: bool,
 }
 
+impl Found {
+    /// The segment to go on with, if it was made, but not opened with its first line.
+    pub(super) fn unfinished(&self) -> Option<u64> {
+        (self.content.is_none() && self.segments.contains_key(&self.segment)).then_some(self.segment)
+    }
+}
+
 /// Takes the lock of a log, and looks for its end. Changes nothing but files that were left unfinished.
 pub(super) fn find(settings: &LogSettings) -> Result<(Found, Vec<Problem>), LogError> {
     let folder = settings.folder.as_path();
+    make(folder).map_err(|error| LogError::Io { folder: folder.to_owned(), done: "read", error })?;
+    find_locked(settings, lock(folder)?)
+}
+
+/// The same, where the lock is taken already.
+pub(super) fn find_locked(settings: &LogSettings, lock: File) -> Result<(Found, Vec<Problem>), LogError> {
+    let folder = settings.folder.as_path();
     let read = |error| LogError::Io { folder: folder.to_owned(), done: "read", error };
-    make(folder).map_err(read)?;
-    let lock = lock(folder)?;
     remove_unfinished(folder).map_err(read)?;
     let segments = segment::list(folder).map_err(read)?;
     let head = Head::read(folder).map_err(read)?;
@@ -67,16 +81,25 @@ pub(super) fn find(settings: &LogSettings) -> Result<(Found, Vec<Problem>), LogE
     let search = Search { folder, head: head.ok(), segments: &segments, keys };
     let ending = search.end()?;
     let unvouched = search.unvouched(&ending);
-    let Ending { position: end, segment, scan, .. } = ending;
+    let Ending { position: end, segment, scan, is_beyond_head, .. } = ending;
     let torn = scan.as_ref().and_then(|scan| scan.torn.clone());
     let lost = search.head.filter(|head| head.position.sequence > end.sequence);
     let lost = lost.map(|head| Lost { first: end.sequence + 1, last: head.position.sequence });
-    let head_found = head.err().filter(|_| !segments.is_empty());
+    let head_found = match head {
+        Err(found) => Some(found).filter(|_| !segments.is_empty()),
+        Ok(_) => is_beyond_head.then_some(HeadFound::Older),
+    };
     // Numbers that were in use are not used again.
     let end = Position { sequence: lost.map_or(end.sequence, |lost| lost.last), ..end };
-    let problems = problems(folder, torn.as_ref(), lost, head_found, unvouched);
+    let mut problems = problems(folder, torn.as_ref(), lost, head_found, unvouched);
     let recovered =
         (!problems.is_empty()).then(|| Note::Recovered { time: note::now(), torn, lost, head: head_found, unvouched });
+    if segments.is_empty() && head == Err(HeadFound::Missing) && holds_other_files(folder).map_err(read)? {
+        let what = format!("`{}` holds files, but no decision log: a new one begins there", folder.display());
+        problems.push(Problem::warning(what).with_help(
+            "if another folder was meant, stop the service, name that folder with `--log`, and remove this log (0000000001.jsonl, head.json, lock)",
+        ));
+    }
     let content = scan.filter(|scan| scan.size > 0).map(|scan| Content {
         size: scan.size,
         opened: scan.opened,
@@ -90,7 +113,7 @@ pub(super) fn find(settings: &LogSettings) -> Result<(Found, Vec<Problem>), LogE
 fn make(folder: &Path) -> io::Result<()> {
     let missing: Vec<_> =
         folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
-    fs::create_dir_all(folder)?;
+    make_private_folder(folder)?;
     for made in missing {
         let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty());
         sync_folder(parent.unwrap_or(Path::new(".")))?;
@@ -98,9 +121,10 @@ fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-fn lock(folder: &Path) -> Result<File, LogError> {
+/// Takes the lock of the log in that folder.
+pub(super) fn lock(folder: &Path) -> Result<File, LogError> {
     let failed = |error| LogError::Io { folder: folder.to_owned(), done: "locked", error };
-    let file = OpenOptions::new().write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
+    let file = private().write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LogError::Taken(folder.to_owned())),
@@ -112,6 +136,21 @@ fn lock(folder: &Path) -> Result<File, LogError> {
 pub(super) fn is_being_written(folder: &Path) -> bool {
     let lock = File::open(folder.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
+/// Whether it is this lock that is found there.
+pub(super) fn is_lock_of(lock: &File, folder: &Path) -> bool {
+    is_found(lock, &folder.join(LOCK))
+}
+
+/// Whether there is anything beside the lock.
+fn holds_other_files(folder: &Path) -> io::Result<bool> {
+    for entry in fs::read_dir(folder)? {
+        if entry?.file_name() != LOCK {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn remove_unfinished(folder: &Path) -> io::Result<()> {
@@ -145,11 +184,12 @@ fn problems(
     }
     if let Some(head) = head {
         let how = match head {
-            HeadFound::Missing => "is missing",
-            HeadFound::Unreadable => "cannot be read",
-            HeadFound::Replaced => "is another one",
+            HeadFound::Missing => "is missing, so lines at its end could be missing, too",
+            HeadFound::Unreadable => "cannot be read, so lines at its end could be missing, too",
+            HeadFound::Replaced => "is another one, so lines at its end could be missing, too",
+            HeadFound::Older => "does not know its last segment, which somebody else may have added",
         };
-        let what = format!("the head of the log in `{shown}` {how}, so lines at its end could be missing, too");
+        let what = format!("the head of the log in `{shown}` {how}");
         problems.push(Problem::warning(what).with_help("the log says so from now on, and has a new head"));
     }
     if let Some(Unvouched { first, last }) = unvouched {
@@ -179,6 +219,8 @@ struct Ending {
     scan: Option<Scan>,
     /// The last line that the key has signed; 0 if none was read.
     signed: u64,
+    /// Whether there is more after the segment that the head knows than a crash leaves (see [`super::head`]).
+    is_beyond_head: bool,
 }
 
 /// What was read of a segment.
@@ -189,6 +231,8 @@ struct Scan {
     unsigned: u64,
     signed: u64,
     closed: bool,
+    /// Whether it holds more than its opening.
+    begun: bool,
     unbroken: bool,
     torn: Option<Torn>,
 }
@@ -200,23 +244,24 @@ impl Search<'_> {
             let head = self.head.unwrap_or(Head::new(0, Position::START, None));
             // Where lines are known, but none is there, nothing can be gone on with.
             let position = Position { sequence: 0, chain: head.position.chain };
-            return Ok(Ending { position, segment: head.segment + 1, scan: None, signed: 0 });
+            return Ok(Ending { position, segment: head.segment + 1, scan: None, signed: 0, is_beyond_head: false });
         };
         let after = last.max(self.head.map_or(0, |head| head.segment)) + 1;
         let scan = self.scan(last, forms)?;
+        let is_beyond_head = self.head.is_some_and(|head| head.is_left_behind_by(last, scan.begun));
         if scan.size == 0 {
             // It was opened, but its first line was not written to its end.
             let (position, signed) = match backwards.next() {
                 Some((&before, &forms)) => self.scan(before, forms).map(|before| (before.end, before.signed))?,
                 None => (Position::START, 0),
             };
-            return Ok(Ending { position, segment: last, scan: Some(scan), signed });
+            return Ok(Ending { position, segment: last, scan: Some(scan), signed, is_beyond_head });
         }
         // A segment that is packed, or after which there was another one, is not gone on with.
         let open = forms.plain && !scan.closed && after == last + 1;
         let (position, signed) = (scan.end, scan.signed);
         let segment = if open { last } else { after };
-        Ok(Ending { position, segment, scan: open.then_some(scan), signed })
+        Ok(Ending { position, segment, scan: open.then_some(scan), signed, is_beyond_head })
     }
 
     /// The lines after all that is vouched for: by the head, which the key must have signed if there is one, or by a
@@ -241,6 +286,7 @@ impl Search<'_> {
             unsigned: 0,
             signed: 0,
             closed: false,
+            begun: false,
             unbroken: false,
             torn: None,
         };
@@ -295,6 +341,7 @@ impl Scan {
         }
         self.end = line.position;
         self.closed = line.kind == "closed";
+        self.begun |= !note::OPENING.contains(&line.kind);
         match line.kind {
             "decision" => self.unsigned += 1,
             kind if note::SIGNED.contains(&kind) => {

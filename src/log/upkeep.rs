@@ -10,10 +10,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
 use flate2::Compression;
-use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 
-use super::segment::{self, UNFINISHED, packed_name, plain_name, plain_path, sync_folder};
+use super::segment::{self, UNFINISHED, Unpacked, packed_name, plain_name, plain_path, private, sync_folder};
 
 /// The thread. It ends when this is dropped, with what it is at.
 #[derive(Debug)]
@@ -84,7 +83,8 @@ fn pack(folder: &Path, number: u64) -> io::Result<()> {
     }
     let unfinished = folder.join(format!("{number:010}{UNFINISHED}"));
     let mut from = File::open(&plain)?;
-    let mut encoder = GzEncoder::new(BufWriter::new(File::create(&unfinished)?), Compression::default());
+    let file = private().write(true).create(true).truncate(true).open(&unfinished)?;
+    let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
     io::copy(&mut from, &mut encoder)?;
     let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
     file.sync_all()?;
@@ -96,7 +96,7 @@ fn pack(folder: &Path, number: u64) -> io::Result<()> {
 /// Whether that packed file holds the bytes of that other one.
 pub(super) fn is_packed_as(plain: &Path, packed: &Path) -> io::Result<bool> {
     let mut one = BufReader::new(File::open(plain)?);
-    let mut other = MultiGzDecoder::new(BufReader::new(File::open(packed)?));
+    let mut other = Unpacked::new(File::open(packed)?);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
         left.clear();

@@ -113,7 +113,8 @@ fn attempt(folder: &Path, question: &Question) -> Result<(Verdict, bool), Verify
     let written = is_being_written(folder);
     let mut reading = Reading::new(folder, question, written);
     // The head first: lines that are written meanwhile are only more than it knows.
-    reading.look_at_head(Head::read_settled(folder).map_err(failed)?);
+    let head = Head::read_settled(folder).map_err(failed)?;
+    reading.look_at_head(head);
     let segments = segment::list(folder).map_err(failed)?;
     if segments.is_empty() && reading.head == Err(HeadFound::Missing) {
         return Err(VerifyError::NoLog(folder.to_owned()));
@@ -125,7 +126,9 @@ fn attempt(folder: &Path, question: &Question) -> Result<(Verdict, bool), Verify
     for (number, forms) in segments {
         is_settled &= reading.segment(number, forms, Some(number) == last)?;
     }
-    Ok((reading.verdict(), is_settled || !written))
+    // Where nobody seemed to write it, a service may have been started meanwhile.
+    is_settled |= !written && Head::read_settled(folder).map_err(failed)? == head;
+    Ok((reading.verdict(), is_settled))
 }
 
 struct Reading<'q> {
@@ -137,6 +140,8 @@ struct Reading<'q> {
     /// Whether the head is signed as it should be.
     head_vouches: bool,
     head_seen: bool,
+    /// Whether a segment was found that the head should know, and does not.
+    head_left_behind: bool,
     contained: bool,
     verdict: Verdict,
     /// What the next line must be.
@@ -184,6 +189,7 @@ impl<'q> Reading<'q> {
             head: Err(HeadFound::Missing),
             head_vouches: false,
             head_seen: false,
+            head_left_behind: false,
             contained: false,
             verdict: Verdict::default(),
             next: Next::default(),
@@ -211,7 +217,7 @@ impl<'q> Reading<'q> {
                     "the head of the log (head.json) is missing: lines at its end could be, too".to_owned(),
                 );
             }
-            Err(HeadFound::Unreadable | HeadFound::Replaced) => {
+            Err(_) => {
                 self.find(None, None, "the head of the log (head.json) was altered: it cannot be read".to_owned());
             }
             Ok(_) if keys.is_empty() => {}
@@ -245,7 +251,7 @@ impl<'q> Reading<'q> {
                 Ok(false) => break,
                 Err(error) if is_content(&error) => {
                     let what = format!(
-                        "{file} cannot be read to its end (after line {}): it was altered, or cut off",
+                        "{file} cannot be read to its end (after line {}): it was altered or cut off, or something was added",
                         reader.number
                     );
                     self.find(Some(Place { file: &file, line: reader.number + 1 }), None, what);
@@ -261,7 +267,8 @@ impl<'q> Reading<'q> {
                 let what = format!("line {} of {file} comes after the line that closes the segment", place.line);
                 self.find(Some(place), framed(line.bytes).map(|framed| framed.position.sequence), what);
             }
-            if !line.complete && is_last {
+            // What is packed was closed before.
+            if !line.complete && is_last && file != packed_name(number) {
                 // One that is there up to its end lacks nothing but its line break.
                 if !self.written {
                     let what = format!(
@@ -361,6 +368,7 @@ impl<'q> Reading<'q> {
         self.closed = framed.kind == "closed";
         self.content(place, &framed, line.bytes, previous);
         self.known(place, segment, position);
+        self.beyond_head(place, segment, framed.kind);
         self.go_on(&framed, is_next, follows);
     }
 
@@ -450,14 +458,14 @@ impl<'q> Reading<'q> {
             self.note(format!("before line {line} of {file}, {bytes} byte(s) of a torn line were cut off at {time}"));
         }
         if let Some(head) = head {
-            let how = match head {
-                HeadFound::Missing => "missing",
-                HeadFound::Unreadable => "unreadable",
-                HeadFound::Replaced => "another one",
+            let (was, could) = match head {
+                HeadFound::Missing => ("was missing", "be missing"),
+                HeadFound::Unreadable => ("was unreadable", "be missing"),
+                HeadFound::Replaced => ("was another one", "be missing"),
+                HeadFound::Older => ("did not know the last segment", "have been added by somebody else"),
             };
-            let what = format!(
-                "at {time}, the head of the log was {how}: lines before line {line} of {file} could be missing"
-            );
+            let what =
+                format!("at {time}, the head of the log {was}: lines before line {line} of {file} could {could}");
             self.find(Some(place), None, what);
         }
     }
@@ -496,6 +504,27 @@ impl<'q> Reading<'q> {
                 self.find(Some(place), Some(sequence), what);
             }
         }
+    }
+
+    /// A line in a segment that the head does not know. While the log is written, the head was read before that segment
+    /// was opened; otherwise [`super::head`] says why nobody but a forger leaves such a segment. A first head knows no line:
+    /// that is told anyway.
+    fn beyond_head(&mut self, place: Place<'_>, segment: u64, kind: &str) {
+        let Ok(head) = self.head else { return };
+        let is_opening = note::OPENING.contains(&kind);
+        if self.written
+            || self.head_is_first()
+            || self.head_left_behind
+            || !head.is_left_behind_by(segment, !is_opening)
+        {
+            return;
+        }
+        self.head_left_behind = true;
+        let what = format!(
+            "the head of the log knows no segment after {}, but there is {}: somebody has added it, or head.json is an older one",
+            head.segment, place.file
+        );
+        self.find(Some(Place { line: 1, ..place }), None, what);
     }
 
     fn go_on(&mut self, line: &Framed<'_>, is_next: bool, follows: bool) {

@@ -16,8 +16,8 @@ use super::head::{self, Head, HeadFile};
 use super::line::{Position, write_line};
 use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
 use super::queue::{Item, Queue};
-use super::segment::{self, opening, plain_path, same_file, sync_folder};
-use super::start::{Content, Found, end_of};
+use super::segment::{self, is_found, opening, plain_path, private, sync_folder};
+use super::start::{self, Content, Found, end_of};
 use super::upkeep::{Job, Upkeep};
 use super::{Durability, LogError, LogSettings, Unwritable};
 use crate::store::keys::SigningKey;
@@ -42,6 +42,10 @@ pub(super) struct Writer {
     head: HeadFile,
     /// Whether the head has to be made anew, because there was none.
     head_is_new: bool,
+    /// Whether a segment was opened of which the head does not know yet.
+    head_is_behind: bool,
+    /// Whether the log is being closed.
+    closing: bool,
     failing: bool,
     failure: Option<Failure>,
     retry: Instant,
@@ -49,7 +53,7 @@ pub(super) struct Writer {
     pruned: Option<Instant>,
     upkeep: Upkeep,
     /// Let go when all else is done.
-    _lock: File,
+    lock: File,
 }
 
 /// The open segment.
@@ -62,7 +66,7 @@ struct Open {
 }
 
 /// The end of what was written.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct End {
     position: Position,
     /// The bytes of the open segment.
@@ -75,6 +79,8 @@ struct End {
     dropped: u64,
     /// How many refused requests the log speaks of.
     refused: u64,
+    /// When it last spoke of a time in which it could not be written.
+    told: Option<Instant>,
     /// How many decisions were written since the start.
     written: u64,
 }
@@ -83,8 +89,8 @@ struct End {
 struct Failure {
     since: SystemTime,
     reason: String,
-    /// Whether the log speaks of it.
-    told: bool,
+    /// When the log was last found not to be writable.
+    found: Instant,
 }
 
 /// Lines that are to be written together.
@@ -98,6 +104,9 @@ const RETRY: Duration = Duration::from_millis(250);
 
 /// How often lines get a checkpoint and are synced, where nothing syncs them at once.
 const TICK: Duration = Duration::from_secs(1);
+
+/// How often the log says at most that it could not be written.
+const TELL: Duration = Duration::from_secs(1);
 
 /// How often segments that have become too old are looked for.
 const PRUNE: Duration = Duration::from_secs(60);
@@ -118,20 +127,26 @@ fn reopened(path: PathBuf, content: &Content) -> io::Result<Open> {
     Ok(Open { file, path, opened: content.opened, written_before: None })
 }
 
+impl End {
+    /// The end of a log as it was found; what was written and told since the start stays.
+    fn of(found: &Found, since_start: Self) -> Self {
+        let content = found.content.as_ref();
+        Self {
+            position: found.end,
+            size: content.map_or(0, |content| content.size),
+            unsigned: content.map_or(0, |content| content.unsigned),
+            unchecked: content.is_some_and(|content| content.unsigned > 0),
+            ..since_start
+        }
+    }
+}
+
 impl Writer {
     /// A writer that goes on from where a log was found to end. It has written nothing but the end of a last line.
     pub(super) fn new(settings: LogSettings, queue: Arc<Queue>, found: Found) -> io::Result<Self> {
         let folder = settings.folder.clone();
         let content = found.content.as_ref();
-        let end = End {
-            position: found.end,
-            size: content.map_or(0, |content| content.size),
-            unsigned: content.map_or(0, |content| content.unsigned),
-            unchecked: content.is_some_and(|content| content.unsigned > 0),
-            dropped: 0,
-            refused: 0,
-            written: 0,
-        };
+        let end = End::of(&found, End::default());
         let path = plain_path(&folder, found.segment);
         let open = content.map(|content| reopened(path, content)).transpose()?;
         let mut head = HeadFile::open(&folder)?;
@@ -146,7 +161,7 @@ impl Writer {
                 upkeep.ask(Job::Pack(*number));
             }
         }
-        let unfinished = (open.is_none() && found.segments.contains_key(&found.segment)).then_some(found.segment);
+        let unfinished = found.unfinished();
         let now = Instant::now();
         Ok(Self {
             queue,
@@ -160,13 +175,15 @@ impl Writer {
             unfinished,
             head,
             head_is_new: found.head_is_new,
+            head_is_behind: false,
+            closing: false,
             failing: false,
             failure: None,
             retry: now,
             ticked: now,
             pruned: None,
             upkeep,
-            _lock: found.lock,
+            lock: found.lock,
             settings,
         })
     }
@@ -175,10 +192,8 @@ impl Writer {
     pub(super) fn begin(&mut self) -> io::Result<()> {
         self.write()?;
         self.sync()?;
-        if std::mem::take(&mut self.head_is_new) {
-            self.head.renew(&Head::new(self.segment, self.end.position, self.settings.signing_key.as_ref()))?;
-        }
-        Ok(())
+        self.write_head()?;
+        self.head.sync()
     }
 
     /// Writes until the queue is closed.
@@ -254,13 +269,21 @@ impl Writer {
     }
 
     fn has_news(&self) -> bool {
-        let counts = &self.queue.counts;
         !self.news.is_empty()
-            || self
-                .failure
-                .as_ref()
-                .is_some_and(|failure| !failure.told || counts.refused.load(Relaxed) > self.end.refused)
-            || counts.dropped.load(Relaxed) > self.end.dropped
+            || self.untold_failure().is_some()
+            || self.queue.counts.dropped.load(Relaxed) > self.end.dropped
+    }
+
+    /// What kept the log from being written, if it is to be told now: a disk that is full time and again would fill
+    /// itself with that.
+    fn untold_failure(&self) -> Option<&Failure> {
+        let is_due = self.closing || self.end.told.is_none_or(|told| told.elapsed() >= TELL);
+        let refused = self.queue.counts.refused.load(Relaxed);
+        self.failure.as_ref().filter(|failure| is_due && (!self.is_told_of(failure) || refused > self.end.refused))
+    }
+
+    fn is_told_of(&self, failure: &Failure) -> bool {
+        self.end.told.is_some_and(|told| told >= failure.found)
     }
 
     fn draft(&mut self) -> Draft {
@@ -271,15 +294,15 @@ impl Writer {
         for note in &self.news {
             draft.note(note);
         }
-        let refused = self.queue.counts.refused.load(Relaxed);
-        if let Some(failure) = self.failure.as_ref().filter(|failure| !failure.told || refused > self.end.refused) {
+        if let Some(failure) = self.untold_failure() {
+            let refused = self.queue.counts.refused.load(Relaxed);
             draft.note(&Note::Refused {
                 time: note::now(),
                 requests: refused - self.end.refused,
                 since: note::rfc3339(failure.since),
                 reason: failure.reason.clone(),
             });
-            draft.end.refused = refused;
+            (draft.end.refused, draft.end.told) = (refused, Some(Instant::now()));
         }
         let dropped = self.queue.counts.dropped.load(Relaxed);
         if dropped > self.end.dropped {
@@ -292,13 +315,16 @@ impl Writer {
     /// There is no news any more.
     fn is_told(&mut self) {
         self.news.clear();
-        if let Some(failure) = &mut self.failure {
-            failure.told = true;
-        }
     }
 
     /// Writes a draft, all of it or nothing.
     fn commit(&mut self, draft: Draft, sync: bool) -> io::Result<()> {
+        let end = self.end.position;
+        self.keep_lock()?;
+        if self.end.position != end {
+            return Err(io::Error::other("another process has written it meanwhile"));
+        }
+        self.settle_head()?;
         let Some(open) = &mut self.open else { return Err(io::Error::other("no segment is open")) };
         open.is_as_left(self.end.size)?;
         open.file.write_all(&draft.bytes)?;
@@ -306,7 +332,31 @@ impl Writer {
             open.file.sync_data().inspect_err(|_| self.doubtful = true)?;
         }
         self.accept(draft.end, sync);
+        if let Err(error) = self.write_head() {
+            // The lines are there; the next ones bring the next head.
+            tracing::warn!(%error, "the head of the decision log cannot be written");
+        }
         Ok(())
+    }
+
+    /// Nothing is written into a segment before the head knows of it, whatever happens then: see [`head`].
+    fn settle_head(&mut self) -> io::Result<()> {
+        if self.head_is_behind {
+            self.write_head()?;
+            self.head.sync()?;
+            self.head_is_behind = false;
+        }
+        Ok(())
+    }
+
+    fn write_head(&mut self) -> io::Result<()> {
+        let head = Head::new(self.segment, self.end.position, self.settings.signing_key.as_ref());
+        if self.head_is_new {
+            self.head.renew(&head)?;
+            self.head_is_new = false;
+            return Ok(());
+        }
+        self.head.write(&head)
     }
 
     /// From now on, that is the end.
@@ -320,11 +370,6 @@ impl Writer {
         counts.sequence.store(end.position.sequence, Relaxed);
         counts.segment.store(self.segment, Relaxed);
         counts.written.store(end.written, Relaxed);
-        if let Err(error) = self.head.write(&Head::new(self.segment, end.position, self.settings.signing_key.as_ref()))
-        {
-            // The lines are there; the next ones bring the next head.
-            tracing::warn!(%error, "the head of the decision log cannot be written");
-        }
     }
 
     fn sync(&mut self) -> io::Result<()> {
@@ -343,8 +388,12 @@ impl Writer {
         if self.open.is_some() {
             return Ok(());
         }
+        self.keep_lock()?;
+        if self.open.is_some() {
+            return Ok(());
+        }
         let path = plain_path(&self.settings.folder, self.segment);
-        let mut options = OpenOptions::new();
+        let mut options = private();
         // What was begun here may be begun again; what somebody else has put there is not touched.
         match self.unfinished == Some(self.segment) {
             true => options.write(true).create(true).truncate(true),
@@ -375,6 +424,8 @@ impl Writer {
         draft.end.unchecked = self.end.unchecked || has_news;
         self.accept(draft.end, true);
         self.is_told();
+        self.head_is_behind = true;
+        self.settle_head()?;
         self.prune()
     }
 
@@ -394,6 +445,10 @@ impl Writer {
         let mut draft = self.draft();
         draft.signed(&Note::Closed { time: note::now() }, self.settings.signing_key.as_ref());
         self.commit(draft, true)?;
+        if let Err(error) = self.head.sync() {
+            // It does not vouch for the last lines, if the power is lost now.
+            tracing::warn!(%error, "the head of the decision log cannot be synced");
+        }
         self.open = None;
         if self.settings.compress {
             self.upkeep.ask(Job::Pack(self.segment));
@@ -462,11 +517,14 @@ impl Writer {
         if !self.failing {
             tracing::error!(%reason, "the decision log cannot be written");
             self.failing = true;
-            self.failure = Some(Failure { since: SystemTime::now(), reason: reason.clone(), told: false });
+            let untold = self.failure.as_ref().filter(|failure| !self.is_told_of(failure));
+            let since = untold.map_or_else(SystemTime::now, |failure| failure.since);
+            self.failure = Some(Failure { since, reason: reason.clone(), found: Instant::now() });
         }
         self.queue.set_failing(Some(reason));
         self.retry = Instant::now() + RETRY;
-        if let Some(open) = &mut self.open {
+        // Without the lock, what is there may be another's.
+        if let Some(open) = self.open.as_mut().filter(|_| start::is_lock_of(&self.lock, &self.settings.folder)) {
             // What cannot be cut back now is cut back before anything else is written.
             let _ = open.cut_back(self.end.size);
         }
@@ -488,6 +546,7 @@ impl Writer {
 
     /// Tries to write again; where that succeeds, the log says what happened, and goes on.
     fn recover(&mut self) -> io::Result<()> {
+        self.keep_lock()?;
         self.mend()?;
         self.write()?;
         self.sync()?;
@@ -520,8 +579,56 @@ impl Writer {
         Ok(())
     }
 
+    /// Takes the lock again where it is no longer the one that is found by its name: it was removed, or the folder is
+    /// another one. Where another process has written the log meanwhile, it is gone on with after those lines.
+    fn keep_lock(&mut self) -> io::Result<()> {
+        let folder = &self.settings.folder;
+        if start::is_lock_of(&self.lock, folder) {
+            return Ok(());
+        }
+        let failed = |error: LogError| io::Error::other(error.to_string());
+        let lock = start::lock(folder).map_err(failed)?;
+        if self.open.as_ref().is_some_and(|open| open.is_found() && open.is_as_left(self.end.size).is_ok()) {
+            self.lock = lock;
+        } else {
+            let (found, _) = start::find_locked(&self.settings, lock).map_err(failed)?;
+            // What lacks lines that were written here is another log, or none.
+            match !found.segments.is_empty() && found.end.sequence >= self.end.position.sequence {
+                true => self.go_on(found)?,
+                false => self.lock = found.lock,
+            }
+        }
+        tracing::warn!("the lock of the decision log was removed, or its folder replaced; it is locked again");
+        Ok(())
+    }
+
+    /// Goes on with a log as it was found.
+    fn go_on(&mut self, found: Found) -> io::Result<()> {
+        let path = plain_path(&self.settings.folder, found.segment);
+        let head = HeadFile::open(&self.settings.folder)?;
+        self.open = found.content.as_ref().map(|content| reopened(path, content)).transpose()?;
+        self.head = head;
+        self.end = End::of(&found, self.end);
+        self.synced = self.end;
+        self.segment = found.segment;
+        self.unfinished = found.unfinished();
+        self.head_is_new = found.head_is_new;
+        self.lock = found.lock;
+        self.news.extend(found.recovered);
+        if self.open.is_some() {
+            // What was found is said before the head vouches for it.
+            let mut draft = self.draft();
+            self.draft_news(&mut draft);
+            self.commit(draft, true)?;
+            self.is_told();
+            self.head.sync()?;
+        }
+        Ok(())
+    }
+
     /// Whether the files that are written are still those which are found by their names.
     fn look_at_files(&mut self) -> io::Result<()> {
+        self.keep_lock()?;
         if let Some(open) = &self.open
             && !open.is_found()
         {
@@ -547,6 +654,7 @@ impl Writer {
 
     /// Writes what is left, and the last line.
     fn finish(mut self) -> Result<(), LogError> {
+        self.closing = true;
         let written = if self.failing { self.recover() } else { self.write() };
         let Err(error) = written.and_then(|()| self.close_segment()) else { return Ok(()) };
         self.fail(&error);
@@ -635,7 +743,7 @@ impl Open {
 
     /// Whether it is this file that is found by its name.
     fn is_found(&self) -> bool {
-        File::open(&self.path).and_then(|file| same_file(&file, &self.file)).unwrap_or(false)
+        is_found(&self.file, &self.path)
     }
 
     fn cut_back(&mut self, size: u64) -> io::Result<()> {
@@ -651,7 +759,7 @@ impl Open {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };
-        if !same_file(&file, &self.file)? || file.metadata()?.len() < end.size {
+        if !self.is_found() || file.metadata()?.len() < end.size {
             return Ok(None);
         }
         file.set_len(end.size)?;
@@ -670,5 +778,62 @@ impl Open {
         }
         file.seek(SeekFrom::Start(end.size))?;
         Ok(Some(file))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// A segment with three lines; the ends of its first line, which was synced, and of its last.
+    fn segment(folder: &TempDir) -> (Open, End, End) {
+        let mut draft = Draft { bytes: Vec::new(), end: End::default() };
+        draft.decision(b"\"number\":1");
+        let synced = draft.end;
+        draft.decision(b"\"number\":2");
+        draft.decision(b"\"number\":3");
+        let path = plain_path(folder.path(), 1);
+        std::fs::write(&path, &draft.bytes).unwrap();
+        let file = OpenOptions::new().write(true).open(&path).unwrap();
+        (Open { file, path, opened: SystemTime::now(), written_before: None }, synced, draft.end)
+    }
+
+    /// After a sync that failed, what was written since the last one is read, and written once more if it is all there.
+    #[test]
+    fn what_was_written_before_a_failed_sync_is_written_again() {
+        let folder = TempDir::new().unwrap();
+        let (open, synced, end) = segment(&folder);
+        let before = std::fs::read(&open.path).unwrap();
+        // What was begun after it is cut off.
+        std::fs::write(&open.path, [&before[..], b"half a li"].concat()).unwrap();
+        for doubtful in [true, false] {
+            let mut file = open.again(&end, &synced, doubtful).unwrap().unwrap();
+            assert_eq!(std::fs::read(&open.path).unwrap(), before);
+            // The next line comes after it.
+            assert_eq!(file.stream_position().unwrap(), end.size);
+        }
+    }
+
+    /// What the system has given up after a sync that failed is not taken for written: the segment ends where it was synced.
+    #[test]
+    fn what_was_lost_with_a_failed_sync_is_given_up() {
+        let folder = TempDir::new().unwrap();
+        let (open, synced, end) = segment(&folder);
+        let before = std::fs::read(&open.path).unwrap();
+        let at = usize::try_from(synced.size).unwrap();
+        let mut lost = before.clone();
+        lost[at..].fill(0);
+        let changed = String::from_utf8(before.clone()).unwrap().replace("\"number\":3", "\"number\":4").into_bytes();
+        for content in [lost, changed] {
+            std::fs::write(&open.path, &content).unwrap();
+            assert!(open.again(&end, &synced, true).unwrap().is_none());
+            assert_eq!(std::fs::read(&open.path).unwrap(), before[..at]);
+        }
+        // Less than was written, or another file.
+        assert!(open.again(&end, &synced, false).unwrap().is_none());
+        std::fs::remove_file(&open.path).unwrap();
+        assert!(open.again(&end, &synced, true).unwrap().is_none());
     }
 }

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use include_dir::{Dir, include_dir};
 
 use super::git::{Blob, Commit};
-use super::problem::{Problem, SourceFile, StoreError};
+use super::problem::{Problem, Severity, SourceFile, StoreError};
 use super::signature;
 
 /// The folders of a store, and the endings of the files that are read in them.
 const FOLDERS: [(&str, &str); 5] =
-    [("schema", "cedarschema"), ("policies", "cedar"), ("matrix", "cedar"), ("entities", "json"), ("requests", "json")];
+    [("schema", "cedarschema"), ("policies", "cedar"), ("matrix", "cedar"), ("entities", "json"), (TO_TRY, "json")];
+
+/// The folder of the requests to try, which decide nothing.
+const TO_TRY: &str = "requests";
 
 /// The clauses of the source document.
 const CLAUSES: &str = "matrix/clauses.toml";
@@ -58,6 +61,8 @@ pub struct StoreFiles {
     pub further_entities: Vec<SourceFile>,
     /// `requests/*.json`: requests to try, which decide nothing
     pub requests: Vec<SourceFile>,
+    /// A warning for each request to try that cannot be read
+    pub unread: Vec<Problem>,
     /// `gatepost.sig`: the signature of all that decides
     pub signature: Option<SourceFile>,
 }
@@ -85,14 +90,18 @@ impl StoreFiles {
             files.sort_in(file);
         }
         for (name, found) in [("schema/*.cedarschema", &files.schema), ("policies/*.cedar", &files.policies)] {
-            if found.is_empty() && problems.is_empty() {
+            if found.is_empty() && !has_errors(&problems) {
                 problems.push(
                     Problem::error(format!("{origin} holds no file `{name}`"))
                         .with_help("a store has at least a schema and policies; `gatepost init DIR` makes a new one"),
                 );
             }
         }
-        if problems.is_empty() { Ok(files) } else { Err(StoreError(problems)) }
+        if has_errors(&problems) {
+            return Err(StoreError(problems));
+        }
+        files.unread = problems;
+        Ok(files)
     }
 
     /// Every file of the store itself that can change a decision or the matrix.
@@ -110,9 +119,9 @@ impl StoreFiles {
         let mut problems = Vec::new();
         for path in paths {
             let shown = path.display().to_string();
-            match std::fs::read(path) {
-                Ok(bytes) => take(shown, bytes, &mut self.further_entities, &mut problems),
-                Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
+            match std::fs::read(path).map_err(|error| not_read(&shown, error)).and_then(|bytes| text(shown, bytes)) {
+                Ok(file) => self.further_entities.push(file),
+                Err(problem) => problems.push(problem),
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(StoreError(problems)) }
@@ -136,16 +145,19 @@ impl StoreFiles {
     }
 }
 
+fn has_errors(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
 fn read_built_in() -> (Vec<SourceFile>, Vec<Problem>) {
-    let mut files: Vec<_> =
-        [("schema", &SCHEMA), ("policies", &POLICIES), ("matrix", &MATRIX), ("requests", &REQUESTS)]
-            .into_iter()
-            .flat_map(|(folder, dir)| dir.files().map(move |file| (folder, file)))
-            .filter_map(|(folder, file)| {
-                let path = format!("{folder}/{}", file.path().display());
-                Some(SourceFile { path: path.into(), text: file.contents_utf8()?.into() })
-            })
-            .collect();
+    let mut files: Vec<_> = [("schema", &SCHEMA), ("policies", &POLICIES), ("matrix", &MATRIX), (TO_TRY, &REQUESTS)]
+        .into_iter()
+        .flat_map(|(folder, dir)| dir.files().map(move |file| (folder, file)))
+        .filter_map(|(folder, file)| {
+            let path = format!("{folder}/{}", file.path().display());
+            Some(SourceFile { path: path.into(), text: file.contents_utf8()?.into() })
+        })
+        .collect();
     files.sort_by(|left, right| left.path.cmp(&right.path));
     (files, Vec::new())
 }
@@ -155,10 +167,8 @@ fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
     let mut problems = Vec::new();
     for path in paths(root, &mut problems) {
         let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        match std::fs::read(&path) {
-            Ok(bytes) => take(shown, bytes, &mut files, &mut problems),
-            Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
-        }
+        let read = std::fs::read(&path).map_err(|error| not_read(&shown, error));
+        take(shown, read, &mut files, &mut problems);
     }
     (files, problems)
 }
@@ -171,10 +181,8 @@ fn read_commit(commit: &Commit) -> Result<(Vec<SourceFile>, Vec<Problem>), Probl
         if !is_wanted(&blob, &mut problems) {
             continue;
         }
-        match commit.content(&blob) {
-            Ok(bytes) => take(blob.path, bytes, &mut files, &mut problems),
-            Err(why) => problems.push(Problem::error(format!("`{}` cannot be read: {why}", blob.path))),
-        }
+        let read = commit.content(&blob).map_err(|why| not_read(&blob.path, why));
+        take(blob.path, read, &mut files, &mut problems);
     }
     // A folder in it is named once for each of its files.
     problems.dedup_by(|left, right| left.message == right.message);
@@ -192,18 +200,33 @@ fn is_wanted(blob: &Blob, problems: &mut Vec<Problem>) -> bool {
     is_part(folder, ending, file, is_folder || !blob.is_plain, problems)
 }
 
-/// Takes the text of a file.
-fn take(path: String, bytes: Vec<u8>, files: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) {
-    match String::from_utf8(bytes) {
-        // Some editors begin a file with a byte order mark, which Cedar does not know.
-        Ok(text) => {
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
-            files.push(SourceFile { path: path.into(), text });
-        }
-        Err(_) => problems.push(
-            Problem::error(format!("`{path}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8"),
-        ),
+/// Takes a file of a store, or what keeps it from being read.
+fn take(path: String, read: Result<Vec<u8>, Problem>, files: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) {
+    let severity = severity_in(path.split('/').next().unwrap_or_default());
+    match read.and_then(|bytes| text(path, bytes)) {
+        Ok(file) => files.push(file),
+        Err(problem) => problems.push(Problem { severity, ..problem }),
     }
+}
+
+/// How bad it is that something in a folder cannot be read: a request to try must not keep out what decides.
+fn severity_in(folder: &str) -> Severity {
+    if folder == TO_TRY { Severity::Warning } else { Severity::Error }
+}
+
+fn not_read(path: &str, why: impl std::fmt::Display) -> Problem {
+    Problem::error(format!("`{path}` cannot be read: {why}"))
+}
+
+fn text(path: String, bytes: Vec<u8>) -> Result<SourceFile, Problem> {
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(
+            Problem::error(format!("`{path}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8")
+        );
+    };
+    // Some editors begin a file with a byte order mark, which Cedar does not know.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
+    Ok(SourceFile { path: path.into(), text })
 }
 
 /// The paths of the store's files, sorted.
@@ -217,7 +240,7 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
         let mut entries = match std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
             Ok(entries) => entries,
             Err(error) => {
-                problems.push(Problem::error(format!("`{name}` cannot be read: {error}")));
+                problems.push(Problem { severity: severity_in(name), ..not_read(name, error) });
                 continue;
             }
         };
@@ -233,19 +256,24 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     paths
 }
 
-/// Every path below a folder of a store whose change can change what is read from it: those that are read, and those that would
-/// be a problem.
+/// Every path below a folder of a store whose change can change what decides: the files that decide, and those that would be an
+/// error.
 pub(crate) fn watched_paths(root: &Path) -> Vec<PathBuf> {
     let mut paths = vec![root.join(signature::FILE)];
-    for (name, _) in FOLDERS {
-        let entries = std::fs::read_dir(root.join(name)).into_iter().flatten().flatten().map(|entry| entry.path());
+    for (folder, ending) in FOLDERS {
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path());
         paths.extend(entries.filter(|path| {
-            let name = path.file_name().unwrap_or_default().to_string_lossy();
-            !name.starts_with('.') && (has_known_ending(&name) || path.ends_with(CLAUSES) || path.is_dir())
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_looked_at = has_known_ending(&file) || path.ends_with(CLAUSES) || path.is_dir();
+            !file.starts_with('.') && is_looked_at && !is_to_try(folder, ending, path)
         }));
     }
     paths.sort();
     paths
+}
+
+fn is_to_try(folder: &str, ending: &str, path: &Path) -> bool {
+    folder == TO_TRY && !path.is_dir() && path.extension().is_some_and(|found| found == ending)
 }
 
 /// Whether a file has the ending of one that is read somewhere in a store.

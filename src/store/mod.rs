@@ -3,10 +3,12 @@
 //! [`Store::load`] reads every file of a store, and gives either a store that can be served or everything that is wrong
 //! with it. What was checked is what is served: no file is read twice.
 
+mod ancestors;
 mod bindings;
 pub mod changes;
 mod clauses;
 mod digest;
+mod expansion;
 mod files;
 mod git;
 pub mod keys;
@@ -30,7 +32,7 @@ pub use git::Commit;
 use nesting::{Language, too_deep};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
-use schema::{Environment, Types};
+use schema::{Environment, Reader, Types};
 pub use source::Source;
 
 /// A policy store without errors.
@@ -88,6 +90,7 @@ impl Store {
         if !whole {
             return Err(StoreError(problems));
         }
+        problems.extend(files.unread.iter().cloned());
         let revision = Revision::of(&files);
         let warnings = Vec::new();
         let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };
@@ -142,6 +145,11 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
     if !problems.is_empty() {
         return Err(problems);
     }
+    let reader = Reader::new(&fragments)?;
+    let problems = [expansion::too_large(&reader), ancestors::too_many(&reader)].concat();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
     let whole = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()));
     let schema = whole.map_err(|error| {
         // Cedar names what is wrong, but not the file: show it in the one that holds the name.
@@ -154,7 +162,7 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
         }
         found
     })?;
-    let types = Types::read(&fragments, &schema)?;
+    let types = Types::read(&reader, &schema)?;
     Ok((schema, types))
 }
 

@@ -17,15 +17,15 @@ pub(super) enum Language {
 
 /// The most weight that may be in one another. A thread of 2 MiB holds, and has type-checked, twice as much even where
 /// little is optimised.
-const MOST: usize = 4_000;
+pub(super) const MOST: usize = 4_000;
 
 /// The weight of a pair of brackets, as each takes of the stack.
-const BRACKETS: usize = 80;
+pub(super) const BRACKETS: usize = 80;
 
-/// That of an attribute, a sum or an `if`.
-const LINK: usize = 20;
+/// That of an attribute, a sum or an `if`; of a type, that of a name that stands for it.
+pub(super) const LINK: usize = 20;
 
-/// That of an `&&` or `||`.
+/// That of an `&&` or `||`, and of a `when` or `unless`: all of a policy must hold.
 const CONNECTIVE: usize = 10;
 
 /// The problem that a text is nested too deeply, if it is.
@@ -37,7 +37,7 @@ pub(super) fn too_deep(file: &SourceFile, language: Language) -> Option<Problem>
         if levels.weight() > MOST {
             let problem = Problem::error("this is nested too deeply to be read").in_file(file);
             return Some(problem.at((file.text.len() - rest.len(), token.len()).into(), "").with_help(format!(
-                "at most {} brackets may be in one another, and at most {} attributes, sums or `if`s or {} `&&` or `||` in a row",
+                "at most {} brackets may be in one another, and at most {} attributes, sums or `if`s or {} `&&`, `||` or `when`s in a row",
                 MOST / BRACKETS,
                 MOST / LINK,
                 MOST / CONNECTIVE
@@ -101,6 +101,12 @@ impl Levels {
                 if self.0.len() > 1 {
                     self.0.pop();
                 }
+                // What closes may have been an attribute in brackets.
+                let is_attribute = token == "]" && language == Language::Policies;
+                self.0.last_mut().into_iter().for_each(|level| level.operators += usize::from(is_attribute));
+            }
+            "when" | "unless" if language == Language::Policies => {
+                self.0.last_mut().into_iter().for_each(|level| level.connectives += 2);
             }
             _ => self.0.last_mut().into_iter().for_each(|level| level.take(token)),
         }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RequestEnv, Schema, SchemaFragment};
+use regex::Regex;
 use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
@@ -273,13 +274,12 @@ impl Types {
     /// # Errors
     ///
     /// Every binding that is wrong: no such plugin, other fields than the plugin fills, a path that cannot exist.
-    pub fn read(fragments: &[(SourceFile, SchemaFragment)], schema: &Schema) -> Result<Self, Vec<Problem>> {
-        let reader = Reader::new(fragments)?;
+    pub(super) fn read(reader: &Reader, schema: &Schema) -> Result<Self, Vec<Problem>> {
         let entities = reader.entity_types();
         let environments = reader.environments(schema, &entities);
         let by_name = entities.values().map(|entity| (entity.name.clone(), Arc::clone(entity))).collect();
         let types = Self { by_action: by_action(&environments), by_name, entities, environments };
-        let problems = super::bindings::check(&reader, &types);
+        let problems = super::bindings::check(reader, &types);
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
 }
@@ -305,6 +305,27 @@ pub(super) struct Declaration {
     pub(super) file: SourceFile,
 }
 
+impl Declaration {
+    /// A problem with what is declared under that full name, the name underlined.
+    pub(super) fn problem(&self, name: &str, message: String) -> Problem {
+        let problem = Problem::error(message).in_file(&self.file);
+        let simple = regex::escape(name.rsplit("::").next().unwrap_or(name).trim_matches('"'));
+        let declared = format!(r#"\b(?:entity|action|type)\b[^;{{=]*?("{simple}"|\b{simple}\b)"#);
+        let found = Regex::new(&declared).ok().and_then(|declared| declared.captures(&self.file.text)?.get(1));
+        match found {
+            Some(found) => problem.at((found.start(), found.len()).into(), ""),
+            None => problem,
+        }
+    }
+}
+
+/// What a name in a schema stands for.
+enum Declared<'r> {
+    /// A common type, with its full name.
+    Common(&'r str, &'r Declaration),
+    Entity(EntityTypeName),
+}
+
 /// The declarations of all fragments, by their full names.
 #[derive(Default)]
 pub(super) struct Reader {
@@ -314,7 +335,7 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    fn new(fragments: &[(SourceFile, SchemaFragment)]) -> Result<Self, Vec<Problem>> {
+    pub(super) fn new(fragments: &[(SourceFile, SchemaFragment)]) -> Result<Self, Vec<Problem>> {
         let mut reader = Self::default();
         for (file, fragment) in fragments {
             let json = fragment.clone().to_json_value().map_err(|error| Problem::from_cedar(&error, file))?;
@@ -345,15 +366,14 @@ impl Reader {
         let types = self.entities.iter().filter_map(|(name, declaration)| {
             let Declaration { namespace, json, .. } = declaration;
             let ids = json.get("enum").and_then(Json::as_array);
-            let parents = json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
             let entity = EntityType {
                 name: EntityTypeName::from_str(name).ok()?,
                 full_name: SmolStr::from(name.as_str()),
                 ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
                 attributes: json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default(),
                 tags: json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new())),
-                parents: parents
-                    .filter_map(|parent| self.resolve(parent.as_str()?, namespace, &self.entities))
+                parents: self
+                    .parents_of_entity(declaration)
                     .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
                     .collect(),
             };
@@ -428,16 +448,10 @@ impl Reader {
     /// A type by its name: a common type before an entity type, in the same namespace before the empty one, and Cedar's own
     /// last (RFC 24 and RFC 70 of Cedar).
     fn named(&self, name: &str, namespace: &str, annotations: &Map<String, Json>) -> Shape {
-        for scope in [namespace, ""] {
-            let full = if name.contains("::") { name.to_owned() } else { qualified(scope, name) };
-            if let Some(declaration) = self.common.get(&full) {
-                return self.common_type(declaration, annotations);
-            }
-            if self.entities.contains_key(&full)
-                && let Ok(entity) = EntityTypeName::from_str(&full)
-            {
-                return Shape::Entity(entity);
-            }
+        match self.declared(name, namespace) {
+            Some(Declared::Common(_, declaration)) => return self.common_type(declaration, annotations),
+            Some(Declared::Entity(entity)) => return Shape::Entity(entity),
+            None => {}
         }
         let own = name.strip_prefix("__cedar::").unwrap_or(name);
         match own {
@@ -451,6 +465,26 @@ impl Reader {
                     |(_, extension)| Shape::Extension(*extension),
                 )
             }
+        }
+    }
+
+    /// What a name stands for, where that is declared.
+    fn declared(&self, name: &str, namespace: &str) -> Option<Declared<'_>> {
+        [namespace, ""].into_iter().find_map(|scope| {
+            let full = if name.contains("::") { name.to_owned() } else { qualified(scope, name) };
+            if let Some((full, declaration)) = self.common.get_key_value(&full) {
+                return Some(Declared::Common(full, declaration));
+            }
+            self.entities.get(&full)?;
+            EntityTypeName::from_str(&full).ok().map(Declared::Entity)
+        })
+    }
+
+    /// The full name of the common type that a name stands for, if it stands for one.
+    pub(super) fn common_type_named(&self, name: &str, namespace: &str) -> Option<&str> {
+        match self.declared(name, namespace) {
+            Some(Declared::Common(full, _)) => Some(full),
+            _ => None,
         }
     }
 
@@ -470,6 +504,26 @@ impl Reader {
     pub(super) fn declarations(&self) -> impl Iterator<Item = (&str, &Declaration)> {
         let all = self.common.iter().chain(&self.entities).chain(&self.actions);
         all.map(|(name, declaration)| (name.as_str(), declaration))
+    }
+
+    /// The full names of the types that an entity type is declared to be in.
+    pub(super) fn parents_of_entity(&self, declaration: &Declaration) -> impl Iterator<Item = String> {
+        let parents = declaration.json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
+        parents.filter_map(|parent| self.resolve(parent.as_str()?, &declaration.namespace, &self.entities))
+    }
+
+    /// The full names of the actions that an action is declared to be in.
+    pub(super) fn parents_of_action(&self, declaration: &Declaration) -> impl Iterator<Item = String> {
+        let parents = declaration.json.get("memberOf").and_then(Json::as_array).into_iter().flatten();
+        parents.filter_map(|parent| {
+            let id = parent.get("id")?.as_str()?;
+            let namespace = parent.get("type").and_then(Json::as_str).map(|name| name.rsplit_once("::"));
+            let namespace = namespace.map(|found| found.map_or("", |(namespace, _)| namespace));
+            [namespace.unwrap_or(&declaration.namespace), &declaration.namespace]
+                .map(|namespace| action_name(namespace, id))
+                .into_iter()
+                .find(|full| self.actions.contains_key(full))
+        })
     }
 
     fn resolve(&self, name: &str, namespace: &str, among: &BTreeMap<String, Declaration>) -> Option<String> {
