@@ -176,15 +176,14 @@ pub struct Parsed {
     pub plugin: &'static dyn Plugin,
     /// For each of the plugin's parameters, the path that gives it; `None` where the attribute is not annotated.
     pub arguments: Vec<Option<AttributePath>>,
-    /// The record that the plugin fills.
+    /// The record that the plugin fills; what repeats the string is sensitive.
     pub facts: RecordShape,
 }
 
 impl Parsed {
     /// Whether the decision log masks the fact of that name: it repeats the string, or is marked `@sensitive`.
     pub fn masks(&self, fact: &str) -> bool {
-        let repeats = self.plugin.facts().iter().any(|field| field.name == fact && field.repeats);
-        repeats || self.facts.0.get(fact).is_some_and(|field| field.sensitive)
+        self.facts.0.get(fact).is_some_and(|field| field.sensitive)
     }
 }
 
@@ -492,7 +491,12 @@ impl Reader {
         let shape = self.shape(&declaration.json, &declaration.namespace, annotations);
         let plugin = annotation(&declaration.json, "parsed_by").and_then(plugin::find);
         match (plugin, shape) {
-            (Some(plugin), Shape::Record(facts)) => {
+            (Some(plugin), Shape::Record(mut facts)) => {
+                for fact in plugin.facts().iter().filter(|fact| fact.repeats) {
+                    if let Some(field) = facts.0.get_mut(fact.name) {
+                        field.sensitive = true;
+                    }
+                }
                 let path = |parameter: &&str| AttributePath::parse(annotations.get(*parameter)?.as_str()?);
                 Shape::Parsed(Parsed { plugin, arguments: plugin.parameters().iter().map(path).collect(), facts })
             }

@@ -1,0 +1,71 @@
+//! What is decided: people of teams read and write documents in the folders of their teams.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+/// So many requests are asked in turn over each connection.
+pub const REQUESTS: usize = 64;
+
+/// The people who ask, one of each team that has policies among the first.
+const PEOPLE: usize = 10;
+
+pub const SCHEMA: &str = r#"
+entity Team;
+entity User in [Team] = { clearance: Long };
+entity Folder;
+entity Doc in [Folder] = { level: Long, archived: Bool };
+action access;
+action read, write in [access] appliesTo { principal: User, resource: Doc, context: { secure: Bool } };
+"#;
+
+/// So many policies, each of a team and its folder.
+pub fn policies(count: usize) -> String {
+    let mut text = String::new();
+    for team in 0..count {
+        write!(
+            text,
+            "@id(\"team-{team}\")\npermit (principal in Team::\"t{team}\", action in Action::\"access\", resource in Folder::\"f{team}\")\n\
+             when {{ context.secure && resource.level <= principal.clearance && !resource.archived }};\n\n"
+        )
+        .unwrap();
+    }
+    text
+}
+
+/// The people and documents of the teams that ask, with what they are in; the attributes come with the requests.
+pub fn entities() -> Value {
+    let of = |kind: &str, id: String| json!({ "type": kind, "id": id });
+    let people = (0..PEOPLE).map(|n| {
+        json!({
+            "uid": of("User", format!("u{n}")), "attrs": { "clearance": 3 }, "parents": [of("Team", format!("t{n}"))]
+        })
+    });
+    let docs = (0..PEOPLE).map(|n| json!({
+        "uid": of("Doc", format!("d{n}")), "attrs": { "level": 2, "archived": false }, "parents": [of("Folder", format!("f{n}"))]
+    }));
+    let above = (0..PEOPLE).flat_map(|n| {
+        [("Team", format!("t{n}")), ("Folder", format!("f{n}"))]
+            .map(|(kind, id)| json!({ "uid": of(kind, id), "attrs": {}, "parents": [] }))
+    });
+    people.chain(docs).chain(above).collect()
+}
+
+/// A request as AuthZEN has it. All are allowed.
+pub fn authzen(number: usize) -> String {
+    let person = number % PEOPLE;
+    let action = if number % 3 == 0 { "write" } else { "read" };
+    json!({
+        "subject": { "type": "User", "id": format!("u{person}"), "properties": { "clearance": 3 } },
+        "action": { "name": action },
+        "resource": { "type": "Doc", "id": format!("d{person}"), "properties": { "level": 2, "archived": false } },
+        "context": { "secure": true },
+    })
+    .to_string()
+}
+
+/// Many of them in one.
+pub fn batch(number: usize) -> String {
+    let items: Vec<Value> = (0..100).map(|item| serde_json::from_str(&authzen(number + item)).unwrap()).collect();
+    json!({ "evaluations": items }).to_string()
+}
