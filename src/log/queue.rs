@@ -25,6 +25,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Inbox {
     items: Vec<Item>,
+    /// The bytes of the queue that they take.
+    bytes: usize,
     closing: bool,
 }
 
@@ -58,14 +60,15 @@ pub(super) struct Counts {
 /// Bytes of the queue that an entry takes beside its own: what holds it, and its frame in the file.
 const OVERHEAD: usize = 160;
 
-/// With so many bytes in the queue, the writer no longer waits for more.
-const ENOUGH: usize = 256 * 1024;
+/// With so many bytes, the writer no longer waits for more. They are few: what waits for long pushes the working memory of those who
+/// decide out of the processor's caches, which costs far more than to write more often.
+const ENOUGH: usize = 32 * 1024;
 
 /// Nor with a queue that is so full: the part of it.
 const FULL_ENOUGH: usize = 4;
 
 /// How long the writer waits for more, where nobody waits for it.
-const LINGER: Duration = Duration::from_millis(10);
+const LINGER: Duration = Duration::from_millis(2);
 
 impl Queue {
     pub(super) fn new(durability: Durability, capacity: usize) -> Self {
@@ -135,13 +138,17 @@ impl Queue {
         if inbox.closing {
             return Err(Unwritable);
         }
-        if let Item::Entries { entries, .. } = &item {
+        let had_enough = self.is_enough(&inbox);
+        if let Item::Entries { entries, room, .. } = &item {
             self.counts.queued.fetch_add(entries.len() as u64, Relaxed);
+            inbox.bytes += *room as usize;
         }
         let was_empty = inbox.items.is_empty();
         inbox.items.push(item);
+        let is_news = was_empty || (!had_enough && self.is_enough(&inbox));
         drop(inbox);
-        if was_empty || self.has_enough() {
+        // To wake somebody costs a call of the system, whether anybody waits or not.
+        if is_news {
             self.filled.notify_one();
         }
         Ok(())
@@ -158,11 +165,12 @@ impl Queue {
         let enough = Instant::now() + LINGER;
         while self.durability != Durability::Strict && !inbox.items.is_empty() && !inbox.closing {
             let patience = enough.saturating_duration_since(Instant::now());
-            if patience.is_zero() || self.has_enough() {
+            if patience.is_zero() || self.is_enough(&inbox) {
                 break;
             }
             inbox = self.wait(inbox, patience);
         }
+        inbox.bytes = 0;
         (std::mem::take(&mut inbox.items), inbox.closing)
     }
 
@@ -233,8 +241,8 @@ impl Queue {
         }
     }
 
-    fn has_enough(&self) -> bool {
-        self.queued_bytes() >= ENOUGH.min(self.capacity / FULL_ENOUGH)
+    fn is_enough(&self, inbox: &Inbox) -> bool {
+        inbox.bytes >= ENOUGH.min(self.capacity / FULL_ENOUGH)
     }
 
     fn queued_bytes(&self) -> usize {
