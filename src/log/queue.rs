@@ -60,15 +60,14 @@ pub(super) struct Counts {
 /// Bytes of the queue that an entry takes beside its own: what holds it, and its frame in the file.
 const OVERHEAD: usize = 160;
 
-/// With so many bytes, the writer no longer waits for more. They are few: what waits for long pushes the working memory of those who
-/// decide out of the processor's caches, which costs far more than to write more often.
-const ENOUGH: usize = 32 * 1024;
+/// With so many bytes, the writer no longer waits for more.
+const ENOUGH: usize = 128 * 1024;
 
 /// Nor with a queue that is so full: the part of it.
 const FULL_ENOUGH: usize = 4;
 
 /// How long the writer waits for more, where nobody waits for it.
-const LINGER: Duration = Duration::from_millis(2);
+const LINGER: Duration = Duration::from_millis(5);
 
 impl Queue {
     pub(super) fn new(durability: Durability, capacity: usize) -> Self {
@@ -86,7 +85,7 @@ impl Queue {
     /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none
     /// of the entries is in the queue, or all are.
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
-        let bytes: usize = entries.iter().map(|entry| entry.len() + OVERHEAD).sum();
+        let bytes: usize = entries.iter().map(|entry| entry.bytes() + OVERHEAD).sum();
         // What is larger than the queue waits until it is empty.
         let room = u32::try_from(bytes.min(self.capacity)).unwrap_or(u32::MAX);
         let appended = match self.durability {
