@@ -22,6 +22,10 @@ use gatepost::request::json::Json;
 use gatepost::store::Origin;
 use serde_json::json;
 
+/// As in the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn steps(criterion: &mut Criterion) {
     let snapshot = Arc::new(Snapshot::load(Origin::BuiltIn).unwrap());
     let limits = Limits::default();
