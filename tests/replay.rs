@@ -7,6 +7,7 @@ mod random;
 
 use std::convert::Infallible;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::binary::{Serving, command, gatepost};
 use common::{copy_of_built_in, decide, edit, folder, snapshot_of, with};
@@ -32,20 +33,20 @@ impl Log {
         Self { lines: Vec::new(), recorder: Recorder { mask: Some(Mask::new(b"a key")) } }
     }
 
-    fn ask(&mut self, snapshot: &Snapshot, body: &Value) -> Option<Value> {
+    fn ask(&mut self, snapshot: &Arc<Snapshot>, body: &Value) -> Option<Value> {
         let heading = Heading {
-            request_id: "r",
+            request_id: "r".to_owned(),
             trace_id: None,
-            caller: Some("portal"),
+            caller: Some("portal".to_owned()),
             endpoint: Endpoint::Evaluation,
-            revision: snapshot.revision(),
-            types: &snapshot.store.types,
+            snapshot: Arc::clone(snapshot),
         };
         let mut journal = Journal::new(&self.recorder, heading);
         let body = body.to_string();
         let _ = authzen::evaluation(snapshot, &Limits::default(), &Caller::anonymous(), body.as_bytes(), &mut journal);
-        let record = journal.records().first()?;
-        let (number, members) = (self.lines.len() + 1, str::from_utf8(record).unwrap());
+        let mut record = Vec::new();
+        journal.records().first()?.write(&mut record);
+        let (number, members) = (self.lines.len() + 1, str::from_utf8(&record).unwrap());
         let line = format!("{{\"sequence\":{number},\"type\":\"decision\",{members}}}");
         self.lines.push(line.clone().into_bytes());
         Some(serde_json::from_str(&line).unwrap())
@@ -71,8 +72,8 @@ impl Log {
     }
 }
 
-fn snapshot(store: &RandomStore) -> Snapshot {
-    snapshot_of(folder(store.files.iter().map(|(path, text)| (path, text))).path())
+fn snapshot(store: &RandomStore) -> Arc<Snapshot> {
+    Arc::new(snapshot_of(folder(store.files.iter().map(|(path, text)| (path, text))).path()))
 }
 
 /// "Property tests where a law exists: replay of an unchanged store = no change"; what looks alike to the policies is decided once, and
@@ -175,7 +176,7 @@ when
 #[test]
 fn changes_are_grouped() {
     let store = copy_of_built_in();
-    let then = snapshot_of(store.path());
+    let then = Arc::new(snapshot_of(store.path()));
     let mut log = Log::masked();
     for id in ["ada", "bob", "eve"] {
         assert_eq!(log.ask(&then, &with(enter(), json!({ "subject": { "id": id } }))).unwrap()["decision"], "allow");
@@ -199,7 +200,7 @@ fn changes_are_grouped() {
 /// "`--since`, `--action`, `--limit`".
 #[test]
 fn records_can_be_selected() {
-    let then = common::built_in();
+    let then = Arc::new(common::built_in());
     let mut log = Log::masked();
     (0..30).for_each(|_| drop(log.ask(&then, &enter())));
     let other = log.ask(&then, &with(enter(), json!({ "action": { "name": "viewPricing" } }))).unwrap();
@@ -227,7 +228,7 @@ fn what_cannot_be_replayed_is_counted_and_named() {
     let store = |declared: &str, condition: &str| {
         let policy = format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};");
         let store = folder([("schema/s.cedarschema", schema(declared)), ("policies/p.cedar", policy)]);
-        snapshot_of(store.path())
+        Arc::new(snapshot_of(store.path()))
     };
     let then = store("", "principal.salary >= 0");
     let mut log = Log::masked();
@@ -275,7 +276,7 @@ fn nothing_is_guessed_about_what_is_masked() {
         );
         let policy = format!("@id(\"p\") permit (principal, action, resource) when {{ {condition} }};");
         let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policy)]);
-        (snapshot_of(store.path()), store)
+        (Arc::new(snapshot_of(store.path())), store)
     };
     let home = "@sensitive home?: { city: String, street?: String }";
     let present = "principal has home && principal.home has street";

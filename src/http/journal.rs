@@ -1,6 +1,7 @@
 //! What one request over HTTP has decided: for the decision log and the metrics.
 
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
 use axum::http::header::HeaderMap;
@@ -21,7 +22,7 @@ use crate::request::{Question, Resolved};
 #[derive(Debug, Default)]
 pub struct Journal<'a> {
     metrics: Option<&'a Metrics>,
-    log: Option<(&'a Recorder, Heading<'a>)>,
+    log: Option<(&'a Recorder, Arc<Heading>)>,
     records: Vec<Entry>,
     /// Each decision that is to be counted, by its action.
     counted: Vec<(SmolStr, Verdict)>,
@@ -29,8 +30,8 @@ pub struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// A journal of a request under that heading, which counts nothing.
-    pub fn new(recorder: &'a Recorder, heading: Heading<'a>) -> Self {
-        Self { log: Some((recorder, heading)), ..Self::none() }
+    pub fn new(recorder: &'a Recorder, heading: Heading) -> Self {
+        Self { log: Some((recorder, Arc::new(heading))), ..Self::none() }
     }
 
     /// One that takes up nothing.
@@ -43,18 +44,17 @@ impl<'a> Journal<'a> {
         self.log.is_some()
     }
 
-    /// Takes up a decision, of which `item` of a batch, on a question that was taken up at `began`.
+    /// Takes up a decision, of which `item` of a batch, and how long it took.
     pub fn decided(
         &mut self,
         item: Option<usize>,
         question: &Question<'_>,
-        resolved: &Resolved,
-        decision: &Decision,
-        began: Instant,
+        resolved: Resolved,
+        decision: Decision,
+        took: Duration,
     ) {
-        self.count(question.action, Verdict::of(decision));
+        self.count(question.action, Verdict::of(&decision));
         if let Some((recorder, heading)) = &self.log {
-            let took = began.elapsed();
             self.records.push(recorder.decision(heading, item, question, resolved, decision, took));
         }
     }
@@ -94,21 +94,20 @@ impl Service {
     /// The journal of a request with these headers.
     pub(super) fn journal<'a>(
         &'a self,
-        headers: &'a HeaderMap,
-        caller: &'a Caller,
+        headers: &HeaderMap,
+        caller: &Caller,
         endpoint: Endpoint,
-        snapshot: &'a Snapshot,
+        snapshot: &Arc<Snapshot>,
     ) -> Journal<'a> {
         let log = self.log.as_ref().map(|log| {
             let heading = Heading {
-                request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default(),
-                trace_id: headers.get(TRACEPARENT).and_then(trace_id),
-                caller: caller.name(),
+                request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned(),
+                trace_id: headers.get(TRACEPARENT).and_then(trace_id).map(str::to_owned),
+                caller: caller.name().map(str::to_owned),
                 endpoint,
-                revision: snapshot.revision(),
-                types: &snapshot.store.types,
+                snapshot: Arc::clone(snapshot),
             };
-            (&log.recorder, heading)
+            (&log.recorder, Arc::new(heading))
         });
         Journal { metrics: Some(&self.operations.metrics), log, ..Journal::none() }
     }

@@ -1,5 +1,7 @@
 //! Masks: keyed digests in place of values that a log must not hold.
 
+use std::sync::Arc;
+
 use ring::hmac;
 
 /// So many bytes of a digest are written,
@@ -10,7 +12,7 @@ const DIGITS: usize = 2 * BYTES;
 /// What is written in place of a value that is masked: HMAC-SHA-256 (RFC 2104) of it, the first 16 bytes in hexadecimal digits. Equal
 /// values have equal masks under one key, and who does not hold the key can neither find the value nor try values out.
 #[derive(Clone, Debug)]
-pub struct Mask(hmac::Key);
+pub struct Mask(Arc<hmac::Key>);
 
 /// What stands for a value that is masked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,7 @@ impl Digest {
 impl Mask {
     /// The mask of a secret.
     pub fn new(secret: &[u8]) -> Self {
-        Self(hmac::Key::new(hmac::HMAC_SHA256, secret))
+        Self(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, secret)))
     }
 
     /// A mask whose key nobody holds, so that equal values can be matched for as long as the process runs and no longer.
@@ -36,7 +38,7 @@ impl Mask {
     ///
     /// The operating system gives no random bytes.
     pub fn random() -> Result<Self, ring::error::Unspecified> {
-        hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new()).map(Self)
+        hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new()).map(|key| Self(Arc::new(key)))
     }
 
     /// The mask of a string.

@@ -29,6 +29,7 @@ mod upkeep;
 pub mod verify;
 mod writer;
 
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -50,7 +51,51 @@ pub struct Log(Arc<Handle>);
 
 /// One decision: members of a JSON object, without its braces and without a line break. What stands before and after
 /// them in a line is the log's: `sequence`, `type`, `chain`.
-pub type Entry = Vec<u8>;
+pub struct Entry {
+    members: Members,
+    /// The bytes of the queue that it takes.
+    bytes: usize,
+}
+
+enum Members {
+    Written(Vec<u8>),
+    /// To be written by the thread of the log, which writes many in a row.
+    Later(Box<dyn Fn(&mut Vec<u8>) + Send>),
+}
+
+impl Entry {
+    /// An entry that the thread of the log writes, with what it holds till then, about so many bytes. It may be written
+    /// more than once, where the disk takes only a part of it at first.
+    pub fn later(bytes: usize, write: impl Fn(&mut Vec<u8>) + Send + 'static) -> Self {
+        Self { members: Members::Later(Box::new(write)), bytes }
+    }
+
+    /// Writes its members behind what is there.
+    pub fn write(&self, buffer: &mut Vec<u8>) {
+        match &self.members {
+            Members::Written(members) => buffer.extend_from_slice(members),
+            Members::Later(write) => write(buffer),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+impl From<Vec<u8>> for Entry {
+    fn from(members: Vec<u8>) -> Self {
+        Self { bytes: members.len(), members: Members::Written(members) }
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut members = Vec::new();
+        self.write(&mut members);
+        formatter.debug_tuple("Entry").field(&String::from_utf8_lossy(&members)).finish()
+    }
+}
 
 /// A log, and what makes its records.
 #[derive(Clone, Debug)]
@@ -230,7 +275,8 @@ impl Log {
     ///
     /// The log cannot be written (or is closed): the decisions must not be answered. They are not in the log, unless
     /// the disk keeps what it said it could not. `Lossy` never fails.
-    pub async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
+    pub async fn append(&self, entries: Vec<impl Into<Entry>>) -> Result<(), Unwritable> {
+        let entries: Vec<Entry> = entries.into_iter().map(Into::into).collect();
         if entries.is_empty() { Ok(()) } else { self.0.queue.append(entries).await }
     }
 

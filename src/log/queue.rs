@@ -25,6 +25,8 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct Inbox {
     items: Vec<Item>,
+    /// The bytes of the queue that they take.
+    bytes: usize,
     closing: bool,
 }
 
@@ -58,14 +60,14 @@ pub(super) struct Counts {
 /// Bytes of the queue that an entry takes beside its own: what holds it, and its frame in the file.
 const OVERHEAD: usize = 160;
 
-/// With so many bytes in the queue, the writer no longer waits for more.
-const ENOUGH: usize = 256 * 1024;
+/// With so many bytes, the writer no longer waits for more.
+const ENOUGH: usize = 128 * 1024;
 
 /// Nor with a queue that is so full: the part of it.
 const FULL_ENOUGH: usize = 4;
 
 /// How long the writer waits for more, where nobody waits for it.
-const LINGER: Duration = Duration::from_millis(10);
+const LINGER: Duration = Duration::from_millis(5);
 
 impl Queue {
     pub(super) fn new(durability: Durability, capacity: usize) -> Self {
@@ -83,7 +85,7 @@ impl Queue {
     /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none
     /// of the entries is in the queue, or all are.
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
-        let bytes: usize = entries.iter().map(|entry| entry.len() + OVERHEAD).sum();
+        let bytes: usize = entries.iter().map(|entry| entry.bytes() + OVERHEAD).sum();
         // What is larger than the queue waits until it is empty.
         let room = u32::try_from(bytes.min(self.capacity)).unwrap_or(u32::MAX);
         let appended = match self.durability {
@@ -135,13 +137,17 @@ impl Queue {
         if inbox.closing {
             return Err(Unwritable);
         }
-        if let Item::Entries { entries, .. } = &item {
+        let had_enough = self.is_enough(&inbox);
+        if let Item::Entries { entries, room, .. } = &item {
             self.counts.queued.fetch_add(entries.len() as u64, Relaxed);
+            inbox.bytes += *room as usize;
         }
         let was_empty = inbox.items.is_empty();
         inbox.items.push(item);
+        let is_news = was_empty || (!had_enough && self.is_enough(&inbox));
         drop(inbox);
-        if was_empty || self.has_enough() {
+        // To wake somebody costs a call of the system, whether anybody waits or not.
+        if is_news {
             self.filled.notify_one();
         }
         Ok(())
@@ -158,11 +164,12 @@ impl Queue {
         let enough = Instant::now() + LINGER;
         while self.durability != Durability::Strict && !inbox.items.is_empty() && !inbox.closing {
             let patience = enough.saturating_duration_since(Instant::now());
-            if patience.is_zero() || self.has_enough() {
+            if patience.is_zero() || self.is_enough(&inbox) {
                 break;
             }
             inbox = self.wait(inbox, patience);
         }
+        inbox.bytes = 0;
         (std::mem::take(&mut inbox.items), inbox.closing)
     }
 
@@ -233,8 +240,8 @@ impl Queue {
         }
     }
 
-    fn has_enough(&self) -> bool {
-        self.queued_bytes() >= ENOUGH.min(self.capacity / FULL_ENOUGH)
+    fn is_enough(&self, inbox: &Inbox) -> bool {
+        inbox.bytes >= ENOUGH.min(self.capacity / FULL_ENOUGH)
     }
 
     fn queued_bytes(&self) -> usize {

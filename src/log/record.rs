@@ -6,6 +6,7 @@
 //!
 //! Raw strings that plugins read, the facts that repeat them, and attributes that are marked `@sensitive` are masked ([`Mask`]).
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cedar_policy::EntityUid;
@@ -16,12 +17,11 @@ use smol_str::SmolStr;
 
 use super::Entry;
 use super::mask::{Digest, Mask};
-use crate::engine::{Decision, Outcome, PolicyError, PolicyNote};
+use crate::engine::{Decision, Outcome, PolicyError, PolicyNote, Snapshot};
 use crate::plugin::PLUGINS;
 use crate::request::place::Places;
 use crate::request::value::{MASKED, RAW, Record, TYPE, Value};
 use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
-use crate::store::Revision;
 use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
 
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
@@ -41,20 +41,18 @@ pub struct Recorder {
 }
 
 /// What the records of one request over HTTP have in common.
-#[derive(Clone, Copy, Debug)]
-pub struct Heading<'a> {
+#[derive(Clone, Debug)]
+pub struct Heading {
     /// The id of the request, by which its records belong together.
-    pub request_id: &'a str,
+    pub request_id: String,
     /// The id of the trace that the caller follows it by (W3C Trace Context), if it does.
-    pub trace_id: Option<&'a str>,
+    pub trace_id: Option<String>,
     /// Who asked; `None` where nobody is asked who they are.
-    pub caller: Option<&'a str>,
+    pub caller: Option<String>,
     /// What was asked for.
     pub endpoint: Endpoint,
     /// By what was decided.
-    pub revision: &'a Revision,
-    /// The schema of that revision.
-    pub types: &'a Types,
+    pub snapshot: Arc<Snapshot>,
 }
 
 /// What a request over HTTP asks for.
@@ -158,65 +156,69 @@ impl Recorder {
     /// took.
     pub fn decision(
         &self,
-        heading: &Heading<'_>,
+        heading: &Arc<Heading>,
         item: Option<usize>,
         question: &Question<'_>,
-        resolved: &Resolved,
-        decision: &Decision,
+        resolved: Resolved,
+        decision: Decision,
         took: Duration,
     ) -> Entry {
-        let line = |asked| Line { asked, ..Line::new(heading, item, Verdict::of(decision), took).saying(decision) };
-        let whole = match resolved {
-            Resolved::Request(request) => written(&line(self.request(heading.types, request))),
-            Resolved::Unknown(_) => written(&line(Asked::named(question))),
-        };
-        if whole.len() <= LONGEST {
-            return whole;
+        let time = SystemTime::now();
+        match resolved {
+            Resolved::Request(request) => {
+                let bytes = weight(&request);
+                let decided = Decided {
+                    recorder: self.clone(),
+                    heading: Arc::clone(heading),
+                    item,
+                    request,
+                    decision,
+                    took,
+                    time,
+                };
+                match bytes <= MOST_KEPT {
+                    true => Entry::later(SMALLEST + bytes, move |buffer| decided.write(buffer)),
+                    false => Entry::from(written(|buffer| decided.write(buffer))),
+                }
+            }
+            Resolved::Unknown(_) => {
+                let line = Line::new(heading, item, Verdict::of(&decision), took, time);
+                let line = Line { asked: Asked::named(question), ..line }.saying(&decision);
+                Entry::from(written(|buffer| line.fitting(buffer)))
+            }
         }
-        written(&Line { too_large: Some(whole.len()), ..line(Asked::shortened(question)) })
     }
 
     /// The record of an item of a batch that was denied without being decided.
-    pub fn not_decided(&self, heading: &Heading<'_>, item: usize, why: NotDecided<'_>, took: Duration) -> Entry {
-        let line = Line::new(heading, Some(item), Verdict::Invalid, took);
-        written(&match why {
+    pub fn not_decided(&self, heading: &Heading, item: usize, why: NotDecided<'_>, took: Duration) -> Entry {
+        let line = Line::new(heading, Some(item), Verdict::Invalid, took, SystemTime::now());
+        let line = match why {
             NotDecided::Malformed => line,
             NotDecided::Invalid(invalid) => Line { invalid: Some(Expected::of(invalid)), ..line },
             NotDecided::NotAllowed(question) => {
-                Line { verdict: Some(Verdict::NotAllowed), asked: Asked::shortened(question), ..line }
+                Line { verdict: Some(Verdict::NotAllowed), asked: Asked::named(question).shortened(), ..line }
             }
-        })
+        };
+        Entry::from(written(|buffer| line.write(buffer)))
     }
 
     /// The record of a page of a search. `question` is what was asked of each candidate.
-    pub fn search(
-        &self,
-        heading: &Heading<'_>,
-        question: &Question<'_>,
-        page: &SearchPage<'_>,
-        took: Duration,
-    ) -> Entry {
+    pub fn search(&self, heading: &Heading, question: &Question<'_>, page: &SearchPage<'_>, took: Duration) -> Entry {
         let SearchPage { results, candidates, after, up_to, decided, context_varies, .. } = *page;
         let found =
             Found { results: Some(results), count: results.len(), candidates, after, up_to, decided, context_varies };
-        let line = |asked, found| Line {
-            decision: None,
-            verdict: None,
-            asked,
-            found: Some(found),
-            ..Line::new(heading, None, Verdict::Allow, took)
-        };
         let asked = match page.request {
-            Some(request) => self.request(heading.types, request),
+            Some(request) => self.request(&heading.snapshot.store.types, request),
             None => Asked::named(question),
         };
-        let whole = written(&line(asked.searched(heading.endpoint), found));
-        if whole.len() <= LONGEST {
-            return whole;
-        }
-        let found = Found { results: None, after: None, up_to: None, ..found };
-        let asked = Asked::shortened(question).searched(heading.endpoint);
-        written(&Line { too_large: Some(whole.len()), ..line(asked, found) })
+        let line = Line {
+            decision: None,
+            verdict: None,
+            asked: asked.searched(heading.endpoint),
+            found: Some(found),
+            ..Line::new(heading, None, Verdict::Allow, took, SystemTime::now())
+        };
+        Entry::from(written(|buffer| line.fitting(buffer)))
     }
 
     fn request<'a>(&'a self, types: &'a Types, request: &'a TypedRequest) -> Asked<'a> {
@@ -244,14 +246,60 @@ impl Recorder {
     }
 }
 
-/// The members without the braces, which are the log's.
-fn written(line: &Line<'_>) -> Entry {
-    // It is made of strings, numbers and maps with strings for keys, which always serialize.
-    let mut object = Vec::with_capacity(USUAL);
-    let _ = serde_json::to_writer(&mut object, line);
-    object.pop();
-    object.drain(..1.min(object.len()));
-    object
+/// A decision of which the record is still to be written.
+struct Decided {
+    recorder: Recorder,
+    heading: Arc<Heading>,
+    item: Option<usize>,
+    request: Box<TypedRequest>,
+    decision: Decision,
+    took: Duration,
+    time: SystemTime,
+}
+
+impl Decided {
+    fn write(&self, buffer: &mut Vec<u8>) {
+        let Self { recorder, heading, item, request, decision, took, time } = self;
+        let asked = recorder.request(&heading.snapshot.store.types, request);
+        let line = Line::new(heading, *item, Verdict::of(decision), *took, *time);
+        Line { asked, ..line }.saying(decision).fitting(buffer);
+    }
+}
+
+/// A request that holds more text than so many bytes is written at once, so that it is not kept.
+const MOST_KEPT: usize = 16 << 10;
+
+/// What a decision takes that is kept, beside the text of its request.
+const SMALLEST: usize = 2 << 10;
+
+/// The bytes of the text that a request holds, and something for each of its values.
+fn weight(request: &TypedRequest) -> usize {
+    let TypedRequest { principal, resource, context, raw_context, .. } = request;
+    let ids = [principal, resource].map(|entity| id_of(&entity.uid).len());
+    let records = [&principal.attributes, &principal.raw, &resource.attributes, &resource.raw, context, raw_context];
+    ids.into_iter().chain(records.map(weight_of_record)).sum()
+}
+
+fn weight_of_record(record: &Record) -> usize {
+    record.values().map(weight_of).sum()
+}
+
+fn weight_of(value: &Value) -> usize {
+    let inner = match value {
+        Value::Bool(_) | Value::Long(_) => 0,
+        Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => text.len(),
+        Value::Entity(uid) => id_of(uid).len(),
+        Value::Set(elements) => elements.iter().map(weight_of).sum(),
+        Value::Record(record) => weight_of_record(record),
+    };
+    size_of::<Value>() + inner
+}
+
+/// What is written by itself.
+fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut buffer = Vec::with_capacity(USUAL);
+    write(&mut buffer);
+    buffer
 }
 
 /// A whole record.
@@ -304,14 +352,14 @@ enum Answer {
 }
 
 impl<'a> Line<'a> {
-    fn new(heading: &Heading<'a>, item: Option<usize>, verdict: Verdict, took: Duration) -> Self {
+    fn new(heading: &'a Heading, item: Option<usize>, verdict: Verdict, took: Duration, time: SystemTime) -> Self {
         Self {
-            time: DateTime::<Utc>::from(SystemTime::now()).to_rfc3339_opts(SecondsFormat::Micros, true),
-            request_id: heading.request_id,
-            trace_id: heading.trace_id,
+            time: DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Micros, true),
+            request_id: &heading.request_id,
+            trace_id: heading.trace_id.as_deref(),
             endpoint: heading.endpoint,
             item,
-            caller: heading.caller,
+            caller: heading.caller.as_deref(),
             asked: Asked::default(),
             too_large: None,
             dropped: Listed::default(),
@@ -325,8 +373,31 @@ impl<'a> Line<'a> {
             more_missing: 0,
             invalid: None,
             found: None,
-            revision: heading.revision.as_str(),
+            revision: heading.snapshot.revision().as_str(),
             duration_micros: took.as_micros(),
+        }
+    }
+
+    /// Writes the members without the braces, which are the log's.
+    fn write(&self, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        // It is made of strings, numbers and maps with strings for keys, which always serialize.
+        let _ = serde_json::to_writer(&mut *buffer, self);
+        buffer.pop();
+        if buffer.len() > start {
+            buffer.remove(start);
+        }
+    }
+
+    /// The same; where that is too large, only which entities it is about and what was decided.
+    fn fitting(self, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        self.write(buffer);
+        let written = buffer.len() - start;
+        if written > LONGEST {
+            buffer.truncate(start);
+            let found = self.found.map(|found| Found { results: None, after: None, up_to: None, ..found });
+            Line { asked: self.asked.shortened(), too_large: Some(written), found, ..self }.write(buffer);
         }
     }
 
@@ -380,8 +451,8 @@ impl<'a> EntityLine<'a> {
         Self { type_name: named.type_name, id: Some(named.id), attributes: None }
     }
 
-    fn shortened(named: &Named<'a>) -> Self {
-        Self { type_name: shortened(named.type_name), id: Some(shortened(named.id)), attributes: None }
+    fn shortened(self) -> Self {
+        Self { type_name: shortened(self.type_name), id: self.id.map(shortened), attributes: None }
     }
 }
 
@@ -396,11 +467,11 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn shortened(question: &Question<'a>) -> Self {
+    fn shortened(self) -> Self {
         Self {
-            principal: Some(EntityLine::shortened(&question.principal)),
-            action: Some(shortened(question.action)),
-            resource: Some(EntityLine::shortened(&question.resource)),
+            principal: self.principal.map(EntityLine::shortened),
+            action: self.action.map(shortened),
+            resource: self.resource.map(EntityLine::shortened),
             context: None,
         }
     }

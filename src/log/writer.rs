@@ -19,7 +19,7 @@ use super::queue::{Item, Queue};
 use super::segment::{self, is_found, opening, plain_path, private, sync_folder};
 use super::start::{self, Content, Found, end_of};
 use super::upkeep::{Job, Upkeep};
-use super::{Durability, LogError, LogSettings, Unwritable};
+use super::{Durability, Entry, LogError, LogSettings, Unwritable};
 use crate::store::keys::SigningKey;
 
 /// Writes one log.
@@ -692,16 +692,19 @@ impl Draft {
         }
     }
 
-    fn decision(&mut self, entry: &[u8]) {
-        debug_assert!(!entry.contains(&b'\n'), "a line break would end the line");
+    fn decision(&mut self, entry: &Entry) {
         let before = self.bytes.len();
         write_line(&mut self.bytes, &mut self.end.position, |buffer, _, _| {
-            buffer.extend_from_slice(br#""type":"decision""#);
-            if !entry.is_empty() {
-                buffer.push(b',');
-                buffer.extend_from_slice(entry);
+            buffer.extend_from_slice(br#""type":"decision","#);
+            let start = buffer.len();
+            entry.write(buffer);
+            if buffer.len() == start {
+                // Without members, there is nothing to set apart.
+                buffer.pop();
             }
         });
+        let line = self.bytes.get(before..).unwrap_or_default();
+        debug_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "a line break would end the line");
         self.end.unsigned += 1;
         self.end.written += 1;
         self.grown(before);
@@ -790,10 +793,10 @@ mod tests {
     /// A segment with three lines; the ends of its first line, which was synced, and of its last.
     fn segment(folder: &TempDir) -> (Open, End, End) {
         let mut draft = Draft { bytes: Vec::new(), end: End::default() };
-        draft.decision(b"\"number\":1");
+        draft.decision(&Entry::from(b"\"number\":1".to_vec()));
         let synced = draft.end;
-        draft.decision(b"\"number\":2");
-        draft.decision(b"\"number\":3");
+        draft.decision(&Entry::from(b"\"number\":2".to_vec()));
+        draft.decision(&Entry::from(b"\"number\":3".to_vec()));
         let path = plain_path(folder.path(), 1);
         std::fs::write(&path, &draft.bytes).unwrap();
         let file = OpenOptions::new().write(true).open(&path).unwrap();

@@ -155,9 +155,11 @@ impl Asked<'_> {
         let resolved = resolved.inspect_err(|error| self.not_decided(NotDecided::Invalid(error), journal))?;
         let entities = &self.snapshot.entities;
         let decision = self.snapshot.decide_resolved(&resolved, entities);
-        journal.decided(self.item, question, &resolved, &decision, self.began);
+        let took = self.began.elapsed();
         let explain = || self.snapshot.explain(question, Facts::FromPlugins, entities, &decision);
-        Ok(answer(&decision, reasons, explain))
+        let answer = answer(&decision, reasons, explain);
+        journal.decided(self.item, question, resolved, decision, took);
+        Ok(answer)
     }
 
     /// A whole request that is not decided is refused, and so no decision.
