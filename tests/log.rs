@@ -1243,6 +1243,63 @@ fn the_lock_is_taken_again_where_it_is_lost() {
     assert!(!verified(&folder).is_whole());
 }
 
+/// Where its folder is moved away while it is written, and an empty one is put in its place or none, the log goes on there; of what
+/// was answered, nothing is lost, and what was moved away is whole.
+#[test]
+fn where_the_folder_is_replaced_nothing_is_lost() {
+    for durability in [Durability::Strict, Durability::Buffered] {
+        for is_made in [true, false] {
+            let here = TempDir::new().unwrap();
+            let (folder, moved) = (here.path().join("log"), here.path().join("moved"));
+            let log = opened(settings(&folder, durability), 0..4);
+            until("they are written", || log.figures().written == 4);
+            fs::rename(&folder, &moved).unwrap();
+            if is_made {
+                fs::create_dir(&folder).unwrap();
+            }
+            let runtime = runtime();
+            let mut answered: Vec<usize> = (0..4).collect();
+            for number in 4..40 {
+                if runtime.block_on(log.append(vec![entry(number)])).is_ok() {
+                    answered.push(number);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            log.close().unwrap();
+            assert_eq!([numbers(&moved), numbers(&folder)].concat(), answered);
+            assert!(answered.contains(&39) && numbers(&moved).len() == 4, "{answered:?}");
+            assert_whole(&moved);
+            assert_eq!(of_type(&folder, "recovered")[0]["head"], "missing");
+            assert!(of_type(&folder, "recovered")[0].get("lost").is_none());
+        }
+    }
+}
+
+/// "What could not be replayed is counted": segments that are removed as old while a log is read are passed over, and the numbers of
+/// the lines tell; one that is missing between others cannot be read.
+#[test]
+fn segments_that_are_removed_while_they_are_read_are_passed_over() {
+    let folder = three_segments();
+    let [first, second, third] = segments(folder.path()).try_into().unwrap();
+    let mut lines = Lines::open(folder.path()).unwrap();
+    assert_eq!(lines.next().unwrap().unwrap().position.sequence, 1);
+    for name in [&first, &second] {
+        fs::remove_file(folder.path().join(name)).unwrap();
+    }
+    let mut read = BTreeSet::new();
+    while let Some(line) = lines.next() {
+        read.insert(line.unwrap().file.to_owned());
+    }
+    // The first was open.
+    assert_eq!(read, BTreeSet::from([first, third]));
+
+    let folder = three_segments();
+    let mut lines = Lines::open(folder.path()).unwrap();
+    fs::remove_file(folder.path().join(second)).unwrap();
+    let error = std::iter::from_fn(|| lines.next().map(|line| line.err())).flatten().next();
+    assert!(matches!(error, Some(ReadError::Io { .. })), "{error:?}");
+}
+
 /// A log whose lock another process has got cannot be written, and takes nothing away from the other; once it can, it goes
 /// on after all that the other has written.
 #[test]

@@ -93,10 +93,9 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let found = Found { replay: replayed, first_unreadable, verdict, seconds: began.elapsed().as_secs_f64() };
     arguments.format.print(|| as_blocks(&found, arguments, &snapshot), || as_json(&found, &snapshot))?;
     let Found { replay: replayed, verdict, .. } = found;
-    let is_whole = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0;
-    let is_whole = is_whole && verdict.is_none_or(|verdict| verdict.is_whole());
+    let is_complete = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0;
     Ok(ExitCode::from(match replayed.changed {
-        0 if is_whole => 0,
+        0 if is_complete && verdict.is_none_or(|verdict| verdict.is_whole()) => 0,
         0 => 2,
         _ => 1,
     }))

@@ -60,8 +60,10 @@ pub struct Entry {
 enum Members {
     Written(Vec<u8>),
     /// To be written by the thread of the log, which writes many in a row.
-    Later(Box<dyn Fn(&mut Vec<u8>) + Send>),
+    Later(WriteMembers),
 }
+
+type WriteMembers = Box<dyn Fn(&mut Vec<u8>) + Send>;
 
 impl Entry {
     /// An entry that the thread of the log writes, with what it holds till then, about so many bytes. It may be written

@@ -82,7 +82,8 @@ impl Lines {
     /// # Errors
     ///
     /// What is no line, after which the next one follows; and a file that cannot be read, after which the next file
-    /// follows.
+    /// follows. A segment that was removed since the log was opened, because it and those before it had become old, is
+    /// passed over: the numbers of the lines tell.
     #[expect(
         clippy::should_implement_trait,
         reason = "a line borrows from its reader, which `Iterator` does not allow"
@@ -93,8 +94,9 @@ impl Lines {
                 Some(current) => current,
                 None => {
                     let (number, forms) = self.segments.pop_front()?;
-                    match SegmentReader::open_segment(&self.folder, number, forms) {
-                        Ok(opened) => self.current.insert(opened),
+                    match self.open_segment(number, forms) {
+                        Ok(Some(opened)) => self.current.insert(opened),
+                        Ok(None) => continue,
                         Err(error) => return Some(Err(ReadError::Io { file: forms.name(number), error })),
                     }
                 }
@@ -116,6 +118,24 @@ impl Lines {
             return Some(Err(ReadError::NoLine { file: file.clone(), number }));
         };
         Some(Ok(Line { file, number, position, kind, bytes: line.bytes }))
+    }
+}
+
+impl Lines {
+    /// A segment; `None` where it was removed with those before it since the log was opened, as old ones are.
+    fn open_segment(&self, number: u64, forms: Forms) -> io::Result<Option<(SegmentReader, String)>> {
+        match SegmentReader::open_segment(&self.folder, number, forms) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let now = segment::list(&self.folder)?;
+                match (now.get(&number), now.keys().next()) {
+                    // It was packed meanwhile.
+                    (Some(forms), _) => SegmentReader::open_segment(&self.folder, number, *forms).map(Some),
+                    (None, Some(first)) if *first > number => Ok(None),
+                    _ => Err(error),
+                }
+            }
+            opened => opened.map(Some),
+        }
     }
 }
 

@@ -110,7 +110,7 @@ pub(super) fn find_locked(settings: &LogSettings, lock: File) -> Result<(Found, 
 }
 
 /// Makes the folder, and those above it that are not there; a loss of power takes none of them.
-fn make(folder: &Path) -> io::Result<()> {
+pub(super) fn make(folder: &Path) -> io::Result<()> {
     let missing: Vec<_> =
         folder.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists()).collect();
     make_private_folder(folder)?;

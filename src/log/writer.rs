@@ -550,7 +550,7 @@ impl Writer {
         self.mend()?;
         self.write()?;
         self.sync()?;
-        tracing::info!("the decision log can be written again");
+        tracing::warn!("the decision log can be written again");
         self.failing = false;
         self.queue.set_failing(None);
         Ok(())
@@ -587,18 +587,43 @@ impl Writer {
             return Ok(());
         }
         let failed = |error: LogError| io::Error::other(error.to_string());
+        start::make(folder)?;
         let lock = start::lock(folder).map_err(failed)?;
         if self.open.as_ref().is_some_and(|open| open.is_found() && open.is_as_left(self.end.size).is_ok()) {
             self.lock = lock;
         } else {
             let (found, _) = start::find_locked(&self.settings, lock).map_err(failed)?;
-            // What lacks lines that were written here is another log, or none.
-            match !found.segments.is_empty() && found.end.sequence >= self.end.position.sequence {
-                true => self.go_on(found)?,
-                false => self.lock = found.lock,
+            match found.segments.is_empty() {
+                true => {
+                    self.move_on(found.lock)?;
+                    return Err(io::Error::other("its folder was replaced"));
+                }
+                // What lacks lines that were written here is another log.
+                false if found.end.sequence < self.end.position.sequence => {
+                    return Err(io::Error::other("another log was put in its place"));
+                }
+                false => self.go_on(found)?,
             }
         }
         tracing::warn!("the lock of the decision log was removed, or its folder replaced; it is locked again");
+        Ok(())
+    }
+
+    /// Goes on in an empty folder. What was written stays where it is now, whole, and with the head that knows it.
+    fn move_on(&mut self, lock: File) -> io::Result<()> {
+        // What cannot be synced there is lost, if the power is lost.
+        let is_synced = self.sync().is_ok() && self.head.sync().is_ok();
+        let (synced, end) = (self.synced.position.sequence, self.end.position.sequence);
+        let lost = (!is_synced && synced < end).then_some(Lost { first: synced + 1, last: end });
+        self.head = HeadFile::open(&self.settings.folder)?;
+        self.head_is_new = true;
+        let head = Some(HeadFound::Missing);
+        self.news.push(Note::Recovered { time: note::now(), torn: None, lost, head, unvouched: None });
+        self.open = None;
+        self.doubtful = false;
+        self.segment += 1;
+        self.lock = lock;
+        tracing::warn!("the folder of the decision log was replaced by an empty one; the log goes on there");
         Ok(())
     }
 
