@@ -54,7 +54,7 @@ pub fn entities() -> Value {
 /// A request as AuthZEN has it. All are allowed.
 pub fn authzen(number: usize) -> String {
     let person = number % PEOPLE;
-    let action = if number % 3 == 0 { "write" } else { "read" };
+    let action = if number.is_multiple_of(3) { "write" } else { "read" };
     json!({
         "subject": { "type": "User", "id": format!("u{person}"), "properties": { "clearance": 3 } },
         "action": { "name": action },
