@@ -1,4 +1,5 @@
-//! "The same answer, always": every decision is that of Cedar's own [`Authorizer`] over all that is stored.
+//! "The same answer, always": every decision is that of Cedar's own [`Authorizer`] over all that is stored, though "a request pulls in
+//! only the entities it can reach".
 
 #![allow(unreachable_pub, clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 

@@ -9,16 +9,12 @@ mod random;
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityUid, PolicySet, Request, RestrictedExpression,
-};
 use common::server::{Answer, Server};
 use common::{decide, folder, snapshot_of, with};
 use gatepost::engine::{Search, Snapshot, Target};
 use gatepost::http::authzen::{self, Limits};
 use gatepost::request::Facts;
 use gatepost::request::json::{DEEPEST, Json};
-use gatepost::request::value::to_cedar;
 use random::Random;
 use serde_json::{Value, json};
 
@@ -107,71 +103,6 @@ fn every_search_finds_exactly_what_single_evaluations_allow() {
     // The cases are worth something: many are allowed, many are not, and the filter tells most of these.
     assert!(found * 20 > candidates && found * 2 < candidates, "{found} of {candidates}");
     assert!((decided - found) * 2 < candidates - found, "{decided} of {candidates} decided on, {found} allowed");
-}
-
-/// "A request pulls in only the entities it can reach", and that changes nothing: plain Cedar, with everything that is stored, says
-/// the same. (But for the rule that an error denies.)
-#[test]
-fn a_decision_is_that_of_plain_cedar_over_everything_that_is_stored() {
-    let (mut allowed, mut failed, mut cases) = (0, 0, 0);
-    for seed in 2_000..2_060 {
-        let mut random = Random::new(seed);
-        let store = random.store();
-        let snapshot = snapshot_of(folder(store.files.iter().map(|(path, text)| (path, text))).path());
-        let stored = snapshot.entities.iter().map(|(uid, stored)| {
-            let (attributes, tags) = (to_cedar(&stored.attributes()), to_cedar(&stored.tags()));
-            Entity::new_with_tags(uid, attributes, stored.parents(), tags).unwrap()
-        });
-        let all = Entities::from_entities(stored, None).unwrap();
-        let policies = snapshot.store.policies.iter().map(|statement| statement.policy.clone());
-        let policies = PolicySet::from_policies(policies).unwrap();
-        for _ in 0..100 {
-            let mut body = random.question(&store);
-            let context = body["context"].as_object_mut().unwrap();
-            context.remove("phone");
-            context.entry("level").and_modify(|level| *level = level.as_i64().unwrap_or(1).into());
-            let owner = context.get("owner").map(|owner| uid("User", owner.as_str().unwrap()));
-            let mut context = vec![
-                ("level".to_owned(), RestrictedExpression::new_long(context["level"].as_i64().unwrap())),
-                (
-                    "words".to_owned(),
-                    RestrictedExpression::new_set(
-                        ["n0", "n2"].map(|word| RestrictedExpression::new_string(word.to_owned())),
-                    ),
-                ),
-            ];
-            context.extend(owner.map(|owner| ("owner".to_owned(), RestrictedExpression::new_entity_uid(owner))));
-            let mut asked = ["subject", "resource"].map(|part| {
-                body[part]["properties"] = json!({});
-                uid(body[part]["type"].as_str().unwrap(), body[part]["id"].as_str().unwrap())
-            });
-            if asked.iter().any(|uid| all.get(uid).is_none()) {
-                continue;
-            }
-            let action = uid("Action", body["action"]["name"].as_str().unwrap());
-            let [subject, resource] = &mut asked;
-            let request =
-                Request::new(subject.clone(), action, resource.clone(), Context::from_pairs(context).unwrap(), None);
-            let plain = Authorizer::new().is_authorized(&request.unwrap(), &policies, &all);
-            let errors = plain.diagnostics().errors().count();
-            let expected = plain.decision() == Decision::Allow && errors == 0;
-            let decision = decide(&snapshot, &body).unwrap();
-            assert_eq!(
-                (decision.allowed, decision.errors().len()),
-                (expected, errors),
-                "seed {seed}: {body}\n{store:?}"
-            );
-            allowed += usize::from(expected);
-            failed += usize::from(errors > 0);
-            cases += 1;
-        }
-    }
-    println!("{cases} cases, {allowed} allowed, in {failed} a policy failed");
-    assert!(cases > 3_000 && allowed * 10 > cases && allowed * 2 < cases && failed > 20);
-}
-
-fn uid(kind: &str, id: &str) -> EntityUid {
-    EntityUid::from_type_name_and_id(kind.parse().unwrap(), EntityId::new(id))
 }
 
 /// Searches over HTTP, in pages of every small size: each result once, and the last page is the last.
