@@ -86,11 +86,12 @@ fn watch(
     end_with(Arc::clone(&last))?;
     let mut watcher = Watcher::new(&source);
     loop {
-        let status = match format {
-            Format::Text => show(&find, &source.origin)?,
-            Format::Json => write_line(&find)?,
-        };
-        last.store(status, Ordering::SeqCst);
+        // Who has read what was found may end it at once.
+        let keep = |status| last.store(status, Ordering::SeqCst);
+        match format {
+            Format::Text => show(&find, &source.origin, keep)?,
+            Format::Json => write_line(&find, keep)?,
+        }
         watcher.wait();
     }
 }
@@ -108,7 +109,7 @@ fn end_with(last: Arc<AtomicU8>) -> Result<(), Failure> {
 }
 
 /// Shows what is found to a person: when, what, and in the last line, red or green at a glance.
-fn show(find: impl Fn() -> Result<Found, Failure>, origin: &Origin) -> Result<u8, Failure> {
+fn show(find: impl Fn() -> Result<Found, Failure>, origin: &Origin, keep: impl FnOnce(u8)) -> Result<(), Failure> {
     if std::io::stdout().is_terminal() {
         output::print(CLEAR)?;
     }
@@ -123,12 +124,12 @@ fn show(find: impl Fn() -> Result<Found, Failure>, origin: &Origin) -> Result<u8
             NOT_CHECKED
         }
     };
+    keep(status);
     output::print(match status {
         0 => "\x1b[32m✓ all is well\x1b[0m; Ctrl-C ends\n",
         NOT_CHECKED => "\x1b[31m✗ not all could be checked\x1b[0m; Ctrl-C ends\n",
         _ => "\x1b[31m✗ not all is well\x1b[0m; Ctrl-C ends\n",
-    })?;
-    Ok(status)
+    })
 }
 
 /// Clears a terminal: what is seen, what is above it, and from its first line.
@@ -139,12 +140,12 @@ fn now() -> String {
 }
 
 /// Writes what is found for a program: one document in one line.
-fn write_line(find: impl Fn() -> Result<Found, Failure>) -> Result<u8, Failure> {
+fn write_line(find: impl Fn() -> Result<Found, Failure>, keep: impl FnOnce(u8)) -> Result<(), Failure> {
     let (line, status) = match find() {
         Ok(Found { output: Output::Json(json), status }) => (json.to_string(), status),
         Ok(Found { output: Output::Text(text), status }) => (text, status),
         Err(failure) => (json!({ "problems": failure.problems_as_json() }).to_string(), NOT_CHECKED),
     };
-    output::print(&format!("{line}\n"))?;
-    Ok(status)
+    keep(status);
+    output::print(&format!("{line}\n"))
 }
