@@ -145,15 +145,15 @@ impl Decision {
     }
 
     pub(super) fn evaluated(request: &TypedRequest, evaluated: Evaluated, permits: &Arc<[Arc<PolicyNote>]>) -> Self {
+        let allowed = evaluated.allows();
         let Evaluated { permits: satisfied, forbids, mut errors } = evaluated;
-        let allowed = forbids.is_empty() && !satisfied.is_empty();
-        let mut determining = if allowed { satisfied } else { forbids };
+        let mut determining = if forbids.is_empty() { satisfied } else { forbids };
         determining.sort();
         errors.sort_by(|left, right| (&left.policy, &left.message).cmp(&(&right.policy, &right.message)));
-        let unsatisfied = !allowed && determining.is_empty() && errors.is_empty();
+        let unsatisfied = determining.is_empty() && errors.is_empty();
         let not_permitted = if unsatisfied { Arc::clone(permits) } else { Arc::default() };
         Self {
-            allowed: allowed && errors.is_empty(),
+            allowed,
             outcome: Outcome::Evaluated { determining, errors, not_permitted },
             dropped: request.dropped.clone(),
         }

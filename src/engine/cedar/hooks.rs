@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{EntityUid, EvalResult, Policy};
-use cedar_policy_core::ast::{
-    self, EntityUIDEntry, Expr, Literal, PartialValue, RestrictedExpr, SlotEnv, Value as CedarValue,
-};
+use cedar_policy_core::ast::{self, EntityUIDEntry, Expr, Literal, PartialValue, SlotEnv, Value as CedarValue};
 use cedar_policy_core::entities::{Entities, NoEntitiesSchema, TCComputation};
 use cedar_policy_core::evaluator::{self, EvaluationError, RestrictedEvaluator};
 use cedar_policy_core::extensions::Extensions;
@@ -156,11 +154,8 @@ fn value(value: &Value) -> Result<CedarValue, String> {
             Ok(CedarValue::set(elements, None))
         }
         Value::Record(record) => Ok(CedarValue::record_arc(Arc::new(fields(record)?), None)),
-        Value::Extension(..) => {
-            let expression: &RestrictedExpr = &value.to_cedar().as_ref().clone();
-            RestrictedEvaluator::new(Extensions::all_available())
-                .interpret(expression.as_borrowed())
-                .map_err(|error| error.to_string())
-        }
+        Value::Extension(..) => RestrictedEvaluator::new(Extensions::all_available())
+            .interpret(value.to_cedar().as_ref().as_borrowed())
+            .map_err(|error| error.to_string()),
     }
 }
