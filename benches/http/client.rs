@@ -30,7 +30,7 @@ struct Connection {
     next: usize,
     sent: Instant,
     answer: Vec<u8>,
-    right: &'static [u8],
+    right: &'static str,
 }
 
 impl Client {
@@ -39,7 +39,8 @@ impl Client {
             let stream = TcpStream::connect(&server.address).unwrap();
             stream.set_nodelay(true).unwrap();
             stream.set_nonblocking(true).unwrap();
-            let bodies = (0..world::REQUESTS).map(|request| (server.body)(number * world::REQUESTS + request));
+            let bodies =
+                (0..world::REQUESTS).map(|request| (server.body)(number * world::REQUESTS + request, world::allowed));
             let requests = bodies.map(|body| {
                 let head = "host: localhost\r\ncontent-type: application/json\r\naccept: application/json";
                 format!("POST {} HTTP/1.1\r\n{head}\r\ncontent-length: {}\r\n\r\n{body}", server.path, body.len())
@@ -70,10 +71,20 @@ impl Client {
             }
         }
         let rate = times.len() as f64 / began.elapsed().as_secs_f64();
+        // What is still asked must not take its time from the server that is next.
+        for connection in &mut self.connections {
+            while connection.look().is_none() {}
+        }
         times.sort_by(f64::total_cmp);
         let at = |part: f64| times[((times.len() - 1) as f64 * part) as usize];
         Sample { answers: times.len(), rate, p50: at(0.5), p99: at(0.99), core: 0.0 }
     }
+}
+
+/// Asks once, and waits for the answer.
+pub fn ask(address: &str, path: &str, body: &str) -> Result<String, ureq::Error> {
+    let request = ureq::post(format!("http://{address}{path}")).content_type("application/json");
+    request.send(body)?.body_mut().read_to_string()
 }
 
 impl Connection {
@@ -102,7 +113,7 @@ impl Connection {
             name.eq_ignore_ascii_case("content-length").then(|| value.parse::<usize>().unwrap())
         });
         let body = self.answer.get(head..head + length.unwrap())?;
-        let is_right = body.windows(self.right.len()).any(|part| part == self.right);
+        let is_right = memchr::memmem::find(body, self.right.as_bytes()).is_some();
         assert!(is_right, "{}", String::from_utf8_lossy(body));
         self.answer.clear();
         Some(self.sent.elapsed())

@@ -1,8 +1,9 @@
 //! How fast the service decides beside others: `cargo bench --bench http`.
 //!
 //! Issue 6: "starts the release binary, the bare axum echo, plain axum + Cedar, and the peers …, pins server and client to different
-//! cores, alternates the runs, checks that every answer is the right one, and prints medians and ratios". All servers share one core,
-//! the client has another. A server that is this program itself is started as `http --serve NAME`.
+//! cores, alternates the runs, checks that every answer is the right one, and prints medians and ratios and a chart". All servers share
+//! one core, the client has another. A server that is this program itself is started as `http --serve NAME`; the peers are those that
+//! `scripts/peers` has installed.
 
 #![allow(
     clippy::unwrap_used,
@@ -13,13 +14,19 @@
     missing_docs
 )]
 
+mod chart;
 mod client;
+mod peers;
 mod servers;
+mod service;
 mod world;
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use chart::Bar;
+use clap::Parser;
 use client::{Client, Sample};
 use servers::{Server, Started};
 
@@ -27,24 +34,55 @@ use servers::{Server, Started};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-const ROUNDS: usize = 7;
-const ROUND: Duration = Duration::from_secs(2);
+/// How fast the service decides beside others.
+#[derive(Parser)]
+struct Arguments {
+    /// How often each server is measured
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u16).range(1..))]
+    rounds: u16,
+    /// For how many seconds each time
+    #[arg(long, default_value_t = 2.0)]
+    seconds: f64,
+    /// Only the echo, and the servers whose names contain this
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    only: String,
+    /// Write a chart there, too
+    #[arg(long, value_name = "SVG")]
+    chart: Option<PathBuf>,
+    /// Be a server of this name
+    #[arg(long, num_args = 1..=2, hide = true)]
+    serve: Vec<String>,
+    /// What `cargo bench` says to all benchmarks
+    #[arg(long, hide = true)]
+    bench: bool,
+}
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().collect();
-    if let Some(place) = arguments.iter().position(|argument| argument == "--serve") {
-        return servers::serve(&arguments[place + 1], arguments.get(place + 2).map(String::as_str));
+    let arguments = Arguments::parse();
+    if let Some(name) = arguments.serve.first() {
+        return servers::serve(name, arguments.serve.get(1).map(String::as_str));
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     // What is started on one core makes itself as many threads as that has use for.
     on_core(0);
-    let started: Vec<Started> = Server::all().into_iter().filter_map(|server| server.start(folder.path())).collect();
+    let wanted = |(place, server): &(usize, Server)| *place == 0 || server.name.contains(&arguments.only);
+    let servers = Server::all().into_iter().enumerate().filter(wanted);
+    let started: Vec<Started> = servers.filter_map(|(_, server)| server.start(folder.path())).collect();
     on_core(1);
+    let samples = measure(&started, &arguments);
+    print(&started, &samples, &arguments);
+    if let Some(path) = &arguments.chart {
+        draw(&started, &samples, path);
+    }
+}
+
+/// What each server did in each round, of those in turns.
+fn measure(started: &[Started], arguments: &Arguments) -> Vec<Vec<Sample>> {
     let mut samples: Vec<Vec<Sample>> = started.iter().map(|_| Vec::new()).collect();
-    for round in 0..=ROUNDS {
+    for round in 0..=arguments.rounds {
         for (server, samples) in started.iter().zip(&mut samples) {
             let before = ticks(server.process);
-            let mut sample = Client::to(server).run(ROUND);
+            let mut sample = Client::to(server).run(Duration::from_secs_f64(arguments.seconds));
             sample.core = (ticks(server.process) - before) / sample.answers as f64;
             // In the first round everything is new.
             if round > 0 {
@@ -52,16 +90,21 @@ fn main() {
             }
         }
     }
+    samples
+}
+
+fn print(started: &[Started], samples: &[Vec<Sample>], arguments: &Arguments) {
     println!(
-        "{} connections, {ROUNDS} rounds of {} s each, in turns, one core for the servers and one for the client; medians:\n",
+        "{} connections, {} rounds of {} s each, in turns, one core for the servers and one for the client; medians:\n",
         client::CONNECTIONS,
-        ROUND.as_secs()
+        arguments.rounds,
+        arguments.seconds
     );
     println!(
         "| | requests a second | of the echo | µs of the core | p50 µs | p99 µs |\n|---|---:|---:|---:|---:|---:|"
     );
     let echo = median(samples[0].iter().map(|sample| sample.rate));
-    for (server, samples) in started.iter().zip(&samples) {
+    for (server, samples) in started.iter().zip(samples) {
         let of = |what: fn(&Sample) -> f64| median(samples.iter().map(what));
         println!(
             "| {} | {:.0} | {:.2} | {:.1} | {:.0} | {:.0} |",
@@ -73,6 +116,13 @@ fn main() {
             of(|sample| sample.p99 * 1e6),
         );
     }
+}
+
+fn draw(started: &[Started], samples: &[Vec<Sample>], path: &Path) {
+    let rates: Vec<f64> = samples.iter().map(|samples| median(samples.iter().map(|sample| sample.rate))).collect();
+    let bars = started.iter().zip(&rates);
+    let bars = bars.map(|(server, rate)| Bar { name: &server.name, rate: *rate, of_echo: rate / rates[0] });
+    std::fs::write(path, chart::svg(&bars.collect::<Vec<_>>())).unwrap();
 }
 
 fn median(values: impl Iterator<Item = f64>) -> f64 {

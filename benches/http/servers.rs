@@ -5,21 +5,25 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use axum::Json;
 use axum::extract::State;
-use axum::routing::post;
-use axum::{Json, Router};
 use cedar_policy::{
     Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
     RestrictedExpression, Schema,
 };
-use serde::{Deserialize, Serialize};
 
-use crate::world;
+use crate::service::{self, Answer, Question};
+use crate::world::{self, Asked};
+use crate::{chart, client, peers};
+
+/// How a request is written: which, and what all say.
+pub type Body = fn(usize, fn(usize) -> Asked) -> String;
 
 /// One of the servers.
 pub struct Server {
-    name: String,
+    pub name: String,
     kind: Kind,
 }
 
@@ -27,7 +31,28 @@ enum Kind {
     /// This program, started as `--serve`.
     Own(&'static str, usize),
     /// The service, with so many policies, and that durability of its log.
-    Gatepost { policies: usize, durability: &'static str, batch: bool },
+    Gatepost {
+        policies: usize,
+        durability: &'static str,
+        batch: bool,
+    },
+    /// Another engine in the program of `benches/peers`.
+    InProcess(&'static str, usize),
+    CedarAgent(usize),
+    Cerbos(usize),
+}
+
+/// How a server is started and asked.
+pub struct Setup {
+    pub command: Command,
+    /// Where it listens, if it does not say so itself.
+    pub address: Option<String>,
+    pub path: &'static str,
+    pub body: Body,
+    /// What stands in every answer that allows.
+    pub right: &'static str,
+    /// What stands in every answer that denies; `None` where nothing is decided.
+    pub wrong: Option<&'static str>,
 }
 
 /// A server that runs, until it is dropped.
@@ -35,9 +60,8 @@ pub struct Started {
     pub name: String,
     pub address: String,
     pub path: &'static str,
-    pub body: fn(usize) -> String,
-    /// What stands in every answer.
-    pub right: &'static [u8],
+    pub body: Body,
+    pub right: &'static str,
     pub process: u32,
     child: Child,
 }
@@ -52,22 +76,27 @@ impl Drop for Started {
 impl Server {
     /// All of them; the first is the one that the others are compared to.
     pub fn all() -> Vec<Self> {
-        let own = |name: &str, serves, policies| Self { name: name.to_owned(), kind: Kind::Own(serves, policies) };
+        let server = |name: &str, kind| Self { name: name.to_owned(), kind };
         let gatepost = |policies, durability: &'static str, batch| Self {
             name: format!(
-                "Gatepost, {policies} policies, log {durability}{}",
+                "Gatepost, {} policies, log {durability}{}",
+                chart::grouped(policies as f64),
                 if batch { ", batches of 100" } else { "" }
             ),
             kind: Kind::Gatepost { policies, durability, batch },
         };
         vec![
-            own("axum and serde, which decides nothing", "echo", 0),
-            own("axum and Cedar, 10 policies", "cedar", 10),
-            own("axum and Cedar, 1,000 policies", "cedar", 1000),
+            server("axum and serde, which decides nothing", Kind::Own("echo", 0)),
+            server("axum and Cedar, 10 policies", Kind::Own("cedar", 10)),
+            server("axum and Cedar, 1,000 policies", Kind::Own("cedar", 1000)),
             gatepost(10, "off", false),
             gatepost(10, "buffered", false),
             gatepost(10_000, "buffered", false),
             gatepost(10, "buffered", true),
+            server("axum and regorus, 10 policies", Kind::InProcess("regorus", 10)),
+            server("axum and Casbin, 10 policies", Kind::InProcess("casbin", 10)),
+            server("cedar-agent, 10 policies", Kind::CedarAgent(10)),
+            server("Cerbos, 10 policies", Kind::Cerbos(10)),
         ]
     }
 
@@ -75,104 +104,105 @@ impl Server {
     pub fn start(self, folder: &Path) -> Option<Started> {
         let folder = folder.join(self.name.replace(|letter: char| !letter.is_alphanumeric(), "-"));
         std::fs::create_dir_all(&folder).unwrap();
-        let (mut command, path, body): (_, _, fn(usize) -> String) = match self.kind {
-            Kind::Own(serves, policies) => {
-                let mut command = Command::new(std::env::current_exe().unwrap());
-                command.args(["--serve", serves, &policies.to_string()]);
-                (command, "/access/v1/evaluation", world::authzen)
-            }
-            Kind::Gatepost { policies, durability, batch } => {
-                for (name, text) in [
-                    ("schema/documents.cedarschema", world::SCHEMA.to_owned()),
-                    ("policies/teams.cedar", world::policies(policies)),
-                    ("entities/all.json", world::entities().to_string()),
-                ] {
-                    let path = folder.join(name);
-                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                    std::fs::write(path, text).unwrap();
-                }
-                let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
-                command.args(["serve", "--listen", "127.0.0.1:0", "--store", "."]);
-                command.args(["--log", "log", "--log-durability", durability]).current_dir(&folder);
-                match batch {
-                    false => (command, "/access/v1/evaluation", world::authzen),
-                    true => (command, "/access/v1/evaluations", world::batch),
-                }
-            }
+        let setup = match self.kind {
+            Kind::Own(serves, policies) => own(serves, policies),
+            Kind::Gatepost { policies, durability, batch } => gatepost(&folder, policies, durability, batch),
+            Kind::InProcess(engine, policies) => peers::in_process(engine, policies)?,
+            Kind::CedarAgent(policies) => peers::cedar_agent(&folder, policies)?,
+            Kind::Cerbos(policies) => peers::cerbos(&folder, policies)?,
         };
+        let Setup { mut command, address, path, body, right, wrong } = setup;
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        let address = loop {
-            line.clear();
-            assert!(out.read_line(&mut line).unwrap() > 0, "{} did not start", self.name);
-            if let Some(address) = line.trim().strip_prefix("listening on http://") {
-                break address.to_owned();
+        let out = BufReader::new(child.stdout.take().unwrap());
+        let address = said_address(out, address).unwrap_or_else(|| panic!("{} did not start", self.name));
+        let mut started = Started { name: self.name, address, path, body, right, process: child.id(), child };
+        started.check(wrong);
+        Some(started)
+    }
+}
+
+/// Reads what a server says, to the end; where it says its address, unless that is known.
+fn said_address(mut out: impl BufRead + Send + 'static, known: Option<String>) -> Option<String> {
+    let said =
+        || out.by_ref().lines().find_map(|line| Some(line.ok()?.strip_prefix("listening on http://")?.to_owned()));
+    let address = known.or_else(said);
+    std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
+    address
+}
+
+impl Started {
+    /// Waits until it answers, and checks that it allows what must be allowed, and denies what must be denied.
+    fn check(&mut self, wrong: Option<&str>) {
+        let began = Instant::now();
+        let allowed = loop {
+            match client::ask(&self.address, self.path, &(self.body)(0, world::allowed)) {
+                Ok(answer) => break answer,
+                Err(error) => {
+                    let runs = self.child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(30);
+                    assert!(runs, "{} does not answer: {error}", self.name);
+                    std::thread::sleep(Duration::from_millis(50));
+                }
             }
         };
-        std::thread::spawn(move || std::io::copy(&mut out, &mut std::io::sink()));
-        let right = br#"{"decision":true}"#;
-        Some(Started { name: self.name, address, path, body, right, process: child.id(), child })
+        assert!(allowed.contains(self.right), "{}: {allowed}", self.name);
+        let Some(wrong) = wrong else { return };
+        for number in 0..world::REASONS * world::PEOPLE {
+            let denied = client::ask(&self.address, self.path, &(self.body)(number, world::denied)).unwrap();
+            assert!(denied.contains(wrong) && !denied.contains(self.right), "{}: {denied}", self.name);
+        }
+    }
+}
+
+/// In a folder, a file and the folders that it is in.
+pub fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) {
+    let path = folder.join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, text).unwrap();
+}
+
+fn own(serves: &str, policies: usize) -> Setup {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--serve", serves, &policies.to_string()]);
+    Setup { wrong: (serves != "echo").then_some(DENIES), ..authzen(command) }
+}
+
+fn gatepost(folder: &Path, policies: usize, durability: &str, batch: bool) -> Setup {
+    write(folder, "schema/documents.cedarschema", world::SCHEMA);
+    write(folder, "policies/teams.cedar", world::policies(policies));
+    write(folder, "entities/all.json", world::entities().to_string());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
+    command.args(["serve", "--listen", "127.0.0.1:0", "--store", "."]);
+    command.args(["--log", "log", "--log-durability", durability]).current_dir(folder);
+    match batch {
+        false => authzen(command),
+        true => Setup { path: "/access/v1/evaluations", body: world::batch, ..authzen(command) },
+    }
+}
+
+const DENIES: &str = r#"{"decision":false}"#;
+
+/// A server that says where it listens, and is asked as AuthZEN has it.
+pub fn authzen(command: Command) -> Setup {
+    Setup {
+        command,
+        address: None,
+        path: service::PATH,
+        body: world::authzen,
+        right: r#"{"decision":true}"#,
+        wrong: Some(DENIES),
     }
 }
 
 /// Serves what `--serve` names.
 pub fn serve(name: &str, policies: Option<&str>) {
-    let routes = match name {
-        "echo" => Router::new().route("/access/v1/evaluation", post(echo)),
+    service::serve(match name {
+        "echo" => service::route(echo),
         "cedar" => {
             let cedar = Cedar::new(policies.and_then(|count| count.parse().ok()).unwrap());
-            Router::new().route("/access/v1/evaluation", post(decide)).with_state(Arc::new(cedar))
+            service::route(decide).with_state(Arc::new(cedar))
         }
         other => panic!("there is no server `{other}`"),
-    };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
-    runtime.block_on(async {
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        println!("listening on http://{}", listener.local_addr().unwrap());
-        axum::serve(listener, routes).await.unwrap();
     });
-}
-
-#[derive(Deserialize)]
-struct Question {
-    subject: Named<Subject>,
-    action: Action,
-    resource: Named<Resource>,
-    context: Circumstances,
-}
-
-#[derive(Deserialize)]
-struct Named<P> {
-    r#type: String,
-    id: String,
-    properties: P,
-}
-
-#[derive(Deserialize)]
-struct Subject {
-    clearance: i64,
-}
-
-#[derive(Deserialize)]
-struct Resource {
-    level: i64,
-    archived: bool,
-}
-
-#[derive(Deserialize)]
-struct Action {
-    name: String,
-}
-
-#[derive(Deserialize)]
-struct Circumstances {
-    secure: bool,
-}
-
-#[derive(Serialize)]
-struct Answer {
-    decision: bool,
 }
 
 async fn echo(Json(question): Json<Question>) -> Json<Answer> {

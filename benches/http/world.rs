@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 pub const REQUESTS: usize = 64;
 
 /// The people who ask, one of each team that has policies among the first.
-const PEOPLE: usize = 10;
+pub const PEOPLE: usize = 10;
 
 pub const SCHEMA: &str = r#"
 entity Team;
@@ -51,21 +51,64 @@ pub fn entities() -> Value {
     people.chain(docs).chain(above).collect()
 }
 
-/// A request as AuthZEN has it. All are allowed.
-pub fn authzen(number: usize) -> String {
-    let person = number % PEOPLE;
-    let action = if number.is_multiple_of(3) { "write" } else { "read" };
+/// What a request says: person N, who is in team N, asks for document N, which is in folder N.
+pub struct Asked {
+    pub person: usize,
+    pub document: usize,
+    pub action: &'static str,
+    pub clearance: i64,
+    pub level: i64,
+    pub archived: bool,
+    pub secure: bool,
+}
+
+/// Requests of which all are allowed.
+pub fn allowed(number: usize) -> Asked {
+    Asked {
+        person: number % PEOPLE,
+        document: number % PEOPLE,
+        action: if number.is_multiple_of(3) { "write" } else { "read" },
+        clearance: 3,
+        level: 2,
+        archived: false,
+        secure: true,
+    }
+}
+
+/// So many reasons there are to deny.
+pub const REASONS: usize = 4;
+
+/// Requests of which each is denied, for each of the reasons in turn.
+pub fn denied(number: usize) -> Asked {
+    let asked = allowed(number);
+    match number % REASONS {
+        0 => Asked { secure: false, ..asked },
+        1 => Asked { document: (asked.document + 1) % PEOPLE, ..asked },
+        2 => Asked { level: asked.clearance + 1, ..asked },
+        _ => Asked { archived: true, ..asked },
+    }
+}
+
+/// A request as AuthZEN has it.
+pub fn authzen(number: usize, of: fn(usize) -> Asked) -> String {
+    let asked = of(number);
     json!({
-        "subject": { "type": "User", "id": format!("u{person}"), "properties": { "clearance": 3 } },
-        "action": { "name": action },
-        "resource": { "type": "Doc", "id": format!("d{person}"), "properties": { "level": 2, "archived": false } },
-        "context": { "secure": true },
+        "subject": {
+            "type": "User", "id": format!("u{}", asked.person), "properties": { "clearance": asked.clearance }
+        },
+        "action": { "name": asked.action },
+        "resource": {
+            "type": "Doc",
+            "id": format!("d{}", asked.document),
+            "properties": { "level": asked.level, "archived": asked.archived }
+        },
+        "context": { "secure": asked.secure },
     })
     .to_string()
 }
 
 /// Many of them in one.
-pub fn batch(number: usize) -> String {
-    let items: Vec<Value> = (0..100).map(|item| serde_json::from_str(&authzen(number + item)).unwrap()).collect();
+pub fn batch(number: usize, of: fn(usize) -> Asked) -> String {
+    let items: Vec<Value> = (0..100).map(|item| serde_json::from_str(&authzen(number + item, of)).unwrap()).collect();
     json!({ "evaluations": items }).to_string()
 }
