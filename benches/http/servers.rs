@@ -82,15 +82,7 @@ impl Server {
                 (command, "/access/v1/evaluation", world::authzen)
             }
             Kind::Gatepost { policies, durability, batch } => {
-                for (name, text) in [
-                    ("schema/documents.cedarschema", world::SCHEMA.to_owned()),
-                    ("policies/teams.cedar", world::policies(policies)),
-                    ("entities/all.json", world::entities().to_string()),
-                ] {
-                    let path = folder.join(name);
-                    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-                    std::fs::write(path, text).unwrap();
-                }
+                world::write(&folder, policies);
                 let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
                 command.args(["serve", "--listen", "127.0.0.1:0", "--store", "."]);
                 command.args(["--log", "log", "--log-durability", durability]).current_dir(&folder);
