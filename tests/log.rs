@@ -875,6 +875,11 @@ fn a_segment_that_the_head_does_not_know_is_found() {
             assert_eq!(verdict.findings.len(), 1, "{verdict:#?}");
         }
     }
+    // Also one without a whole line is not found in the place that a crash leaves it in.
+    let far = copy(folder.path());
+    write_lines(far.path(), "0000000009.jsonl", &[]);
+    let beyond = "the head of the log knows no segment after 1, but there is 0000000009.jsonl: somebody has added it, or head.json is an older one";
+    assert_eq!(findings(&verified(far.path())), ["segments 2 to 8 are missing", beyond]);
     // While it is written, a segment can be opened after the head was read.
     let log = opened(LogSettings { segment_bytes: 800, ..settings(folder.path(), Durability::Strict) }, 0..12);
     fs::remove_file(folder.path().join("head.json")).unwrap();

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::servers::{Setup, authzen, write};
+use crate::servers::{Setup, authzen};
 use crate::world::{self, Asked};
 
 /// Another engine in a program of ours.
@@ -26,8 +26,8 @@ pub fn cedar_agent(folder: &Path, policies: usize) -> Option<Setup> {
     let policies = text.split_terminator("\n\n").enumerate();
     let policies: Value =
         policies.map(|(n, content)| json!({ "id": format!("team-{n}"), "content": content })).collect();
-    write(folder, "policies.json", policies.to_string());
-    write(folder, "schema.json", schema().to_string());
+    std::fs::write(folder.join("policies.json"), policies.to_string()).unwrap();
+    std::fs::write(folder.join("schema.json"), schema().to_string()).unwrap();
     let port = free_port();
     command.args(["--port", &port.to_string(), "--log-level", "off"]).env("ROCKET_LOG_LEVEL", "off");
     command.args(["--schema", "schema.json", "--policies", "policies.json"]).current_dir(folder);
@@ -91,7 +91,8 @@ fn call(number: usize, of: fn(usize) -> Asked) -> String {
 /// rule for a role.
 pub fn cerbos(folder: &Path, policies: usize) -> Option<Setup> {
     let mut command = installed("cerbos")?;
-    write(folder, "policies/documents.yaml", rules(policies));
+    std::fs::create_dir(folder.join("policies")).unwrap();
+    std::fs::write(folder.join("policies/documents.yaml"), rules(policies)).unwrap();
     let port = free_port();
     // It asks itself over gRPC, which a socket in the folder is good enough for.
     let settings = format!(
@@ -99,7 +100,7 @@ pub fn cerbos(folder: &Path, policies: usize) -> Option<Setup> {
          storage: {{ driver: disk, disk: {{ directory: policies, watchForChanges: false }} }}\n\
          telemetry: {{ disabled: true }}\n"
     );
-    write(folder, "cerbos.yaml", settings);
+    std::fs::write(folder.join("cerbos.yaml"), settings).unwrap();
     command.args(["server", "--config", "cerbos.yaml", "--log-level", "error"]).current_dir(folder);
     Some(Setup {
         command,

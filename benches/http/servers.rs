@@ -153,13 +153,6 @@ impl Started {
     }
 }
 
-/// In a folder, a file and the folders that it is in.
-pub fn write(folder: &Path, name: &str, text: impl AsRef<[u8]>) {
-    let path = folder.join(name);
-    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    std::fs::write(path, text).unwrap();
-}
-
 fn own(serves: &str, policies: usize) -> Setup {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--serve", serves, &policies.to_string()]);
@@ -167,9 +160,7 @@ fn own(serves: &str, policies: usize) -> Setup {
 }
 
 fn gatepost(folder: &Path, policies: usize, durability: &str, batch: bool) -> Setup {
-    write(folder, "schema/documents.cedarschema", world::SCHEMA);
-    write(folder, "policies/teams.cedar", world::policies(policies));
-    write(folder, "entities/all.json", world::entities().to_string());
+    world::write(folder, policies);
     let mut command = Command::new(env!("CARGO_BIN_EXE_gatepost"));
     command.args(["serve", "--listen", "127.0.0.1:0", "--store", "."]);
     command.args(["--log", "log", "--log-durability", durability]).current_dir(folder);

@@ -1,6 +1,7 @@
 //! What is decided: people of teams read and write documents in the folders of their teams.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde_json::{Value, json};
 
@@ -49,6 +50,19 @@ pub fn entities() -> Value {
             .map(|(kind, id)| json!({ "uid": of(kind, id), "attrs": {}, "parents": [] }))
     });
     people.chain(docs).chain(above).collect()
+}
+
+/// Writes the store that holds all of this into a folder.
+pub fn write(folder: &Path, count: usize) {
+    for (name, text) in [
+        ("schema/documents.cedarschema", SCHEMA.to_owned()),
+        ("policies/teams.cedar", policies(count)),
+        ("entities/all.json", entities().to_string()),
+    ] {
+        let path = folder.join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
 }
 
 /// What a request says: person N, who is in team N, asks for document N, which is in folder N.

@@ -245,7 +245,7 @@ impl<'q> Reading<'q> {
         self.closed = false;
         self.verdict.segments += 1;
         let missing = self.segment.replace(number).filter(|before| before + 1 < number);
-        let missing = missing.map(|before| (before + 1, number - 1));
+        let mut missing = missing.map(|before| (before + 1, number - 1));
         loop {
             match reader.advance() {
                 Ok(false) => break,
@@ -280,13 +280,18 @@ impl<'q> Reading<'q> {
                 break;
             }
             if place.line == 1 {
-                self.first_line(place, number, missing, &line);
+                self.first_line(place, number, missing.take(), &line);
             }
             self.line(place, number, &line);
         }
         if reader.number == 0 && !is_last {
             self.find(Some(Place { file: &file, line: 1 }), None, format!("{file} is empty: its lines were removed"));
         }
+        // Nor does a segment without a whole line come after a gap, or after one that the head does not know.
+        if let Some(missing) = missing {
+            self.missing(missing, None);
+        }
+        self.beyond_head(&file, number, false);
         Ok(true)
     }
 
@@ -315,14 +320,8 @@ impl<'q> Reading<'q> {
             }
             _ => None,
         };
-        if let Some((first, last)) = missing {
-            let position = framed(line.bytes).map(|framed| framed.position.sequence);
-            let sequences = match (self.next.sequences.first(), position) {
-                (Some(from), Some(to)) if *from < to => format!(" ({})", range("sequence", *from, to - 1)),
-                _ => String::new(),
-            };
-            let what = format!("{}{sequences} {} missing", range("segment", first, last), are(first, last));
-            self.find(None, None, what);
+        if let Some(missing) = missing {
+            self.missing(missing, framed(line.bytes).map(|framed| framed.position.sequence));
             self.next = Next::default();
         }
         if self.beginning.is_none() {
@@ -337,6 +336,16 @@ impl<'q> Reading<'q> {
             );
             self.find(Some(place), None, what);
         }
+    }
+
+    /// Segments that are not there, before a line with that number.
+    fn missing(&mut self, (first, last): (u64, u64), sequence: Option<u64>) {
+        let sequences = match (self.next.sequences.first(), sequence) {
+            (Some(from), Some(to)) if *from < to => format!(" ({})", range("sequence", *from, to - 1)),
+            _ => String::new(),
+        };
+        let what = format!("{}{sequences} {} missing", range("segment", first, last), are(first, last));
+        self.find(None, None, what);
     }
 
     fn line(&mut self, place: Place<'_>, segment: u64, line: &RawLine<'_>) {
@@ -368,7 +377,7 @@ impl<'q> Reading<'q> {
         self.closed = framed.kind == "closed";
         self.content(place, &framed, line.bytes, previous);
         self.known(place, segment, position);
-        self.beyond_head(place, segment, framed.kind);
+        self.beyond_head(place.file, segment, !note::OPENING.contains(&framed.kind));
         self.go_on(&framed, is_next, follows);
     }
 
@@ -509,22 +518,17 @@ impl<'q> Reading<'q> {
     /// A line in a segment that the head does not know. While the log is written, the head was read before that segment
     /// was opened; otherwise [`super::head`] says why nobody but a forger leaves such a segment. A first head knows no line:
     /// that is told anyway.
-    fn beyond_head(&mut self, place: Place<'_>, segment: u64, kind: &str) {
+    fn beyond_head(&mut self, file: &str, segment: u64, begun: bool) {
         let Ok(head) = self.head else { return };
-        let is_opening = note::OPENING.contains(&kind);
-        if self.written
-            || self.head_is_first()
-            || self.head_left_behind
-            || !head.is_left_behind_by(segment, !is_opening)
-        {
+        if self.written || self.head_is_first() || self.head_left_behind || !head.is_left_behind_by(segment, begun) {
             return;
         }
         self.head_left_behind = true;
         let what = format!(
-            "the head of the log knows no segment after {}, but there is {}: somebody has added it, or head.json is an older one",
-            head.segment, place.file
+            "the head of the log knows no segment after {}, but there is {file}: somebody has added it, or head.json is an older one",
+            head.segment
         );
-        self.find(Some(Place { line: 1, ..place }), None, what);
+        self.find(Some(Place { file, line: 1 }), None, what);
     }
 
     fn go_on(&mut self, line: &Framed<'_>, is_next: bool, follows: bool) {
