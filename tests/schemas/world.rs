@@ -1,0 +1,126 @@
+//! Random entities and requests of a schema.
+
+use cedar_policy::EntityTypeName;
+use gatepost::store::schema::{EntityType, Extension, RecordShape, Shape};
+use serde_json::{Map, Value, json};
+
+use super::Model;
+use crate::random::Random;
+
+/// Texts that Cedar reads as values of that type.
+pub fn texts_of(extension: Extension) -> &'static [&'static str] {
+    match extension {
+        Extension::Ip => &["10.0.0.1", "10.0.0.0/8", "127.0.0.1", "::1", "ff00::/8"],
+        Extension::Decimal => &["0.0", "1.5", "1.50", "-2.25", "922337203685477.5807"],
+        Extension::Datetime => &["1970-01-01", "2025-02-10", "2025-02-10T00:00:00Z", "2025-02-10T21:30:00.500+0100"],
+        Extension::Duration => &["0ms", "1h", "-1d", "8h30m", "24h", "9223372036854775807ms"],
+    }
+}
+
+/// The stored entities: those whose ids the model has. Each is in some of those that come after it, so no cycle can be.
+pub fn entities(random: &mut Random, model: &Model) -> String {
+    let structured = model.ids.iter().filter(|(name, _)| model.entities[*name].ids.is_none());
+    let mut all: Vec<(&EntityTypeName, &String)> =
+        structured.flat_map(|(name, ids)| ids.iter().map(move |id| (name, id))).collect();
+    for last in (1..all.len()).rev() {
+        all.swap(last, random.below(last + 1));
+    }
+    let entities: Vec<Value> = (0..all.len())
+        .map(|index| {
+            let (name, id) = all[index];
+            let entity = &model.entities[name];
+            let mut stored = json!({
+                "uid": uid(name, id),
+                "attrs": record(random, model, &entity.attributes, 100),
+                "parents": parents(random, model, entity, &all[index + 1..]),
+            });
+            if let Some(shape) = &entity.tags {
+                let keys = ["k0", "k 1"].into_iter().filter(|_| random.chance(60)).collect::<Vec<_>>();
+                stored["tags"] = keys.into_iter().map(|key| (key.to_owned(), value(random, model, shape))).collect();
+            }
+            stored
+        })
+        .collect();
+    Value::from(entities).to_string()
+}
+
+fn parents(random: &mut Random, model: &Model, of: &EntityType, after: &[(&EntityTypeName, &String)]) -> Vec<Value> {
+    let enumerated = of.parents.iter().filter(|name| model.entities[*name].ids.is_some());
+    let enumerated = enumerated.flat_map(|name| model.ids[name].iter().map(move |id| (name, id)));
+    let stored = after.iter().copied().filter(|(name, _)| of.parents.contains(name));
+    stored.chain(enumerated).filter(|_| random.chance(35)).map(|(name, id)| uid(name, id)).collect()
+}
+
+/// A value as requests and stored entities write it.
+fn value(random: &mut Random, model: &Model, shape: &Shape) -> Value {
+    match shape {
+        Shape::Bool => random.chance(50).into(),
+        Shape::Long if random.chance(3) => random.pick(&[i64::MAX, i64::MIN]).into(),
+        Shape::Long => (i64::try_from(random.below(6)).unwrap() - 1).into(),
+        Shape::String => model.strings[random.below(model.strings.len())].clone().into(),
+        Shape::Entity(name) => id(random, model, name, 92).into(),
+        Shape::Set(element) => (0..random.below(4)).map(|_| value(random, model, element)).collect(),
+        Shape::Record(shape) => record(random, model, shape, 100).into(),
+        Shape::Extension(extension) => random.pick(texts_of(*extension)).into(),
+        Shape::Parsed(_) => unreachable!("no schema here has plugins"),
+    }
+}
+
+/// A record, each of its fields with that chance, in percent, where it is required.
+fn record(random: &mut Random, model: &Model, RecordShape(fields): &RecordShape, percent: usize) -> Map<String, Value> {
+    let mut members = Map::new();
+    for (name, field) in fields {
+        if random.chance(if field.required { percent } else { percent * 6 / 10 }) {
+            members.insert(name.to_string(), value(random, model, &field.shape));
+        }
+    }
+    members
+}
+
+/// An id, with that chance, in percent, one that is stored.
+fn id(random: &mut Random, model: &Model, name: &EntityTypeName, percent: usize) -> String {
+    let ids = &model.ids[name];
+    let is_stored = model.entities[name].ids.is_some() || random.chance(percent);
+    if is_stored { ids[random.below(ids.len())].clone() } else { "gone".to_owned() }
+}
+
+fn uid(name: &EntityTypeName, id: &str) -> Value {
+    json!({ "type": name.to_string(), "id": id })
+}
+
+/// A question of one of the environments.
+pub fn question(random: &mut Random, model: &Model) -> Value {
+    let environment = &model.environments[random.below(model.environments.len())];
+    let subject = said(random, model, &environment.principal_type);
+    let resource = said(random, model, &environment.resource_type);
+    let mut context = record(random, model, &environment.context, 100);
+    if random.chance(2) {
+        context = record(random, model, &environment.context, 50);
+    }
+    let id: &str = environment.action.id().as_ref();
+    let is_alone = model.environments.iter().all(|other| {
+        let other_id: &str = other.action.id().as_ref();
+        other_id != id || other.action == environment.action
+    });
+    let name = if is_alone && random.chance(70) { id } else { environment.action_name.as_str() };
+    json!({ "subject": subject, "action": { "name": name, "properties": {} }, "resource": resource, "context": context })
+}
+
+/// An entity of that type, and what a caller says of it: nothing, a little, or, of one that is not stored, all.
+fn said(random: &mut Random, model: &Model, of: &EntityType) -> Value {
+    let id = id(random, model, &of.name, 93);
+    let percent = match random.below(10) {
+        _ if id == "gone" => 100,
+        0..5 => 0,
+        5..8 => 30,
+        _ => 100,
+    };
+    let mut properties = record(random, model, &of.attributes, percent);
+    if random.chance(10) {
+        properties.insert("unknown".to_owned(), json!([1, { "a": null }]));
+    }
+    if let Some(name) = of.attributes.0.keys().next().filter(|_| random.chance(1)) {
+        properties.insert(name.to_string(), random.pick(&[Value::Null, json!(1.5)].each_ref()).clone());
+    }
+    json!({ "type": of.full_name.as_str(), "id": id, "properties": properties })
+}
