@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cedar_policy_core::evaluator::EvaluationError;
 
 use super::cedar::CedarRequest;
+use super::direct::View;
 use super::index::Candidate;
 use crate::request::place::Places;
 use crate::request::{TypedRequest, Unknown};
@@ -63,22 +64,36 @@ pub(super) struct Evaluated {
 }
 
 impl Evaluated {
-    pub(super) fn of(policies: &[&Candidate], cedar: &CedarRequest) -> Self {
+    /// What can be told without Cedar, and the policies that are left to it.
+    pub(super) fn directly<'p>(policies: Vec<&'p Candidate>, view: &View<'_>) -> (Self, Vec<&'p Candidate>) {
+        let (mut evaluated, mut left) = (Self::default(), Vec::new());
+        for policy in policies {
+            match policy.direct.holds(view) {
+                Some(holds) => evaluated.take(policy, holds),
+                None => left.push(policy),
+            }
+        }
+        (evaluated, left)
+    }
+
+    /// Takes up what Cedar says of these policies.
+    pub(super) fn ask(&mut self, policies: &[&Candidate], cedar: &CedarRequest) {
         let evaluator = cedar.evaluator();
-        let mut evaluated = Self::default();
-        for Candidate { note, rule, .. } in policies {
-            match evaluator.holds(rule) {
-                Ok(false) => {}
-                Ok(true) if note.permits => evaluated.permits.push(Arc::clone(note)),
-                Ok(true) => evaluated.forbids.push(Arc::clone(note)),
-                Err(error) => evaluated.errors.push(PolicyError {
-                    policy: Some(Arc::clone(note)),
+        for policy in policies {
+            match evaluator.holds(&policy.rule) {
+                Ok(holds) => self.take(policy, holds),
+                Err(error) => self.errors.push(PolicyError {
+                    policy: Some(Arc::clone(&policy.note)),
                     kind: kind_of(&error),
-                    message: format!("error while evaluating policy `{}`: {error}", note.id),
+                    message: format!("error while evaluating policy `{}`: {error}", policy.note.id),
                 }),
             }
         }
-        evaluated
+    }
+
+    fn take(&mut self, policy: &Candidate, holds: bool) {
+        let satisfied = if policy.note.permits { &mut self.permits } else { &mut self.forbids };
+        satisfied.extend(holds.then(|| Arc::clone(&policy.note)));
     }
 
     /// Whether it is an allow: with an error, none is.

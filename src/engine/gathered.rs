@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 use cedar_policy::EntityUid;
 
 use super::cedar::{self, CedarRequest, Context, Entity};
-use super::index::{Bucket, Side};
+use super::index::{Bucket, Index, Side};
 use crate::request::TypedRequest;
 use crate::request::stored::{Stored, StoredEntities};
 use crate::request::value::{Record, Value};
@@ -21,6 +21,8 @@ use crate::request::value::{Record, Value};
 #[derive(Clone, Debug)]
 pub(super) struct Gathered<'a> {
     stored: &'a StoredEntities,
+    /// What is known of the actions.
+    actions: &'a HashMap<EntityUid, Entity>,
     context: Context,
     entities: HashMap<EntityUid, Entity>,
     /// Entities that may be read, each with how many references are followed from there.
@@ -32,6 +34,7 @@ impl<'a> Gathered<'a> {
     /// What the policies name, and what the context refers to, where so many references are followed at most.
     pub(super) fn new<'n>(
         stored: &'a StoredEntities,
+        index: &'a Index,
         named: impl IntoIterator<Item = &'n EntityUid>,
         references: usize,
         context: &Record,
@@ -39,7 +42,7 @@ impl<'a> Gathered<'a> {
         let mut open: Vec<_> = named.into_iter().map(|uid| (uid.clone(), references)).collect();
         context.values().for_each(|value| readable(value, references, &mut open));
         let context = cedar::context(context)?;
-        Ok(Self { stored, context, entities: HashMap::new(), open, references })
+        Ok(Self { stored, actions: &index.actions, context, entities: HashMap::new(), open, references })
     }
 
     /// The principal or the resource, with what is said of it; over what another entity refers to as the same.
@@ -54,6 +57,7 @@ impl<'a> Gathered<'a> {
             let mut next = std::mem::take(&mut self.open);
             next.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
             for (uid, left) in next {
+                self.add_action(&uid);
                 if let Some(stored) = self.stored.get(&uid).filter(|_| !self.entities.contains_key(&uid)) {
                     self.put(&uid, &stored.attributes(), &self.stored.ancestors(&uid), left)?;
                 }
@@ -77,15 +81,21 @@ impl<'a> Gathered<'a> {
         self.request(principal.uid, bucket, resource.uid)
     }
 
+    fn add_action(&mut self, uid: &EntityUid) {
+        if let Some(action) = self.actions.get(uid) {
+            self.entities.insert(uid.clone(), Entity::clone(action));
+        }
+    }
+
     /// The request on what was gathered.
     pub(super) fn request(
-        self,
+        mut self,
         principal: &EntityUid,
         bucket: &Bucket,
         resource: &EntityUid,
     ) -> Result<CedarRequest, String> {
-        let all = self.entities.into_values().chain(bucket.action_entities.iter().cloned());
-        CedarRequest::new([principal, &bucket.action, resource], self.context, all)
+        self.add_action(&bucket.action);
+        CedarRequest::new([principal, &bucket.action, resource], self.context, self.entities.into_values())
     }
 
     fn put(

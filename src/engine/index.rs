@@ -22,6 +22,7 @@ use cedar_policy::{Entities, EntityUid, Policy, PrincipalConstraint, ResourceCon
 
 use super::cedar::{Entity, Rule, entity};
 use super::decision::PolicyNote;
+use super::direct::Direct;
 use crate::request::stored::StoredEntities;
 use crate::request::value::Record;
 use crate::store::schema::{Environment, Types};
@@ -31,14 +32,14 @@ use crate::store::{Statement, Store, policy, scope};
 #[derive(Debug)]
 pub(super) struct Index {
     buckets: Vec<Bucket>,
+    /// Every action and every group of actions, each with all that it is in.
+    pub(super) actions: HashMap<EntityUid, Entity>,
 }
 
 /// What decides the requests of one environment.
 #[derive(Debug)]
 pub(super) struct Bucket {
     pub(super) action: EntityUid,
-    /// The action and its groups.
-    pub(super) action_entities: Vec<Entity>,
     /// In the order of the store.
     pub(super) policies: Vec<Candidate>,
     /// What any of the policies may read.
@@ -56,6 +57,8 @@ pub(super) struct Candidate {
     pub(super) statement: usize,
     /// What must hold beside the scope.
     pub(super) rule: Rule,
+    /// The same, for where it can be told without Cedar.
+    pub(super) direct: Direct,
     /// The entities of which its conditions may read something.
     pub(super) named: Vec<EntityUid>,
     principal: Asked,
@@ -107,15 +110,20 @@ impl Index {
             store.policies.iter().map(|policy| Arc::new(PolicyNote::new(policy, store.clauses.as_ref()))).collect();
         // A schema whose action hierarchy cannot be built was refused before.
         let actions = store.schema.action_entities().unwrap_or_else(|_| Entities::empty());
+        let with_ancestors = actions.iter().filter_map(|action| {
+            let ancestors = actions.ancestors(&action.uid()).into_iter().flatten().cloned().collect();
+            // An action has no attributes, so nothing in them can be wrong.
+            Some((action.uid(), entity(&action.uid(), &Record::new(), &Record::new(), &ancestors).ok()?))
+        });
         let buckets = store.types.environments.iter().map(|environment| {
             let all = store.policies.iter().zip(&notes).enumerate();
             let matching = all.filter(|(_, (policy, _))| scope::can_match(&policy.policy, environment, &store.schema));
             let policies: Vec<_> = matching
                 .map(|(statement, (policy, note))| Candidate::new(statement, policy, note, &store.types))
                 .collect();
-            Bucket::new(environment, &actions, policies, &store.policies)
+            Bucket::new(environment, policies, &store.policies)
         });
-        Self { buckets: buckets.collect() }
+        Self { buckets: buckets.collect(), actions: with_ancestors.collect() }
     }
 
     pub(super) fn bucket(&self, environment: usize) -> Option<&Bucket> {
@@ -124,19 +132,12 @@ impl Index {
 }
 
 impl Bucket {
-    fn new(environment: &Environment, actions: &Entities, policies: Vec<Candidate>, all: &[Statement]) -> Self {
-        let groups: Vec<EntityUid> = actions.ancestors(&environment.action).into_iter().flatten().cloned().collect();
-        let action_entities = std::iter::once(&environment.action).chain(&groups).filter_map(|uid| {
-            let ancestors = actions.ancestors(uid).into_iter().flatten().cloned().collect();
-            // An action has no attributes, so nothing in them can be wrong.
-            entity(uid, &Record::new(), &Record::new(), &ancestors).ok()
-        });
+    fn new(environment: &Environment, policies: Vec<Candidate>, all: &[Statement]) -> Self {
         let statements = policies.iter().filter_map(|policy| all.get(policy.statement));
         let references = statements.map(|statement| policy::accesses(&statement.policy)).max().unwrap_or(0);
         let named: BTreeSet<_> = policies.iter().flat_map(|policy| &policy.named).cloned().collect();
         Self {
             action: environment.action.clone(),
-            action_entities: action_entities.collect(),
             reads: Reads { named: named.into_iter().collect(), references },
             permits: policies
                 .iter()
@@ -168,7 +169,8 @@ impl Candidate {
             note: Arc::clone(note),
             statement,
             rule: Rule::conditions(policy),
-            named: can_be_stored(policy::named_in_conditions(policy), types),
+            direct: Direct::new(policy),
+            named: can_be_read(policy::named_in_conditions(policy), types),
             principal: match policy.principal_constraint() {
                 PrincipalConstraint::Any | PrincipalConstraint::Is(_) => Asked::Nothing,
                 PrincipalConstraint::Eq(uid) => Asked::Is(uid),
@@ -247,7 +249,7 @@ impl Named {
 /// What policies may read beyond the principal, the resource and the context.
 #[derive(Clone, Debug)]
 pub(super) struct Reads {
-    /// The entities that they name, but for those of enumerated types and actions, of which nothing is stored.
+    /// The entities that they name, but for those of enumerated types, of which nothing is stored.
     pub(super) named: Vec<EntityUid>,
     /// How many references they follow at most, one after the other.
     pub(super) references: usize,
@@ -261,11 +263,17 @@ impl Reads {
             all.extend(policy::named_in_conditions(policy));
             references = references.max(policy::accesses(policy));
         }
-        Self { named: can_be_stored(all, types), references }
+        Self { named: can_be_read(all, types), references }
     }
 }
 
-fn can_be_stored(uids: impl IntoIterator<Item = EntityUid>, types: &Types) -> Vec<EntityUid> {
-    let can_be_stored = |uid: &EntityUid| types.entity_of(uid.type_name()).is_some_and(|entity| entity.ids.is_none());
-    uids.into_iter().filter(can_be_stored).collect()
+fn can_be_read(uids: impl IntoIterator<Item = EntityUid>, types: &Types) -> Vec<EntityUid> {
+    let can_be_read =
+        |uid: &EntityUid| is_action(uid) || types.entity_of(uid.type_name()).is_some_and(|entity| entity.ids.is_none());
+    uids.into_iter().filter(can_be_read).collect()
+}
+
+/// Whether it is an action, or a group of actions: the schema says what it is in.
+pub(super) fn is_action(uid: &EntityUid) -> bool {
+    uid.type_name().basename() == "Action"
 }

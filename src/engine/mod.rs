@@ -5,6 +5,7 @@
 
 mod cedar;
 mod decision;
+mod direct;
 mod explain;
 mod filter;
 mod formula;
@@ -20,6 +21,7 @@ use cedar_policy::Policy;
 use cedar::{CedarRequest, Rule};
 use decision::Evaluated;
 pub use decision::{Decision, Outcome, PolicyError, PolicyNote};
+use direct::View;
 pub use explain::{Condition, ConditionOutcome, Explained};
 pub use formula::{Atom, Formula, Part, parts};
 use gathered::Gathered;
@@ -156,13 +158,19 @@ impl Snapshot {
         let (principal, resource) =
             (Side::of(&request.principal.uid, entities), Side::of(&request.resource.uid, entities));
         let policies = bucket.matching(&principal, &resource);
-        let named = policies.iter().flat_map(|policy| &policy.named);
-        let cedar = Gathered::new(entities, named, bucket.reads.references, &request.context)
-            .and_then(|gathered| gathered.of(request, &principal, bucket, &resource));
-        match cedar {
-            Ok(cedar) => Decision::evaluated(request, Evaluated::of(&policies, &cedar), &bucket.permits),
-            Err(message) => Decision::failed(request, &message),
+        let view =
+            View { request, principal: &principal, action: &bucket.action, resource: &resource, stored: entities };
+        let (mut evaluated, left) = Evaluated::directly(policies, &view);
+        if !left.is_empty() {
+            let named = left.iter().flat_map(|policy| &policy.named);
+            let cedar = Gathered::new(entities, &self.index, named, bucket.reads.references, &request.context)
+                .and_then(|gathered| gathered.of(request, &principal, bucket, &resource));
+            match cedar {
+                Ok(cedar) => evaluated.ask(&left, &cedar),
+                Err(message) => return Decision::failed(request, &message),
+            }
         }
+        Decision::evaluated(request, evaluated, &bucket.permits)
     }
 
     /// Condition by condition, the policies that a decision on this question speaks of: those that determined it or failed, and
@@ -178,7 +186,7 @@ impl Snapshot {
             return Vec::new();
         };
         let Some(bucket) = self.index.bucket(request.environment) else { return Vec::new() };
-        let Ok(cedar) = to_cedar(&request, bucket, &bucket.reads, entities) else { return Vec::new() };
+        let Ok(cedar) = self.to_cedar(&request, bucket, &bucket.reads, entities) else { return Vec::new() };
         let evaluator = cedar.evaluator();
         let mut explained: Vec<Explained> = decision
             .spoken_of()
@@ -199,7 +207,7 @@ impl Snapshot {
     /// What each atom of each formula is for a request, `None` where it cannot be evaluated; nothing where the request cannot.
     pub fn values<'f>(&self, formulas: impl Iterator<Item = &'f Formula>, case: &Case) -> Vec<Vec<Option<bool>>> {
         let bucket = self.index.bucket(case.request.environment);
-        let cedar = bucket.and_then(|bucket| to_cedar(&case.request, bucket, &bucket.reads, &case.entities).ok());
+        let cedar = bucket.and_then(|bucket| self.to_cedar(&case.request, bucket, &bucket.reads, &case.entities).ok());
         let Some(cedar) = cedar else { return Vec::new() };
         let evaluator = cedar.evaluator();
         formulas.map(|formula| formula.values(&evaluator)).collect()
@@ -229,19 +237,21 @@ impl Snapshot {
 
     fn asked(&self, matcher: &Matcher, case: &Case) -> Result<CedarRequest, String> {
         let bucket = self.index.bucket(case.request.environment).ok_or("no such environment")?;
-        to_cedar(&case.request, bucket, &matcher.reads, &case.entities)
+        self.to_cedar(&case.request, bucket, &matcher.reads, &case.entities)
     }
-}
 
-/// A request, with all that may be read for it.
-fn to_cedar(
-    request: &TypedRequest,
-    bucket: &Bucket,
-    reads: &Reads,
-    stored: &StoredEntities,
-) -> Result<CedarRequest, String> {
-    let (principal, resource) = (Side::of(&request.principal.uid, stored), Side::of(&request.resource.uid, stored));
-    Gathered::new(stored, &reads.named, reads.references, &request.context)?.of(request, &principal, bucket, &resource)
+    /// A request, with all that may be read for it.
+    fn to_cedar(
+        &self,
+        request: &TypedRequest,
+        bucket: &Bucket,
+        Reads { named, references }: &Reads,
+        stored: &StoredEntities,
+    ) -> Result<CedarRequest, String> {
+        let (principal, resource) = (Side::of(&request.principal.uid, stored), Side::of(&request.resource.uid, stored));
+        Gathered::new(stored, &self.index, named, *references, &request.context)?
+            .of(request, &principal, bucket, &resource)
+    }
 }
 
 /// Policies that can be asked whether they match a request ([`Snapshot::matches`], [`Snapshot::matches_any`]).

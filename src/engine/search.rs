@@ -9,11 +9,11 @@ use cedar_policy::{EntityId, EntityUid};
 use cedar_policy_core::ast::Var;
 use smol_str::SmolStr;
 
+use super::Snapshot;
 use super::decision::Evaluated;
 use super::filter::{Candidate, Filter, Reader};
 use super::gathered::Gathered;
 use super::index::{Bucket, Reads, Side};
-use super::{Snapshot, to_cedar};
 use crate::request::json::Members;
 use crate::request::place::{Part, Way};
 use crate::request::stored::Table;
@@ -185,7 +185,7 @@ impl Snapshot {
         let (Some(environment), Some(bucket)) = (environment, self.index.bucket(request.environment)) else {
             return Filter::none();
         };
-        let Ok(cedar) = to_cedar(request, bucket, &bucket.reads, &self.entities) else { return Filter::none() };
+        let Ok(cedar) = self.to_cedar(request, bucket, &bucket.reads, &self.entities) else { return Filter::none() };
         let reader = Reader {
             evaluator: &cedar.evaluator(),
             target: match target {
@@ -225,7 +225,7 @@ impl Snapshot {
             return None;
         }
         let Reads { named, references } = &bucket.reads;
-        let mut gathered = Gathered::new(&self.entities, named, *references, &request.context).ok()?;
+        let mut gathered = Gathered::new(&self.entities, &self.index, named, *references, &request.context).ok()?;
         gathered.add(&Side::of(&other.uid, &self.entities), &other.attributes).ok()?;
         gathered.reach().ok()?;
         Some(Prepared { bucket, other: other.uid.clone(), entity_type, said, gathered })
@@ -245,7 +245,9 @@ impl Snapshot {
         };
         let policies = prepared.bucket.matching(&principal, &resource);
         let cedar = gathered.request(principal.uid, prepared.bucket, resource.uid).ok()?;
-        Some(Evaluated::of(&policies, &cedar).allows())
+        let mut evaluated = Evaluated::default();
+        evaluated.ask(&policies, &cedar);
+        Some(evaluated.allows())
     }
 }
 
