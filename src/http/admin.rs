@@ -4,16 +4,16 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
-use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
-use super::callers::{Callers, Peer};
-use super::{Service, bounded, healthz, json, message, metrics, nothing_here, observed, paths, readyz, serving};
+use super::callers::{Caller, Callers, Peer};
+use super::front::Front;
+use super::{Service, healthz, json, message, metrics, nothing_here, paths, readyz, serving};
 use crate::live::{Live, Status};
 
 /// What the listener for operators needs.
@@ -28,14 +28,13 @@ pub struct Admin {
 
 /// Serves until `shutdown` is done, as [`super::serve`] does.
 pub async fn serve(listener: TcpListener, admin: Admin, shutdown: impl Future<Output = ()>) {
-    let (tls, service) = (admin.callers.tls.clone(), Arc::clone(&admin.service));
-    serving::serve(listener, tls, routes(admin), &service.operations, shutdown).await;
+    let Admin { live, callers, service } = admin;
+    let routes = routes(live, Arc::clone(&service));
+    serving::serve(listener, Front { service, callers, lets_in, routes }, shutdown).await;
 }
 
-/// The routes of the listener.
-pub fn routes(admin: Admin) -> Router {
-    let Admin { live, callers, service } = admin;
-    let routes = Router::new()
+fn routes(live: Arc<Live>, service: Arc<Service>) -> Router {
+    Router::new()
         .route(paths::RELOAD, post(reload))
         .route(paths::STATUS, get(status))
         .with_state((live, Arc::clone(&service)))
@@ -43,8 +42,7 @@ pub fn routes(admin: Admin) -> Router {
         .route(paths::METRICS, get(metrics::metrics))
         .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
-        .layer(from_fn_with_state(callers, gate));
-    observed(routes, service)
+        .with_state(service)
 }
 
 /// Takes up the store on disk: 200 with the status if it is in force then, 422 with the status if it cannot be served.
@@ -78,20 +76,16 @@ fn told(status: &Status, service: &Service) -> Json {
 }
 
 /// Lets those through whose caller is known and may ask about everything, and anybody who asks whether the process runs.
-async fn gate(State(callers): State<Callers>, request: Request, next: Next) -> Response {
-    let peer = request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<Peer>| peer);
-    let refusal = match callers.recognise(request.headers(), peer) {
-        Ok(caller) if caller.is_limited() => message(
+fn lets_in(callers: &Callers, request: &Request, peer: Option<&Peer>) -> Result<Option<Caller>, Response> {
+    match callers.recognise(request.headers(), peer) {
+        Ok(caller) if caller.is_limited() => Err(message(
             StatusCode::FORBIDDEN,
             "this caller may ask about some actions and types only, and not about the service",
-        ),
-        Ok(_) => return next.run(request).await,
-        Err(_) if is_open(&request) => return next.run(request).await,
-        Err(unknown) => unknown.response(),
-    };
-    let (parts, body) = request.into_parts();
-    bounded::discard(body, &parts.headers).await;
-    refusal
+        )),
+        Ok(caller) => Ok(Some(caller)),
+        Err(_) if is_open(request) => Ok(None),
+        Err(unknown) => Err(unknown.response()),
+    }
 }
 
 fn is_open(request: &Request) -> bool {

@@ -7,6 +7,7 @@ mod bounded;
 pub mod callers;
 mod deadline;
 pub mod discovery;
+mod front;
 pub mod journal;
 pub mod metrics;
 mod observed;
@@ -22,21 +23,21 @@ mod serving;
 mod slice;
 pub mod traces;
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use axum::{Extension, Router, middleware};
+use axum::{Extension, Router};
 use serde::Serialize;
 use tokio::net::TcpListener;
 use tokio::sync::SemaphorePermit;
-use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::engine::{Engine, Snapshot};
 use crate::live::StatusBoard;
@@ -47,6 +48,7 @@ use authzen::{Limits, Refusal};
 use bounded::{BodyError, read};
 use callers::{Caller, Callers};
 use discovery::{Capability, PublicUrl};
+use front::Front;
 use metrics::Rejection;
 use observed::Decided;
 pub use observed::REQUEST_ID;
@@ -86,16 +88,16 @@ pub struct Service {
 /// finish (for at most 30 seconds), and what is left of the traces is sent (for at most 5).
 pub async fn serve(listener: TcpListener, service: impl Into<Arc<Service>>, shutdown: impl Future<Output = ()>) {
     let service = service.into();
-    let tls = service.callers.tls.clone();
-    serving::serve(listener, tls, routes(Arc::clone(&service)), &service.operations, shutdown).await;
+    let (callers, routes) = (service.callers.clone(), routes(Arc::clone(&service)));
+    let front = Front { service: Arc::clone(&service), callers, lets_in: callers::lets_in, routes };
+    serving::serve(listener, front, shutdown).await;
     if let Some(traces) = &service.operations.traces {
         traces.finish().await;
     }
 }
 
-/// The routes of the service.
-pub fn routes(service: Arc<Service>) -> Router {
-    let routes = Router::new()
+fn routes(service: Arc<Service>) -> Router {
+    Router::new()
         .route(paths::EVALUATION, post(evaluation))
         .route(paths::EVALUATIONS, post(evaluations))
         .route(paths::SUBJECT_SEARCH, post(search::subjects))
@@ -110,23 +112,28 @@ pub fn routes(service: Arc<Service>) -> Router {
         .route(paths::METRICS, get(metrics::metrics))
         .fallback(async || nothing_here())
         .method_not_allowed_fallback(async || message(StatusCode::METHOD_NOT_ALLOWED, "this path takes another method"))
-        .layer(middleware::from_fn_with_state(Arc::clone(&service), callers::gate));
-    observed(routes, service)
+        .with_state(service)
 }
 
-/// The routes, observed from without: also where they panic.
-fn observed(routes: Router<Arc<Service>>, service: Arc<Service>) -> Router {
-    routes
-        .layer(CatchPanicLayer::custom(observed::failed))
-        .layer(middleware::from_fn_with_state(Arc::clone(&service), observed::observe))
-        .with_state(service)
+/// A request that is posted: its headers and its body.
+struct Posted {
+    headers: HeaderMap,
+    body: Body,
+}
+
+impl<S: Sync> FromRequest<S> for Posted {
+    type Rejection = Infallible;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Infallible> {
+        let (parts, body) = request.into_parts();
+        Ok(Self { headers: parts.headers, body })
+    }
 }
 
 async fn evaluation(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
+    Posted { headers, body }: Posted,
 ) -> Response {
     let body = match received(&service, &headers, body).await {
         Ok(body) => body,
@@ -147,8 +154,7 @@ async fn evaluation(
 async fn evaluations(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
+    Posted { headers, body }: Posted,
 ) -> Response {
     let body = match received(&service, &headers, body).await {
         Ok(body) => body,

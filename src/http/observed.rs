@@ -1,18 +1,15 @@
 //! The outermost layer of every request: it gets an id, is counted and measured, traced, and told of in the
 //! diagnostics.
 
-use std::any::Any;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
-use tower_http::request_id::{MakeRequestId, MakeRequestUuid};
+use uuid::Uuid;
 
-use super::callers::{Caller, Peer};
+use super::callers::Caller;
 use super::metrics::Endpoint;
 use super::rarely::Rarely;
 use super::traces::method_name;
@@ -33,17 +30,21 @@ struct Panicked;
 pub(super) struct Decided(pub(super) bool);
 
 /// Observes a request. Within, its id stands in the header [`REQUEST_ID`], whether the caller sent one or not.
-pub(super) async fn observe(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
+pub(super) async fn observe(
+    service: &Service,
+    mut request: Request,
+    address: Option<SocketAddr>,
+    answer: impl AsyncFnOnce(Request) -> Response,
+) -> Response {
     let began = Instant::now();
     let operations = &service.operations;
     let id = request_id(&request);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let endpoint = Endpoint::of(request.uri().path());
     let method = method_name(request.method());
-    let address = request.extensions().get().map(|ConnectInfo(Peer { address, .. })| *address);
     let span = operations.traces.as_ref().map(|traces| traces.begin(method, endpoint, request.headers()));
     let in_flight = operations.metrics.request();
-    let mut response = next.run(request).await;
+    let mut response = answer(request).await;
     drop(in_flight);
     operations.metrics.answered(endpoint, response.status(), began.elapsed());
     if let Some(span) = span {
@@ -65,11 +66,13 @@ fn request_id(request: &Request) -> HeaderValue {
     };
     match sent.filter(|id| is_plain(id)) {
         Some(id) => id.clone(),
-        // A UUID is made of random bytes alone, whatever the request.
-        None => match MakeRequestUuid.make_request_id(request) {
-            Some(id) => id.into_header_value(),
-            None => HeaderValue::from_static("none"),
-        },
+        None => {
+            let id = Uuid::new_v4();
+            let id = id.hyphenated();
+            let id = HeaderValue::from_str(id.encode_lower(&mut Uuid::encode_buffer()));
+            // Hexadecimal digits and hyphens are always the value of a header.
+            id.unwrap_or(HeaderValue::from_static("none"))
+        }
     }
 }
 
@@ -113,7 +116,7 @@ impl Told<'_> {
 }
 
 /// The answer in the place of a panic.
-pub(super) fn failed(_: Box<dyn Any + Send>) -> Response {
+pub(super) fn failed() -> Response {
     let text = "the request could not be decided; nothing is allowed by it";
     let mut response = message(StatusCode::INTERNAL_SERVER_ERROR, text);
     response.extensions_mut().insert(Panicked);
@@ -130,10 +133,11 @@ mod tests {
     use axum::http::{Request, StatusCode};
     use axum::routing::get;
     use http_body_util::BodyExt;
-    use tower::Service as _;
     use tracing_subscriber::fmt;
 
-    use super::super::{Operations, Service, observed, paging::Paging};
+    use super::super::callers;
+    use super::super::front::Front;
+    use super::super::{Operations, Service, paging::Paging};
     use super::REQUEST_ID;
     use crate::engine::{Engine, Snapshot};
     use crate::live::StatusBoard;
@@ -173,9 +177,9 @@ mod tests {
             operations: Operations::default(),
         });
         let broken = Router::new().route("/healthz", get(async || -> StatusCode { panic!("a secret") }));
-        let mut routes = observed(broken, Arc::clone(&service));
+        let front = Front { service, callers: Default::default(), lets_in: callers::lets_in, routes: broken };
         let request = Request::get("/healthz").header(REQUEST_ID, "mine").body(Body::empty()).unwrap();
-        let answer = routes.call(request).await.unwrap();
+        let answer = front.answer(request, None).await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.headers()[REQUEST_ID], "mine");
         let body = answer.into_body().collect().await.unwrap().to_bytes();

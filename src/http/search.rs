@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::State;
-use axum::http::header::HeaderMap;
 use axum::response::Response;
 use serde::Serialize;
 
@@ -19,7 +17,7 @@ use super::callers::Caller;
 use super::journal::Journal;
 use super::paging::{SearchId, Start};
 use super::slice::Slice;
-use super::{Service, received};
+use super::{Posted, Service, received};
 use crate::engine::{Search, Snapshot, Target};
 use crate::log::record::{Endpoint, SearchPage};
 use crate::request::json::{Json, Members};
@@ -53,11 +51,10 @@ struct Asked<'a> {
 pub(super) async fn subjects(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
+    posted: Posted,
 ) -> Response {
     let endpoint = Endpoint::SubjectSearch;
-    respond(&service, &caller, &headers, body, endpoint, async |asked, journal| {
+    respond(&service, &caller, posted, endpoint, async |asked, journal| {
         let request = SubjectSearchRequest::read(asked.body)?;
         asked.entities(request.question(), Target::Principal, &request.page, journal).await
     })
@@ -68,11 +65,10 @@ pub(super) async fn subjects(
 pub(super) async fn resources(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
+    posted: Posted,
 ) -> Response {
     let endpoint = Endpoint::ResourceSearch;
-    respond(&service, &caller, &headers, body, endpoint, async |asked, journal| {
+    respond(&service, &caller, posted, endpoint, async |asked, journal| {
         let request = ResourceSearchRequest::read(asked.body)?;
         asked.entities(request.question(), Target::Resource, &request.page, journal).await
     })
@@ -83,11 +79,10 @@ pub(super) async fn resources(
 pub(super) async fn actions(
     State(service): State<Arc<Service>>,
     Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    body: Body,
+    posted: Posted,
 ) -> Response {
     let endpoint = Endpoint::ActionSearch;
-    respond(&service, &caller, &headers, body, endpoint, async |asked, journal| {
+    respond(&service, &caller, posted, endpoint, async |asked, journal| {
         let request = ActionSearchRequest::read(asked.body)?;
         let types = [request.subject.type_name, request.resource.type_name];
         if !asked.caller.may_ask_about(types) {
@@ -110,18 +105,17 @@ pub(super) async fn actions(
 async fn respond<T: Serialize>(
     service: &Service,
     caller: &Caller,
-    headers: &HeaderMap,
-    body: Body,
+    Posted { headers, body }: Posted,
     endpoint: Endpoint,
     search: impl AsyncFnOnce(&Asked<'_>, &mut Journal<'_>) -> Result<SearchResponse<T>, Refusal>,
 ) -> Response {
-    let bytes = match received(service, headers, body).await {
+    let bytes = match received(service, &headers, body).await {
         Ok(bytes) => bytes,
         Err(response) => return response,
     };
     let began = Instant::now();
     let snapshot = service.engine.snapshot();
-    let mut journal = service.journal(headers, caller, endpoint, &snapshot);
+    let mut journal = service.journal(&headers, caller, endpoint, &snapshot);
     let read = Json::parse(&bytes, service.limits.depth).map_err(BadRequest::from);
     let body = read.as_ref().map_err(BadRequest::clone).and_then(|json| members(json, "the body"));
     let answer = match body {

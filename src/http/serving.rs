@@ -8,9 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::ConnectInfo;
 use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -21,10 +19,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::Service as _;
 
 use super::callers::{Caller, Peer, Tls, Watched, name_of};
 use super::deadline::Deadline;
+use super::front::Front;
 use super::metrics::{Metrics, Rejection};
 use super::operations::{Bounds, Operations};
 use super::rarely::Rarely;
@@ -44,23 +42,18 @@ const BUFFER: usize = 64 << 10;
 
 /// What every connection needs.
 struct Connections {
-    routes: Router,
+    front: Front,
     tls: Option<Arc<Watched<Tls>>>,
     bounds: Bounds,
     metrics: Arc<Metrics>,
 }
 
-/// Serves the routes, over TLS if there is any, until `shutdown` is done: then no new connection is taken, and running
+/// Serves what is behind the listener, over TLS if there is any, until `shutdown` is done: then no new connection is taken, and running
 /// requests finish (for at most 30 seconds).
-pub(super) async fn serve(
-    listener: TcpListener,
-    tls: Option<Arc<Watched<Tls>>>,
-    routes: Router,
-    operations: &Operations,
-    shutdown: impl Future<Output = ()>,
-) {
-    let Operations { bounds, metrics, .. } = operations;
-    let connections = Arc::new(Connections { routes, tls, bounds: *bounds, metrics: Arc::clone(metrics) });
+pub(super) async fn serve(listener: TcpListener, front: Front, shutdown: impl Future<Output = ()>) {
+    let Operations { bounds, metrics, .. } = &front.service.operations;
+    let (bounds, metrics, tls) = (*bounds, Arc::clone(metrics), front.callers.tls.clone());
+    let connections = Arc::new(Connections { front, tls, bounds, metrics });
     let places = Arc::new(Semaphore::new(bounds.connections.min(Semaphore::MAX_PERMITS)));
     let (stop, stopping) = watch::channel(());
     let mut shutdown = pin!(shutdown);
@@ -143,15 +136,12 @@ impl Connections {
         let heard = Arc::new(AtomicBool::new(false));
         let stream = Deadline::new(stream, self.bounds.body_time, Arc::clone(&heard));
         let service = service_fn(|request: Request<Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(ConnectInfo(peer.clone()));
-            let answer = self.routes.clone().call(request);
-            let heard = &heard;
+            let (heard, peer) = (&heard, &peer);
             async move {
-                let answer = answer.await;
+                let answer = self.front.answer(request.map(Body::new), Some(peer)).await;
                 // What is heard from now on belongs to the next request.
                 heard.store(false, Relaxed);
-                answer as Result<_, Infallible>
+                Ok::<_, Infallible>(answer)
             }
         });
         let mut http = http1::Builder::new();

@@ -8,14 +8,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
 use cedar_policy::EntityUid;
 
-use super::{Service, bounded, message, paths};
+use super::{message, paths};
 use crate::report::{counted, visible};
 use crate::store::Problem;
 use crate::store::schema::Types;
@@ -279,26 +278,12 @@ pub(super) struct Peer {
     pub(super) address: SocketAddr,
 }
 
-/// Lets those requests through whose caller is known, with the caller as an extension, and those to what is open to anybody.
-pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get().map(|ConnectInfo(peer)| peer);
-    match service.callers.recognise(request.headers(), peer) {
-        Ok(caller) => {
-            // The outermost layer names the caller, where somebody wants to know.
-            let named = tracing::enabled!(tracing::Level::DEBUG).then(|| caller.clone());
-            request.extensions_mut().insert(caller);
-            let mut response = next.run(request).await;
-            if let Some(caller) = named {
-                response.extensions_mut().insert(caller);
-            }
-            response
-        }
-        Err(_) if is_open(&request) => next.run(request).await,
-        Err(unknown) => {
-            let (parts, body) = request.into_parts();
-            bounded::discard(body, &parts.headers).await;
-            unknown.response()
-        }
+/// Lets those requests through whose caller is known, and those to what is open to anybody.
+pub(super) fn lets_in(callers: &Callers, request: &Request, peer: Option<&Peer>) -> Result<Option<Caller>, Response> {
+    match callers.recognise(request.headers(), peer) {
+        Ok(caller) => Ok(Some(caller)),
+        Err(_) if is_open(request) => Ok(None),
+        Err(unknown) => Err(unknown.response()),
     }
 }
 
