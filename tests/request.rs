@@ -95,21 +95,21 @@ fn every_type_is_read_from_plain_json() {
         ("datetime", Extension::Datetime),
         ("duration", Extension::Duration),
     ] {
-        assert!(matches!(&request.context[name], Typed::Extension(found, _) if *found == extension), "{name}");
+        assert!(matches!(&request.context[&name.into()], Typed::Extension(found, _) if *found == extension), "{name}");
     }
 }
 
 #[test]
 fn references_are_of_the_type_that_the_schema_names_in_its_namespace_or_outside() {
     let request = typed(&probing(json!({ "colour": "red", "person": "ada", "people": ["bob"] }))).unwrap();
-    let shown = |name: &str| match &request.context[name] {
+    let shown = |name: &str| match &request.context[&name.into()] {
         Typed::Entity(uid) => uid.to_string(),
         other => panic!("{other:?}"),
     };
     assert_eq!(shown("colour"), r#"Colour::"red""#);
     assert_eq!(shown("person"), r#"Shop::Person::"ada""#);
     let bob = EntityUid::from_str(r#"Shop::Person::"bob""#).unwrap();
-    assert_eq!(request.context["people"], Typed::Set(vec![Typed::Entity(bob)]));
+    assert_eq!(request.context[&"people".into()], Typed::Set(vec![Typed::Entity(bob)]));
 }
 
 #[test]

@@ -62,7 +62,7 @@ pub struct TypedRequest {
     pub resource: TypedEntity,
     /// The context.
     pub context: Record,
-    /// The context as it came: with the raw strings that plugins read. Empty where facts came.
+    /// The context as it came: with the raw strings that plugins read. Empty where facts came, or where plugins read nothing in it.
     pub raw_context: Record,
     /// What the schema requires, but is neither sent nor stored. Such a request is denied.
     pub missing: Places,
@@ -79,7 +79,7 @@ pub struct TypedEntity {
     pub uid: EntityUid,
     /// Its attributes: the stored ones, and over them the caller's.
     pub attributes: Record,
-    /// The same as they came: with the raw strings that plugins read. Empty where facts came.
+    /// The same as they came: with the raw strings that plugins read. Empty where facts came, or where plugins read none of them.
     pub raw: Record,
 }
 
@@ -146,12 +146,7 @@ pub fn resolve(
         Ok(found) => found,
         Err(unknown) => return Ok(Resolved::Unknown(unknown)),
     };
-    let entity_type = |named: &Named<'_>| types.entity(named.type_name);
-    let (Some(principal_type), Some(resource_type)) =
-        (entity_type(&question.principal), entity_type(&question.resource))
-    else {
-        return Ok(Resolved::Unknown(Unknown::NotApplicable));
-    };
+    let Environment { principal_type, resource_type, .. } = environment;
     let principal_uid = uid(&question.principal, principal_type, Part::PrincipalId)?;
     let resource_uid = uid(&question.resource, resource_type, Part::ResourceId)?;
 
@@ -163,8 +158,8 @@ pub fn resolve(
     let mut resource = decoder.members(&resource_type.attributes, said, &of_resource)?;
     if principal_uid == resource_uid {
         // One entity, said twice: what is said of the resource stands.
-        principal.append(&mut resource);
-        resource.clone_from(&principal);
+        principal.extend(resource);
+        resource = principal.clone();
     }
     let context = context(question, &environment.context, &mut decoder)?;
     let principal = Overlaid::new(principal_uid, principal, principal_type, stored);
@@ -174,13 +169,16 @@ pub fn resolve(
 
     let roots =
         Roots { principal: Some(&principal.raw), resource: Some(&resource.raw), context: Some(&context), this: None };
-    let facts = read_facts(&environment.context, &context, &roots);
+    let (context, raw_context) = match environment.context_has_raw {
+        true => (read_facts(&environment.context, &context, &roots), context),
+        false => (context, Record::default()),
+    };
     Ok(Resolved::Request(Box::new(TypedRequest {
         environment: index,
         principal: principal.read(),
         resource: resource.read(),
-        context: facts,
-        raw_context: context,
+        context,
+        raw_context,
         missing: decoder.missing,
         dropped: decoder.dropped,
         masked: decoder.masked,
@@ -205,32 +203,42 @@ struct Overlaid<'a> {
 impl<'a> Overlaid<'a> {
     fn new(uid: EntityUid, said: Record, entity_type: &'a EntityType, stored: &StoredEntities) -> Self {
         let entity = stored.get(&uid);
-        let stored = entity.filter(|_| said.is_empty()).map(Stored::attributes);
+        let stored = entity.filter(|_| said.is_empty() && entity_type.has_raw).map(Stored::attributes);
         let mut raw = entity.map(Stored::raw).unwrap_or_default();
         raw.extend(said);
         Self { uid, raw, stored, entity_type }
     }
 
     fn read(self) -> TypedEntity {
-        let attributes = match self.stored {
-            Some(stored) => stored,
-            None => read_facts(&self.entity_type.attributes, &self.raw, &Roots::of_entity(&self.raw)),
-        };
-        TypedEntity { uid: self.uid, attributes, raw: self.raw }
+        let Self { uid, raw, stored, entity_type } = self;
+        if !entity_type.has_raw {
+            return TypedEntity { uid, attributes: raw, raw: Record::default() };
+        }
+        let facts = || read_facts(&entity_type.attributes, &raw, &Roots::of_entity(&raw));
+        TypedEntity { uid, attributes: stored.unwrap_or_else(facts), raw }
     }
 }
 
 fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(usize, &'a Environment), Unknown> {
-    for (named, part) in [(&question.principal, Part::Principal), (&question.resource, Part::Resource)] {
-        types.entity(named.type_name).ok_or(Unknown::Type(part))?;
-    }
-    types.environments_of(question.action).next().ok_or(Unknown::Action)?;
     let is = |of_type: &EntityType, named: &Named<'_>| of_type.full_name == named.type_name;
     let mut found = types.environments_of(question.action).filter(|(_, found)| {
         is(&found.principal_type, &question.principal) && is(&found.resource_type, &question.resource)
     });
-    let first = found.next().ok_or(Unknown::NotApplicable)?;
+    let first = found.next().ok_or_else(|| why_not(question, types))?;
     if found.next().is_some() { Err(Unknown::Ambiguous) } else { Ok(first) }
+}
+
+/// Why there is no environment for it.
+fn why_not(question: &Question<'_>, types: &Types) -> Unknown {
+    if types.entity(question.principal.type_name).is_none() {
+        Unknown::Type(Part::Principal)
+    } else if types.entity(question.resource.type_name).is_none() {
+        Unknown::Type(Part::Resource)
+    } else if types.environments_of(question.action).next().is_none() {
+        Unknown::Action
+    } else {
+        Unknown::NotApplicable
+    }
 }
 
 fn uid(named: &Named<'_>, entity_type: &EntityType, part: Part) -> Result<EntityUid, InvalidRequest> {

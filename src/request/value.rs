@@ -1,8 +1,9 @@
 //! Typed values: what a JSON value is under the shape that the schema gives it.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use litemap::LiteMap;
 use smol_str::SmolStr;
 
 use super::InvalidRequest;
@@ -32,8 +33,8 @@ pub enum Value {
     Raw(SmolStr),
 }
 
-/// The fields of a record, or the attributes of an entity.
-pub type Record = BTreeMap<SmolStr, Value>;
+/// The fields of a record, or the attributes of an entity; there are few, and they lie in a row.
+pub type Record = LiteMap<SmolStr, Value>;
 
 impl From<Fact> for Value {
     fn from(fact: Fact) -> Self {

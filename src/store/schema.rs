@@ -37,6 +37,8 @@ pub struct EntityType {
     pub ids: Option<Vec<SmolStr>>,
     /// The attributes; empty for an enumerated type.
     pub attributes: RecordShape,
+    /// Whether plugins read any of them.
+    pub has_raw: bool,
     /// The type of the tags, if the type has tags.
     pub tags: Option<Shape>,
     /// The types whose entities can be its parents.
@@ -80,6 +82,8 @@ pub struct Environment {
     pub resource_type: Arc<EntityType>,
     /// The members of the context.
     pub context: RecordShape,
+    /// Whether plugins read any of them.
+    pub context_has_raw: bool,
 }
 
 impl Environment {
@@ -124,6 +128,24 @@ pub enum Shape {
 /// The fields of a record, in the order of their names.
 #[derive(Clone, Debug, Default)]
 pub struct RecordShape(pub BTreeMap<SmolStr, FieldShape>);
+
+impl RecordShape {
+    /// Whether there are strings in it, at any depth, that plugins read.
+    fn has_raw(&self) -> bool {
+        self.0.values().any(|field| field.shape.has_raw())
+    }
+}
+
+impl Shape {
+    fn has_raw(&self) -> bool {
+        match self {
+            Self::Parsed(_) => true,
+            Self::Record(record) => record.has_raw(),
+            Self::Set(element) => element.has_raw(),
+            Self::Bool | Self::Long | Self::String | Self::Entity(_) | Self::Extension(_) => false,
+        }
+    }
+}
 
 /// A field of a record.
 #[derive(Clone, Debug)]
@@ -365,11 +387,13 @@ impl Reader {
         let types = self.entities.iter().filter_map(|(name, declaration)| {
             let Declaration { namespace, json, .. } = declaration;
             let ids = json.get("enum").and_then(Json::as_array);
+            let attributes = json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default();
             let entity = EntityType {
                 name: EntityTypeName::from_str(name).ok()?,
                 full_name: SmolStr::from(name.as_str()),
                 ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
-                attributes: json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default(),
+                has_raw: attributes.has_raw(),
+                attributes,
                 tags: json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new())),
                 parents: self
                     .parents_of_entity(declaration)
@@ -393,6 +417,7 @@ impl Reader {
                     let context = declaration.json.get("appliesTo")?.get("context")?;
                     Some(self.record(context, &declaration.namespace))
                 });
+                let context = context.unwrap_or_default();
                 Some(Environment {
                     principal: env.principal().clone(),
                     principal_type: of_name(env.principal())?,
@@ -400,7 +425,8 @@ impl Reader {
                     action_name,
                     resource: env.resource().clone(),
                     resource_type: of_name(env.resource())?,
-                    context: context.unwrap_or_default(),
+                    context_has_raw: context.has_raw(),
+                    context,
                 })
             })
             .collect();

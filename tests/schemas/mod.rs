@@ -37,6 +37,7 @@ impl Model {
             resource: environment.resource.clone(),
             resource_type: Arc::clone(&environment.resource_type),
             context: environment.context.clone(),
+            context_has_raw: environment.context_has_raw,
         });
         let ids = entities.keys().map(|name| (name.clone(), Vec::new())).collect();
         let environments = environments.collect();
@@ -300,6 +301,7 @@ impl Writer<'_> {
             resource: resource.entity_type(),
             resource_type: entity(resource),
             context: context.clone(),
+            context_has_raw: false,
         });
         let environments: Vec<_> = environments.collect();
         self.model.environments.extend(environments);
@@ -330,6 +332,7 @@ fn plain_type(name: &Name) -> EntityType {
         full_name: name.full().into(),
         ids: None,
         attributes: RecordShape::default(),
+        has_raw: false,
         tags: None,
         parents: Vec::new(),
     }
