@@ -15,6 +15,7 @@
 //! (`recovered`, `unvouched`) before it signs anything, and [`verify`] names them for ever, though the log is whole.
 //! After the line that closes a segment, nothing belongs into it.
 
+mod flusher;
 mod head;
 mod limits;
 mod line;

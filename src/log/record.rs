@@ -18,7 +18,7 @@ use smol_str::SmolStr;
 use super::Entry;
 use super::mask::{Digest, Mask};
 use crate::engine::{Decision, Outcome, PolicyError, PolicyNote, Snapshot};
-use crate::plugin::PLUGINS;
+use crate::plugin::Plugin;
 use crate::request::place::Places;
 use crate::request::value::{MASKED, RAW, Record, TYPE, Value};
 use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
@@ -322,7 +322,8 @@ struct Line<'a> {
     dropped: Listed<'a>,
     #[serde(skip_serializing_if = "is_zero")]
     more_dropped: usize,
-    plugins: Versions,
+    #[serde(skip_serializing_if = "Versions::is_empty")]
+    plugins: Versions<'a>,
     #[serde(skip_serializing_if = "Option::is_none")]
     decision: Option<Answer>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -364,7 +365,7 @@ impl<'a> Line<'a> {
             too_large: None,
             dropped: Listed::default(),
             more_dropped: 0,
-            plugins: Versions,
+            plugins: Versions(&heading.snapshot.store.types.plugins),
             decision: Some(if verdict == Verdict::Allow { Answer::Allow } else { Answer::Deny }),
             verdict: Some(verdict),
             determining: Vec::new(),
@@ -575,12 +576,18 @@ fn is_zero(number: &usize) -> bool {
     *number == 0
 }
 
-/// The versions of all plugins, by their names.
-struct Versions;
+/// The versions of the plugins that the schema uses, by their names.
+struct Versions<'a>(&'a [&'static dyn Plugin]);
 
-impl Serialize for Versions {
+impl Versions<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for Versions<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(PLUGINS.iter().map(|plugin| (plugin.name(), plugin.version())))
+        serializer.collect_map(self.0.iter().map(|plugin| (plugin.name(), plugin.version())))
     }
 }
 

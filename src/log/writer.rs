@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
+use super::flusher::Flusher;
 use super::head::{self, Head, HeadFile};
 use super::line::{Position, write_line};
 use super::note::{self, CHECKPOINT_DECISIONS, FORMAT, HeadFound, Lost, Note};
@@ -51,6 +52,7 @@ pub(super) struct Writer {
     retry: Instant,
     ticked: Instant,
     pruned: Option<Instant>,
+    flusher: Flusher,
     upkeep: Upkeep,
     /// Let go when all else is done.
     lock: File,
@@ -105,6 +107,12 @@ const RETRY: Duration = Duration::from_millis(250);
 /// How often lines get a checkpoint and are synced, where nothing syncs them at once.
 const TICK: Duration = Duration::from_secs(1);
 
+/// After so many bytes what was written is brought to the disk, where nothing waits for it.
+const FLUSHED: u64 = 2 << 20;
+
+/// The bytes for which a draft has room at first.
+const DRAFT: usize = 64 << 10;
+
 /// How often the log says at most that it could not be written.
 const TELL: Duration = Duration::from_secs(1);
 
@@ -155,7 +163,7 @@ impl Writer {
             head.renew(&Head::new(0, Position::START, settings.signing_key.as_ref()))?;
             sync_folder(&folder)?;
         }
-        let upkeep = Upkeep::start(folder)?;
+        let (flusher, upkeep) = (Flusher::start()?, Upkeep::start(folder)?);
         for (number, forms) in found.segments.iter().filter(|(number, _)| **number < found.segment) {
             if forms.plain && (settings.compress || forms.packed) {
                 upkeep.ask(Job::Pack(*number));
@@ -182,6 +190,7 @@ impl Writer {
             retry: now,
             ticked: now,
             pruned: None,
+            flusher,
             upkeep,
             lock: found.lock,
             settings,
@@ -287,7 +296,7 @@ impl Writer {
     }
 
     fn draft(&mut self) -> Draft {
-        Draft { bytes: Vec::new(), end: self.end }
+        Draft { bytes: Vec::with_capacity(DRAFT), end: self.end }
     }
 
     fn draft_news(&self, draft: &mut Draft) {
@@ -330,6 +339,10 @@ impl Writer {
         open.file.write_all(&draft.bytes)?;
         if sync {
             open.file.sync_data().inspect_err(|_| self.doubtful = true)?;
+        }
+        // The next sync then has little left to wait for.
+        if !sync && self.end.size / FLUSHED != draft.end.size / FLUSHED {
+            self.flusher.ask(open.path.clone());
         }
         self.accept(draft.end, sync);
         if let Err(error) = self.write_head() {

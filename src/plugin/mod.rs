@@ -50,6 +50,12 @@ pub trait Plugin: Send + Sync {
     fn parse(&self, raw: &str, arguments: &[Option<&str>]) -> Option<Vec<Fact>>;
 }
 
+impl std::fmt::Debug for dyn Plugin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
 /// A field of the record that a plugin fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FactField {

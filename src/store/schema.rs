@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::problem::{Problem, SourceFile};
-use crate::plugin::{self, Plugin};
+use crate::plugin::{self, PLUGINS, Plugin};
 
 /// What the schema says about the values of requests and entities.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub struct Types {
     pub entities: HashMap<SmolStr, Arc<EntityType>>,
     /// Every (principal type, action, resource type) that the schema allows, in a stable order.
     pub environments: Vec<Environment>,
+    /// The plugins that read anything in them, in the order of all plugins.
+    pub plugins: Vec<&'static dyn Plugin>,
     by_name: HashMap<EntityTypeName, Arc<EntityType>>,
     by_action: HashMap<SmolStr, Vec<usize>>,
 }
@@ -130,18 +132,22 @@ pub enum Shape {
 pub struct RecordShape(pub BTreeMap<SmolStr, FieldShape>);
 
 impl RecordShape {
-    /// Whether there are strings in it, at any depth, that plugins read.
+    /// Whether plugins read strings in it, at any depth.
     fn has_raw(&self) -> bool {
-        self.0.values().any(|field| field.shape.has_raw())
+        PLUGINS.iter().any(|plugin| self.is_read_by(*plugin))
+    }
+
+    fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
+        self.0.values().any(|field| field.shape.is_read_by(plugin))
     }
 }
 
 impl Shape {
-    fn has_raw(&self) -> bool {
+    fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
         match self {
-            Self::Parsed(_) => true,
-            Self::Record(record) => record.has_raw(),
-            Self::Set(element) => element.has_raw(),
+            Self::Parsed(parsed) => parsed.plugin.name() == plugin.name(),
+            Self::Record(record) => record.is_read_by(plugin),
+            Self::Set(element) => element.is_read_by(plugin),
             Self::Bool | Self::Long | Self::String | Self::Entity(_) | Self::Extension(_) => false,
         }
     }
@@ -192,7 +198,7 @@ impl Extension {
 }
 
 /// A type that is bound to a plugin.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Parsed {
     /// What reads the string.
     pub plugin: &'static dyn Plugin,
@@ -206,16 +212,6 @@ impl Parsed {
     /// Whether the decision log masks the fact of that name: it repeats the string, or is marked `@sensitive`.
     pub fn masks(&self, fact: &str) -> bool {
         self.facts.0.get(fact).is_some_and(|field| field.sensitive)
-    }
-}
-
-impl std::fmt::Debug for Parsed {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Parsed")
-            .field("plugin", &self.plugin.name())
-            .field("arguments", &self.arguments)
-            .finish()
     }
 }
 
@@ -299,7 +295,16 @@ impl Types {
         let entities = reader.entity_types();
         let environments = reader.environments(schema, &entities);
         let by_name = entities.values().map(|entity| (entity.name.clone(), Arc::clone(entity))).collect();
-        let types = Self { by_action: by_action(&environments), by_name, entities, environments };
+        let plugins = PLUGINS.iter().copied().filter(|plugin| {
+            let of_entity = |entity: &EntityType| {
+                entity.attributes.is_read_by(*plugin)
+                    || entity.tags.as_ref().is_some_and(|tags| tags.is_read_by(*plugin))
+            };
+            entities.values().any(|entity| of_entity(entity))
+                || environments.iter().any(|found| found.context.is_read_by(*plugin))
+        });
+        let types =
+            Self { plugins: plugins.collect(), by_action: by_action(&environments), by_name, entities, environments };
         let problems = super::bindings::check(reader, &types);
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
