@@ -35,18 +35,17 @@ impl Log {
 
     fn ask(&mut self, snapshot: &Arc<Snapshot>, body: &Value) -> Option<Value> {
         let heading = Heading {
-            request_id: "r".to_owned(),
+            request_id: "r",
             trace_id: None,
-            caller: Some("portal".to_owned()),
+            caller: Some("portal"),
             endpoint: Endpoint::Evaluation,
-            snapshot: Arc::clone(snapshot),
+            snapshot,
         };
         let mut journal = Journal::new(&self.recorder, heading);
         let body = body.to_string();
         let _ = authzen::evaluation(snapshot, &Limits::default(), &Caller::anonymous(), body.as_bytes(), &mut journal);
-        let mut record = Vec::new();
-        journal.records().first()?.write(&mut record);
-        let (number, members) = (self.lines.len() + 1, str::from_utf8(&record).unwrap());
+        let record = journal.records().first()?.members();
+        let (number, members) = (self.lines.len() + 1, str::from_utf8(record).unwrap());
         let line = format!("{{\"sequence\":{number},\"type\":\"decision\",{members}}}");
         self.lines.push(line.clone().into_bytes());
         Some(serde_json::from_str(&line).unwrap())

@@ -1,6 +1,5 @@
 //! What one request over HTTP has decided: for the decision log and the metrics.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::http::HeaderValue;
@@ -22,7 +21,7 @@ use crate::request::{Question, Resolved};
 #[derive(Debug, Default)]
 pub struct Journal<'a> {
     metrics: Option<&'a Metrics>,
-    log: Option<(&'a Recorder, Arc<Heading>)>,
+    log: Option<(&'a Recorder, Heading<'a>)>,
     records: Vec<Entry>,
     /// Each decision that is to be counted, by its action.
     counted: Vec<(SmolStr, Verdict)>,
@@ -30,8 +29,8 @@ pub struct Journal<'a> {
 
 impl<'a> Journal<'a> {
     /// A journal of a request under that heading, which counts nothing.
-    pub fn new(recorder: &'a Recorder, heading: Heading) -> Self {
-        Self { log: Some((recorder, Arc::new(heading))), ..Self::none() }
+    pub fn new(recorder: &'a Recorder, heading: Heading<'a>) -> Self {
+        Self { log: Some((recorder, heading)), ..Self::none() }
     }
 
     /// One that takes up nothing.
@@ -49,11 +48,11 @@ impl<'a> Journal<'a> {
         &mut self,
         item: Option<usize>,
         question: &Question<'_>,
-        resolved: Resolved,
-        decision: Decision,
+        resolved: &Resolved,
+        decision: &Decision,
         took: Duration,
     ) {
-        self.count(question.action, Verdict::of(&decision));
+        self.count(question.action, Verdict::of(decision));
         if let Some((recorder, heading)) = &self.log {
             self.records.push(recorder.decision(heading, item, question, resolved, decision, took));
         }
@@ -94,20 +93,20 @@ impl Service {
     /// The journal of a request with these headers.
     pub(super) fn journal<'a>(
         &'a self,
-        headers: &HeaderMap,
-        caller: &Caller,
+        headers: &'a HeaderMap,
+        caller: &'a Caller,
         endpoint: Endpoint,
-        snapshot: &Arc<Snapshot>,
+        snapshot: &'a Snapshot,
     ) -> Journal<'a> {
         let log = self.log.as_ref().map(|log| {
             let heading = Heading {
-                request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned(),
-                trace_id: headers.get(TRACEPARENT).and_then(trace_id).map(str::to_owned),
-                caller: caller.name().map(str::to_owned),
+                request_id: headers.get(REQUEST_ID).and_then(|id| id.to_str().ok()).unwrap_or_default(),
+                trace_id: headers.get(TRACEPARENT).and_then(trace_id),
+                caller: caller.name(),
                 endpoint,
-                snapshot: Arc::clone(snapshot),
+                snapshot,
             };
-            (&log.recorder, Arc::new(heading))
+            (&log.recorder, heading)
         });
         Journal { metrics: Some(&self.operations.metrics), log, ..Journal::none() }
     }

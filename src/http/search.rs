@@ -166,7 +166,7 @@ impl Asked<'_> {
         if journal.is_open() {
             let resolved = self.snapshot.resolve(question, Facts::FromPlugins)?;
             let decision = self.snapshot.decide_resolved(&resolved, &self.snapshot.entities);
-            journal.decided(Some(place), question, resolved, decision, self.began.elapsed());
+            journal.decided(Some(place), question, &resolved, &decision, self.began.elapsed());
         }
         Ok(())
     }

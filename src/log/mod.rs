@@ -52,51 +52,25 @@ pub struct Log(Arc<Handle>);
 
 /// One decision: members of a JSON object, without its braces and without a line break. What stands before and after
 /// them in a line is the log's: `sequence`, `type`, `chain`.
-pub struct Entry {
-    members: Members,
-    /// The bytes of the queue that it takes.
-    bytes: usize,
-}
-
-enum Members {
-    Written(Vec<u8>),
-    /// To be written by the thread of the log, which writes many in a row.
-    Later(WriteMembers),
-}
-
-type WriteMembers = Box<dyn Fn(&mut Vec<u8>) + Send>;
+#[derive(Clone)]
+pub struct Entry(Vec<u8>);
 
 impl Entry {
-    /// An entry that the thread of the log writes, with what it holds till then, about so many bytes. It may be written
-    /// more than once, where the disk takes only a part of it at first.
-    pub fn later(bytes: usize, write: impl Fn(&mut Vec<u8>) + Send + 'static) -> Self {
-        Self { members: Members::Later(Box::new(write)), bytes }
-    }
-
-    /// Writes its members behind what is there.
-    pub fn write(&self, buffer: &mut Vec<u8>) {
-        match &self.members {
-            Members::Written(members) => buffer.extend_from_slice(members),
-            Members::Later(write) => write(buffer),
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.bytes
+    /// Its members.
+    pub fn members(&self) -> &[u8] {
+        &self.0
     }
 }
 
 impl From<Vec<u8>> for Entry {
     fn from(members: Vec<u8>) -> Self {
-        Self { bytes: members.len(), members: Members::Written(members) }
+        Self(members)
     }
 }
 
 impl fmt::Debug for Entry {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut members = Vec::new();
-        self.write(&mut members);
-        formatter.debug_tuple("Entry").field(&String::from_utf8_lossy(&members)).finish()
+        formatter.debug_tuple("Entry").field(&String::from_utf8_lossy(&self.0)).finish()
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) struct Counts {
 const OVERHEAD: usize = 160;
 
 /// With so many bytes, the writer no longer waits for more.
-const ENOUGH: usize = 128 * 1024;
+const ENOUGH: usize = 64 * 1024;
 
 /// Nor with a queue that is so full: the part of it.
 const FULL_ENOUGH: usize = 4;
@@ -85,7 +85,7 @@ impl Queue {
     /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none
     /// of the entries is in the queue, or all are.
     pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
-        let bytes: usize = entries.iter().map(|entry| entry.bytes() + OVERHEAD).sum();
+        let bytes: usize = entries.iter().map(|entry| entry.members().len() + OVERHEAD).sum();
         // What is larger than the queue waits until it is empty.
         let room = u32::try_from(bytes.min(self.capacity)).unwrap_or(u32::MAX);
         let appended = match self.durability {

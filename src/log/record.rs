@@ -6,7 +6,6 @@
 //!
 //! Raw strings that plugins read, the facts that repeat them, and attributes that are marked `@sensitive` are masked ([`Mask`]).
 
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use cedar_policy::EntityUid;
@@ -27,8 +26,8 @@ use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
 pub const LONGEST: usize = 64 << 10;
 
-/// A record with some attributes has no more bytes.
-const USUAL: usize = 1536;
+/// Few records with some attributes have more bytes.
+const USUAL: usize = 768;
 
 /// So many characters of an id or a name are written where the whole would be too long.
 const SHORTENED: usize = 200;
@@ -41,18 +40,18 @@ pub struct Recorder {
 }
 
 /// What the records of one request over HTTP have in common.
-#[derive(Clone, Debug)]
-pub struct Heading {
+#[derive(Clone, Copy, Debug)]
+pub struct Heading<'a> {
     /// The id of the request, by which its records belong together.
-    pub request_id: String,
+    pub request_id: &'a str,
     /// The id of the trace that the caller follows it by (W3C Trace Context), if it does.
-    pub trace_id: Option<String>,
+    pub trace_id: Option<&'a str>,
     /// Who asked; `None` where nobody is asked who they are.
-    pub caller: Option<String>,
+    pub caller: Option<&'a str>,
     /// What was asked for.
     pub endpoint: Endpoint,
     /// By what was decided.
-    pub snapshot: Arc<Snapshot>,
+    pub snapshot: &'a Snapshot,
 }
 
 /// What a request over HTTP asks for.
@@ -156,41 +155,24 @@ impl Recorder {
     /// took.
     pub fn decision(
         &self,
-        heading: &Arc<Heading>,
+        heading: &Heading<'_>,
         item: Option<usize>,
         question: &Question<'_>,
-        resolved: Resolved,
-        decision: Decision,
+        resolved: &Resolved,
+        decision: &Decision,
         took: Duration,
     ) -> Entry {
-        let time = SystemTime::now();
-        match resolved {
-            Resolved::Request(request) => {
-                let bytes = weight(&request);
-                let decided = Decided {
-                    recorder: self.clone(),
-                    heading: Arc::clone(heading),
-                    item,
-                    request,
-                    decision,
-                    took,
-                    time,
-                };
-                match bytes <= MOST_KEPT {
-                    true => Entry::later(SMALLEST + bytes, move |buffer| decided.write(buffer)),
-                    false => Entry::from(written(|buffer| decided.write(buffer))),
-                }
-            }
-            Resolved::Unknown(_) => {
-                let line = Line::new(heading, item, Verdict::of(&decision), took, time);
-                let line = Line { asked: Asked::named(question), ..line }.saying(&decision);
-                Entry::from(written(|buffer| line.fitting(buffer)))
-            }
-        }
+        let line = Line::new(heading, item, Verdict::of(decision), took, SystemTime::now());
+        let asked = match resolved {
+            Resolved::Request(request) => self.request(&heading.snapshot.store.types, request),
+            Resolved::Unknown(_) => Asked::named(question),
+        };
+        let line = Line { asked, ..line }.saying(decision);
+        Entry::from(written(|buffer| line.fitting(buffer)))
     }
 
     /// The record of an item of a batch that was denied without being decided.
-    pub fn not_decided(&self, heading: &Heading, item: usize, why: NotDecided<'_>, took: Duration) -> Entry {
+    pub fn not_decided(&self, heading: &Heading<'_>, item: usize, why: NotDecided<'_>, took: Duration) -> Entry {
         let line = Line::new(heading, Some(item), Verdict::Invalid, took, SystemTime::now());
         let line = match why {
             NotDecided::Malformed => line,
@@ -203,7 +185,13 @@ impl Recorder {
     }
 
     /// The record of a page of a search. `question` is what was asked of each candidate.
-    pub fn search(&self, heading: &Heading, question: &Question<'_>, page: &SearchPage<'_>, took: Duration) -> Entry {
+    pub fn search(
+        &self,
+        heading: &Heading<'_>,
+        question: &Question<'_>,
+        page: &SearchPage<'_>,
+        took: Duration,
+    ) -> Entry {
         let SearchPage { results, candidates, after, up_to, decided, context_varies, .. } = *page;
         let found =
             Found { results: Some(results), count: results.len(), candidates, after, up_to, decided, context_varies };
@@ -244,55 +232,6 @@ impl Recorder {
             }),
         }
     }
-}
-
-/// A decision of which the record is still to be written.
-struct Decided {
-    recorder: Recorder,
-    heading: Arc<Heading>,
-    item: Option<usize>,
-    request: Box<TypedRequest>,
-    decision: Decision,
-    took: Duration,
-    time: SystemTime,
-}
-
-impl Decided {
-    fn write(&self, buffer: &mut Vec<u8>) {
-        let Self { recorder, heading, item, request, decision, took, time } = self;
-        let asked = recorder.request(&heading.snapshot.store.types, request);
-        let line = Line::new(heading, *item, Verdict::of(decision), *took, *time);
-        Line { asked, ..line }.saying(decision).fitting(buffer);
-    }
-}
-
-/// A request that holds more text than so many bytes is written at once, so that it is not kept.
-const MOST_KEPT: usize = 16 << 10;
-
-/// What a decision takes that is kept, beside the text of its request.
-const SMALLEST: usize = 2 << 10;
-
-/// The bytes of the text that a request holds, and something for each of its values.
-fn weight(request: &TypedRequest) -> usize {
-    let TypedRequest { principal, resource, context, raw_context, .. } = request;
-    let ids = [principal, resource].map(|entity| id_of(&entity.uid).len());
-    let records = [&principal.attributes, &principal.raw, &resource.attributes, &resource.raw, context, raw_context];
-    ids.into_iter().chain(records.map(weight_of_record)).sum()
-}
-
-fn weight_of_record(record: &Record) -> usize {
-    record.values().map(weight_of).sum()
-}
-
-fn weight_of(value: &Value) -> usize {
-    let inner = match value {
-        Value::Bool(_) | Value::Long(_) => 0,
-        Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => text.len(),
-        Value::Entity(uid) => id_of(uid).len(),
-        Value::Set(elements) => elements.iter().map(weight_of).sum(),
-        Value::Record(record) => weight_of_record(record),
-    };
-    size_of::<Value>() + inner
 }
 
 /// What is written by itself.
@@ -353,14 +292,14 @@ enum Answer {
 }
 
 impl<'a> Line<'a> {
-    fn new(heading: &'a Heading, item: Option<usize>, verdict: Verdict, took: Duration, time: SystemTime) -> Self {
+    fn new(heading: &Heading<'a>, item: Option<usize>, verdict: Verdict, took: Duration, time: SystemTime) -> Self {
         Self {
             time: DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Micros, true),
-            request_id: &heading.request_id,
-            trace_id: heading.trace_id.as_deref(),
+            request_id: heading.request_id,
+            trace_id: heading.trace_id,
             endpoint: heading.endpoint,
             item,
-            caller: heading.caller.as_deref(),
+            caller: heading.caller,
             asked: Asked::default(),
             too_large: None,
             dropped: Listed::default(),

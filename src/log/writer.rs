@@ -734,11 +734,10 @@ impl Draft {
         let before = self.bytes.len();
         write_line(&mut self.bytes, &mut self.end.position, |buffer, _, _| {
             buffer.extend_from_slice(br#""type":"decision","#);
-            let start = buffer.len();
-            entry.write(buffer);
-            if buffer.len() == start {
+            match entry.members() {
                 // Without members, there is nothing to set apart.
-                buffer.pop();
+                [] => _ = buffer.pop(),
+                members => buffer.extend_from_slice(members),
             }
         });
         let line = self.bytes.get(before..).unwrap_or_default();

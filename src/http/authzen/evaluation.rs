@@ -158,7 +158,7 @@ impl Asked<'_> {
         let took = self.began.elapsed();
         let explain = || self.snapshot.explain(question, Facts::FromPlugins, entities, &decision);
         let answer = answer(&decision, reasons, explain);
-        journal.decided(self.item, question, resolved, decision, took);
+        journal.decided(self.item, question, &resolved, &decision, took);
         Ok(answer)
     }
 
