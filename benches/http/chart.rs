@@ -4,7 +4,7 @@ use maud::{Markup, html};
 
 pub struct Bar<'a> {
     pub name: &'a str,
-    /// Requests a second, and how many of the echo's that is.
+    /// Decisions a second, and how many of the echo's that is.
     pub rate: f64,
     pub of_echo: f64,
 }
@@ -20,16 +20,16 @@ const TOP: f64 = 36.0;
 const STYLE: &str = "text{font:14px -apple-system,BlinkMacSystemFont,'Segoe UI',Helvetica,Arial,sans-serif;fill:#757b84}\
     rect{fill:#8c959f}.ours rect{fill:#2f81f7}.ours text{font-weight:600}";
 
-/// Requests a second as an SVG on no ground.
+/// Decisions a second as an SVG on no ground.
 pub fn svg(bars: &[Bar]) -> String {
     let height = TOP + ROW * bars.len() as f64;
     let most = bars.iter().map(|bar| bar.rate).fold(1.0, f64::max);
     let drawing = html! {
         svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title" viewBox={ "0 0 " (WIDTH) " " (height) }
             width=(WIDTH) height=(height) {
-            title id="title" { "Requests a second" }
+            title id="title" { "Decisions a second" }
             style { (STYLE) }
-            text x=(LEFT) y="20" { "requests a second (and how many times the echo’s)" }
+            text x=(LEFT) y="20" { "decisions a second (and how many times the echo’s)" }
             @for (row, bar) in bars.iter().enumerate() { (line(TOP + ROW * row as f64, bar, LONGEST * bar.rate / most)) }
         }
     };

@@ -83,7 +83,8 @@ fn measure(started: &[Started], arguments: &Arguments) -> Vec<Vec<Sample>> {
         for (server, samples) in started.iter().zip(&mut samples) {
             let before = ticks(server.process);
             let mut sample = Client::to(server).run(Duration::from_secs_f64(arguments.seconds));
-            sample.core = (ticks(server.process) - before) / sample.answers as f64;
+            sample.rate *= server.decisions as f64;
+            sample.core = (ticks(server.process) - before) / (sample.answers * server.decisions) as f64;
             // In the first round everything is new.
             if round > 0 {
                 samples.push(sample);
@@ -101,7 +102,7 @@ fn print(started: &[Started], samples: &[Vec<Sample>], arguments: &Arguments) {
         arguments.seconds
     );
     println!(
-        "| | requests a second | of the echo | µs of the core | p50 µs | p99 µs |\n|---|---:|---:|---:|---:|---:|"
+        "| | decisions a second | of the echo | µs of the core | p50 µs | p99 µs |\n|---|---:|---:|---:|---:|---:|"
     );
     let echo = median(samples[0].iter().map(|sample| sample.rate));
     for (server, samples) in started.iter().zip(samples) {

@@ -38,6 +38,7 @@ pub fn cedar_agent(folder: &Path, policies: usize) -> Option<Setup> {
         body: call,
         right: r#""decision":"Allow""#,
         wrong: Some(r#""decision":"Deny""#),
+        decisions: 1,
     })
 }
 
@@ -109,6 +110,7 @@ pub fn cerbos(folder: &Path, policies: usize) -> Option<Setup> {
         body: check,
         right: r#""EFFECT_ALLOW""#,
         wrong: Some(r#""EFFECT_DENY""#),
+        decisions: 1,
     })
 }
 

@@ -53,6 +53,8 @@ pub struct Setup {
     pub right: &'static str,
     /// What stands in every answer that denies; `None` where nothing is decided.
     pub wrong: Option<&'static str>,
+    /// How many are in an answer.
+    pub decisions: usize,
 }
 
 /// A server that runs, until it is dropped.
@@ -62,6 +64,7 @@ pub struct Started {
     pub path: &'static str,
     pub body: Body,
     pub right: &'static str,
+    pub decisions: usize,
     pub process: u32,
     child: Child,
 }
@@ -92,9 +95,12 @@ impl Server {
             gatepost(10, "off", false),
             gatepost(10, "buffered", false),
             gatepost(10_000, "buffered", false),
+            gatepost(10, "off", true),
             gatepost(10, "buffered", true),
             server("axum and regorus, 10 policies", Kind::InProcess("regorus", 10)),
+            server("axum and regorus, 1,000 policies", Kind::InProcess("regorus", 1000)),
             server("axum and Casbin, 10 policies", Kind::InProcess("casbin", 10)),
+            server("axum and Casbin, 1,000 policies", Kind::InProcess("casbin", 1000)),
             server("cedar-agent, 10 policies", Kind::CedarAgent(10)),
             server("Cerbos, 10 policies", Kind::Cerbos(10)),
         ]
@@ -111,11 +117,12 @@ impl Server {
             Kind::CedarAgent(policies) => peers::cedar_agent(&folder, policies)?,
             Kind::Cerbos(policies) => peers::cerbos(&folder, policies)?,
         };
-        let Setup { mut command, address, path, body, right, wrong } = setup;
+        let Setup { mut command, address, path, body, right, wrong, decisions } = setup;
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let address = said_address(out, address).unwrap_or_else(|| panic!("{} did not start", self.name));
-        let mut started = Started { name: self.name, address, path, body, right, process: child.id(), child };
+        let mut started =
+            Started { name: self.name, address, path, body, right, decisions, process: child.id(), child };
         started.check(wrong);
         Some(started)
     }
@@ -166,7 +173,11 @@ fn gatepost(folder: &Path, policies: usize, durability: &str, batch: bool) -> Se
     command.args(["--log", "log", "--log-durability", durability]).current_dir(folder);
     match batch {
         false => authzen(command),
-        true => Setup { path: "/access/v1/evaluations", body: world::batch, ..authzen(command) },
+        true => {
+            let single = authzen(command);
+            let right = vec![single.right; world::BATCH].join(",").leak();
+            Setup { path: "/access/v1/evaluations", body: world::batch, right, decisions: world::BATCH, ..single }
+        }
     }
 }
 
@@ -181,6 +192,7 @@ pub fn authzen(command: Command) -> Setup {
         body: world::authzen,
         right: r#"{"decision":true}"#,
         wrong: Some(DENIES),
+        decisions: 1,
     }
 }
 

@@ -8,6 +8,9 @@ use serde_json::{Value, json};
 /// So many requests are asked in turn over each connection.
 pub const REQUESTS: usize = 64;
 
+/// So many are in a batch.
+pub const BATCH: usize = 100;
+
 /// The people who ask, one of each team that has policies among the first.
 pub const PEOPLE: usize = 10;
 
@@ -123,6 +126,6 @@ pub fn authzen(number: usize, of: fn(usize) -> Asked) -> String {
 
 /// Many of them in one.
 pub fn batch(number: usize, of: fn(usize) -> Asked) -> String {
-    let items: Vec<Value> = (0..100).map(|item| serde_json::from_str(&authzen(number + item, of)).unwrap()).collect();
+    let items: Vec<Value> = (0..BATCH).map(|item| serde_json::from_str(&authzen(number + item, of)).unwrap()).collect();
     json!({ "evaluations": items }).to_string()
 }
