@@ -76,15 +76,15 @@ fn told(status: &Status, service: &Service) -> Json {
 }
 
 /// Lets those through whose caller is known and may ask about everything, and anybody who asks whether the process runs.
-fn lets_in(callers: &Callers, request: &Request, peer: Option<&Peer>) -> Result<Option<Caller>, Response> {
+fn lets_in(callers: &Callers, request: &Request, peer: Option<&Peer>) -> Result<Option<Caller>, Box<Response>> {
     match callers.recognise(request.headers(), peer) {
-        Ok(caller) if caller.is_limited() => Err(message(
-            StatusCode::FORBIDDEN,
-            "this caller may ask about some actions and types only, and not about the service",
-        )),
+        Ok(caller) if caller.is_limited() => {
+            let why = "this caller may ask about some actions and types only, and not about the service";
+            Err(message(StatusCode::FORBIDDEN, why).into())
+        }
         Ok(caller) => Ok(Some(caller)),
         Err(_) if is_open(request) => Ok(None),
-        Err(unknown) => Err(unknown.response()),
+        Err(unknown) => Err(unknown.response().into()),
     }
 }
 

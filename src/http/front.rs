@@ -30,7 +30,7 @@ pub(super) struct Front {
 }
 
 /// Gives the caller, if it is one that is known, or `None` where anybody is let in; or the answer to one who is not.
-pub(super) type LetsIn = fn(&Callers, &Request, Option<&Peer>) -> Result<Option<Caller>, Response>;
+pub(super) type LetsIn = fn(&Callers, &Request, Option<&Peer>) -> Result<Option<Caller>, Box<Response>>;
 
 impl Front {
     /// Answers a request that came over that connection.
@@ -53,7 +53,7 @@ impl Front {
             Err(refusal) => {
                 let (parts, body) = request.into_parts();
                 bounded::discard(body, &parts.headers).await;
-                return refusal;
+                return *refusal;
             }
         };
         // Who observes the request names the caller, where somebody wants to know.

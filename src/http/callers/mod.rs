@@ -279,11 +279,15 @@ pub(super) struct Peer {
 }
 
 /// Lets those requests through whose caller is known, and those to what is open to anybody.
-pub(super) fn lets_in(callers: &Callers, request: &Request, peer: Option<&Peer>) -> Result<Option<Caller>, Response> {
+pub(super) fn lets_in(
+    callers: &Callers,
+    request: &Request,
+    peer: Option<&Peer>,
+) -> Result<Option<Caller>, Box<Response>> {
     match callers.recognise(request.headers(), peer) {
         Ok(caller) => Ok(Some(caller)),
         Err(_) if is_open(request) => Ok(None),
-        Err(unknown) => Err(unknown.response()),
+        Err(unknown) => Err(unknown.response().into()),
     }
 }
 
