@@ -1,4 +1,4 @@
-//! The outermost layer of every request: it gets an id, is counted and measured, traced, and told of in the
+//! What is done around every request: it gets an id, is counted and measured, traced, and told of in the
 //! diagnostics.
 
 use std::net::SocketAddr;
