@@ -6,15 +6,16 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, missing_docs)]
 
 use std::hint::black_box;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use gatepost::engine::Snapshot;
 use gatepost::http::authzen::{self, Limits};
 use gatepost::http::callers::Caller;
 use gatepost::http::journal::Journal;
+use gatepost::log::Entries;
 use gatepost::log::mask::Mask;
-use gatepost::log::record::{Endpoint, Heading, Recorder};
+use gatepost::log::record::{Endpoint, Heading, Recorder, Told};
 use gatepost::plugin;
 use gatepost::request::Facts;
 use gatepost::request::json::Json;
@@ -64,7 +65,12 @@ fn steps(criterion: &mut Criterion) {
         bencher.iter(|| snapshot.decide_resolved(black_box(&resolved), &snapshot.entities));
     });
     group.bench_function("record", |bencher| {
-        bencher.iter(|| recorder.decision(&heading, None, &question, &resolved, black_box(&decision), Duration::ZERO));
+        bencher.iter(|| {
+            let (told, mut entries) =
+                (Told { item: None, time: SystemTime::now(), took: Duration::ZERO }, Entries::default());
+            recorder.decision(&heading, told, &question, &resolved, black_box(&decision), &mut entries);
+            entries
+        });
     });
     group.bench_function("all without a record", |bencher| {
         bencher.iter(|| {

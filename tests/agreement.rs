@@ -57,8 +57,8 @@ impl Plain {
     fn response(&self, snapshot: &Snapshot, request: &TypedRequest) -> Response {
         let said = [&request.principal, &request.resource].map(|entity| {
             let stored = snapshot.entities.get(&entity.uid);
-            let (parents, tags) =
-                (stored.map(Stored::parents).unwrap_or_default(), stored.map(Stored::tags).unwrap_or_default());
+            let tags = stored.map(Stored::tags).unwrap_or_default();
+            let parents = stored.into_iter().flat_map(Stored::parents);
             Entity::new_with_tags(entity.uid.clone(), to_cedar(&entity.attributes), parents, to_cedar(&tags)).unwrap()
         });
         let of_others = |entity: &&Entity| said.iter().all(|said| said.uid() != entity.uid());

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use common::binary::gatepost;
 use gatepost::log::read::{Lines, ReadError};
 use gatepost::log::verify::{Question, Verdict, verify};
-use gatepost::log::{Durability, Log, LogError, LogSettings};
+use gatepost::log::{Durability, Entries, Log, LogError, LogSettings};
 use gatepost::store::keys::{SigningKey, VerifyingKey};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn opened(settings: LogSettings, numbers: impl IntoIterator<Item = usize>) -> Lo
 fn append(log: &Log, numbers: impl IntoIterator<Item = usize>) {
     let runtime = runtime();
     for number in numbers {
-        runtime.block_on(log.append(vec![entry(number)])).unwrap();
+        runtime.block_on(log.append(Entries::from_iter([entry(number)]))).unwrap();
     }
 }
 
@@ -223,7 +223,7 @@ fn many(log: &Log, tasks: usize, calls: impl Fn(usize) -> Vec<Vec<Vec<u8>>>) -> 
             running.push(tokio::spawn(async move {
                 let mut done = 0;
                 for entries in calls {
-                    done += usize::from(log.append(entries).await.is_ok());
+                    done += usize::from(log.append(Entries::from_iter(entries)).await.is_ok());
                 }
                 done
             }));
@@ -247,7 +247,7 @@ fn buffered_blocks_on_a_full_queue_and_drops_nothing() {
     let waited = runtime().block_on(async {
         let mut waited = 0;
         for number in 0..200 {
-            let mut call = std::pin::pin!(log.append(vec![large(number)]));
+            let mut call = std::pin::pin!(log.append(Entries::from_iter([large(number)])));
             let at_once =
                 tokio::select! { biased; done = &mut call => Some(done), () = std::future::ready(()) => None };
             match at_once {
@@ -295,7 +295,7 @@ fn a_call_that_is_given_up_is_logged_whole_or_not_at_all() {
             let patience = Duration::from_micros(call as u64 * 3);
             let _ = tokio::time::timeout(patience, log.append(entries)).await;
         }
-        log.append(vec![entry(1_000_000)]).await.unwrap();
+        log.append(Entries::from_iter([entry(1_000_000)])).await.unwrap();
     });
     log.close().unwrap();
     let numbers = numbers(folder.path());
@@ -314,7 +314,7 @@ fn a_closed_log_takes_nothing_and_an_opened_one_goes_on() {
         let log = opened(settings(folder.path(), Durability::Buffered), [round]);
         let other = log.clone();
         log.close().unwrap();
-        assert!(runtime().block_on(other.append(vec![entry(99)])).is_err());
+        assert!(runtime().block_on(other.append(Entries::from_iter([entry(99)]))).is_err());
         assert!(other.admit().is_err() && !other.is_writable());
     }
     assert_eq!(numbers(folder.path()), [0, 1, 2]);
@@ -1209,7 +1209,7 @@ fn a_segment_that_is_removed_or_changed_while_it_is_written_is_missed_and_the_lo
         let mut number = 4;
         until("the next segment is written", || {
             // `strict` refuses until the log is written again; nothing is answered that is not in it.
-            let _ = runtime.block_on(log.append(vec![entry(number)]));
+            let _ = runtime.block_on(log.append(Entries::from_iter([entry(number)])));
             number += 1;
             log.figures().segment == 2 && log.is_writable()
         });
@@ -1265,7 +1265,7 @@ fn where_the_folder_is_replaced_nothing_is_lost() {
             let runtime = runtime();
             let mut answered: Vec<usize> = (0..4).collect();
             for number in 4..40 {
-                if runtime.block_on(log.append(vec![entry(number)])).is_ok() {
+                if runtime.block_on(log.append(Entries::from_iter([entry(number)]))).is_ok() {
                     answered.push(number);
                 }
                 std::thread::sleep(Duration::from_millis(20));
@@ -1343,7 +1343,7 @@ fn a_disk_that_fails_time_and_again_is_told_once_a_second() {
         // Somebody else's bytes are cut off; until then, nothing is written.
         let file = fs::File::options().append(true).open(folder.path().join("0000000001.jsonl"));
         std::io::Write::write_all(&mut file.unwrap(), b"x").unwrap();
-        failures += usize::from(runtime.block_on(log.append(vec![entry(1)])).is_err());
+        failures += usize::from(runtime.block_on(log.append(Entries::from_iter([entry(1)]))).is_err());
         until("it is written again", || log.is_writable());
     }
     let other = log.clone();
@@ -1420,7 +1420,7 @@ fn in_a_process_with_a_limit() {
     // More than the file and the queue have room for.
     let mut answered: Vec<usize> = Vec::new();
     for number in 0..400 {
-        if runtime.block_on(log.append(vec![long(number)])).is_ok() {
+        if runtime.block_on(log.append(Entries::from_iter([long(number)]))).is_ok() {
             answered.push(number);
         }
         std::thread::sleep(Duration::from_millis(u64::from(number % 20 == 0)));
@@ -1439,7 +1439,7 @@ fn in_a_process_with_a_limit() {
     assert!(raised.success());
     until("it is written again", || log.figures().failing.is_none());
     assert!(log.is_writable());
-    runtime.block_on(log.append(vec![long(1000)])).unwrap();
+    runtime.block_on(log.append(Entries::from_iter([long(1000)]))).unwrap();
     answered.push(1000);
     let other = log.clone();
     log.close().unwrap();

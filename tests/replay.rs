@@ -44,7 +44,7 @@ impl Log {
         let mut journal = Journal::new(&self.recorder, heading);
         let body = body.to_string();
         let _ = authzen::evaluation(snapshot, &Limits::default(), &Caller::anonymous(), body.as_bytes(), &mut journal);
-        let record = journal.records().first()?.members();
+        let record = journal.records().iter().next()?;
         let (number, members) = (self.lines.len() + 1, str::from_utf8(record).unwrap());
         let line = format!("{{\"sequence\":{number},\"type\":\"decision\",{members}}}");
         self.lines.push(line.clone().into_bytes());

@@ -117,7 +117,7 @@ pub fn cerbos(folder: &Path, policies: usize) -> Option<Setup> {
 fn rules(count: usize) -> String {
     let mut text =
         "apiVersion: api.cerbos.dev/v1\nresourcePolicy:\n  version: default\n  resource: Doc\n  rules:\n".to_owned();
-    for team in 0..count {
+    for team in world::teams(count) {
         write!(
             text,
             "  - name: team-{team}\n    actions: [read, write]\n    effect: EFFECT_ALLOW\n    roles: [t{team}]\n    condition:\n      match:\n        \

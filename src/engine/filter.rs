@@ -14,15 +14,13 @@
 //! Where the candidate is also the other entity of the request, its attributes are what the caller says of that one: it is never
 //! passed over. Where the caller says something of the candidates themselves, nothing is ([`Filter::none`]).
 
-use std::collections::HashSet;
-
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, EvalResult};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Pattern, UnaryOp, Var};
 use smol_str::SmolStr;
 
 use super::cedar::Evaluator;
 use super::formula::parts;
-use crate::request::stored::{Packed, PackedEntity, Slots, StoredEntities, Table};
+use crate::request::stored::{Ancestors, Packed, PackedEntity, Slots, StoredEntities, Table};
 use crate::store::Statement;
 use crate::store::schema::{RecordShape, Shape};
 
@@ -92,7 +90,7 @@ enum Constant {
     Long(i64),
     String(SmolStr),
     /// With everything that it is in, itself included.
-    Entity(EntityUid, HashSet<EntityUid>),
+    Entity(EntityUid, Ancestors),
     Set(Vec<Constant>),
     /// A record, or a value of an extension type.
     Other,

@@ -7,14 +7,13 @@
 //! expression of Cedar takes an element out of a set, so what only a set refers to cannot be read either. And `in` asks the entity on
 //! its left for its ancestors, and these for nothing: each entity comes with all of them, and they need not be there themselves.
 
-use std::collections::{HashMap, HashSet};
-
 use cedar_policy::EntityUid;
+use hashbrown::HashMap;
 
 use super::cedar::{self, CedarRequest, Context, Entity};
 use super::index::{Bucket, Index, Side};
 use crate::request::TypedRequest;
-use crate::request::stored::{Stored, StoredEntities};
+use crate::request::stored::{Ancestors, Stored, StoredEntities};
 use crate::request::value::{Record, Value};
 
 /// The entities that a request can reach: its principal and resource, and what attributes refer to.
@@ -98,13 +97,7 @@ impl<'a> Gathered<'a> {
         CedarRequest::new([principal, &bucket.action, resource], self.context, self.entities.into_values())
     }
 
-    fn put(
-        &mut self,
-        uid: &EntityUid,
-        attributes: &Record,
-        ancestors: &HashSet<EntityUid>,
-        left: usize,
-    ) -> Result<(), String> {
+    fn put(&mut self, uid: &EntityUid, attributes: &Record, ancestors: &Ancestors, left: usize) -> Result<(), String> {
         let tags = self.stored.get(uid).map(Stored::tags).unwrap_or_default();
         if let Some(left) = left.checked_sub(1) {
             attributes.values().chain(tags.values()).for_each(|value| readable(value, left, &mut self.open));

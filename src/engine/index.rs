@@ -15,15 +15,16 @@
 //! filed under the principal, the resource and the ancestors of both, and those whose scope names no entity, are all that can match;
 //! of them, what is named on the other side is looked at by itself. The ancestors are those that Cedar itself would be given.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use cedar_policy::{Entities, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+use hashbrown::HashMap;
 
 use super::cedar::{Entity, Rule, entity};
 use super::decision::PolicyNote;
 use super::direct::Direct;
-use crate::request::stored::StoredEntities;
+use crate::request::stored::{Ancestors, StoredEntities};
 use crate::request::value::Record;
 use crate::store::schema::{Environment, Types};
 use crate::store::{Statement, Store, policy, scope};
@@ -95,7 +96,7 @@ struct Named {
 #[derive(Debug)]
 pub(super) struct Side<'a> {
     pub(super) uid: &'a EntityUid,
-    pub(super) ancestors: HashSet<EntityUid>,
+    pub(super) ancestors: Ancestors,
 }
 
 impl<'a> Side<'a> {

@@ -69,7 +69,7 @@ fn of_entities(entities: &StoredEntities) -> Json {
     let mut sorted: Vec<_> = entities.iter().collect();
     sorted.sort_by(|(uid, _), (other, _)| uid.cmp(other));
     let written = sorted.into_iter().map(|(uid, stored)| {
-        let parents: Vec<Json> = stored.parents().iter().map(of_uid).collect();
+        let parents: Vec<Json> = stored.parents().map(|parent| of_uid(&parent)).collect();
         let mut written = json!({ "uid": of_uid(&uid), "attrs": of_record(&stored.attributes()), "parents": parents });
         let tags = stored.tags();
         if let Some(members) = written.as_object_mut().filter(|_| !tags.is_empty()) {

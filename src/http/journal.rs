@@ -1,6 +1,6 @@
 //! What one request over HTTP has decided: for the decision log and the metrics.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::http::HeaderValue;
 use axum::http::header::HeaderMap;
@@ -13,8 +13,8 @@ use super::callers::Caller;
 use super::metrics::{Metrics, Rejection};
 use super::{REQUEST_ID, Service, answered, unavailable};
 use crate::engine::{Decision, Snapshot};
-use crate::log::Entry;
-use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Verdict};
+use crate::log::Entries;
+use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Told, Verdict};
 use crate::request::{Question, Resolved};
 
 /// What one request decides: its records go into the log before its answer goes out, and what the log has taken is counted.
@@ -22,7 +22,7 @@ use crate::request::{Question, Resolved};
 pub struct Journal<'a> {
     metrics: Option<&'a Metrics>,
     log: Option<(&'a Recorder, Heading<'a>)>,
-    records: Vec<Entry>,
+    records: Entries,
     /// Each decision that is to be counted, by its action.
     counted: Vec<(SmolStr, Verdict)>,
 }
@@ -54,7 +54,7 @@ impl<'a> Journal<'a> {
     ) {
         self.count(question.action, Verdict::of(decision));
         if let Some((recorder, heading)) = &self.log {
-            self.records.push(recorder.decision(heading, item, question, resolved, decision, took));
+            recorder.decision(heading, now(item, took), question, resolved, decision, &mut self.records);
         }
     }
 
@@ -66,19 +66,19 @@ impl<'a> Journal<'a> {
             NotDecided::Malformed | NotDecided::Invalid(_) => self.count("", Verdict::Invalid),
         }
         if let Some((recorder, heading)) = &self.log {
-            self.records.push(recorder.not_decided(heading, item, why, began.elapsed()));
+            recorder.not_decided(heading, now(Some(item), began.elapsed()), why, &mut self.records);
         }
     }
 
     /// Takes up a page of a search.
     pub fn searched(&mut self, question: &Question<'_>, page: &SearchPage<'_>, began: Instant) {
         if let Some((recorder, heading)) = &self.log {
-            self.records.push(recorder.search(heading, question, page, began.elapsed()));
+            recorder.search(heading, now(None, began.elapsed()), question, page, &mut self.records);
         }
     }
 
     /// The records, in the order in which they were taken up.
-    pub fn records(&self) -> &[Entry] {
+    pub fn records(&self) -> &Entries {
         &self.records
     }
 
@@ -87,6 +87,11 @@ impl<'a> Journal<'a> {
             self.counted.push((action.into(), verdict));
         }
     }
+}
+
+/// What is answered now.
+fn now(item: Option<usize>, took: Duration) -> Told {
+    Told { item, time: SystemTime::now(), took }
 }
 
 impl Service {

@@ -13,11 +13,14 @@ impl Slice {
         Self(Instant::now())
     }
 
-    /// Lets other requests in, if it is their turn.
-    pub(super) async fn let_others_in(&mut self) {
-        if self.0.elapsed() > SLICE {
-            tokio::task::yield_now().await;
-            self.0 = Instant::now();
+    /// Lets other requests in, if it is their turn; gives the time at which this one goes on.
+    pub(super) async fn let_others_in(&mut self) -> Instant {
+        let now = Instant::now();
+        if now - self.0 <= SLICE {
+            return now;
         }
+        tokio::task::yield_now().await;
+        self.0 = Instant::now();
+        self.0
     }
 }

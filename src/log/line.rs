@@ -94,7 +94,7 @@ pub(super) fn write_line(buffer: &mut Vec<u8>, end: &mut Position, write: impl F
     let start = buffer.len();
     let sequence = end.sequence + 1;
     buffer.extend_from_slice(OPENING);
-    buffer.extend_from_slice(sequence.to_string().as_bytes());
+    buffer.extend_from_slice(itoa::Buffer::new().format(sequence).as_bytes());
     buffer.push(b',');
     write(buffer, end.chain, start);
     let chain = end.chain.next(buffer.get(start..).unwrap_or_default());

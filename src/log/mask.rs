@@ -41,9 +41,9 @@ impl Mask {
         hmac::Key::generate(hmac::HMAC_SHA256, &ring::rand::SystemRandom::new()).map(|key| Self(Arc::new(key)))
     }
 
-    /// The mask of a string.
-    pub fn of(&self, text: &str) -> Digest {
-        let digest = hmac::sign(&self.0, text.as_bytes());
+    /// The mask of a value, as it would be written.
+    pub fn of(&self, value: impl AsRef<[u8]>) -> Digest {
+        let digest = hmac::sign(&self.0, value.as_ref());
         let mut digits = [0; DIGITS];
         // There is room for exactly these.
         let _ = hex::encode_to_slice(digest.as_ref().get(..BYTES).unwrap_or_default(), &mut digits);

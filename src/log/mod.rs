@@ -17,6 +17,7 @@
 
 mod flusher;
 mod head;
+mod json;
 mod limits;
 mod line;
 pub mod mask;
@@ -50,27 +51,61 @@ use crate::store::{Problem, Revision};
 #[derive(Clone, Debug)]
 pub struct Log(Arc<Handle>);
 
-/// One decision: members of a JSON object, without its braces and without a line break. What stands before and after
-/// them in a line is the log's: `sequence`, `type`, `chain`.
-#[derive(Clone)]
-pub struct Entry(Vec<u8>);
+/// Decisions that go into the log together. Each is members of a JSON object, without its braces and without a line break. What
+/// stands before and after them in a line is the log's: `sequence`, `type`, `chain`.
+#[derive(Clone, Default)]
+pub struct Entries {
+    /// Each with a line break behind it.
+    bytes: Vec<u8>,
+    count: usize,
+}
 
-impl Entry {
-    /// Its members.
-    pub fn members(&self) -> &[u8] {
-        &self.0
+/// Few records with some attributes have more bytes.
+const USUAL: usize = 768;
+
+impl Entries {
+    /// Adds one, which is written behind what is there.
+    pub fn push(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        self.bytes.reserve(USUAL);
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        debug_assert!(self.bytes.get(start..).is_some_and(|entry| !entry.contains(&b'\n')), "it would be two");
+        self.bytes.push(b'\n');
+        self.count += 1;
+    }
+
+    /// The members of each.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        memchr::memchr_iter(b'\n', &self.bytes).map(move |end| {
+            let entry = self.bytes.get(start..end).unwrap_or_default();
+            start = end + 1;
+            entry
+        })
+    }
+
+    /// How many they are.
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
     }
 }
 
-impl From<Vec<u8>> for Entry {
-    fn from(members: Vec<u8>) -> Self {
-        Self(members)
+impl<E: AsRef<[u8]>> FromIterator<E> for Entries {
+    fn from_iter<I: IntoIterator<Item = E>>(all: I) -> Self {
+        let mut entries = Self::default();
+        all.into_iter().for_each(|entry| entries.push(|bytes| bytes.extend_from_slice(entry.as_ref())));
+        entries
     }
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for Entries {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.debug_tuple("Entry").field(&String::from_utf8_lossy(&self.0)).finish()
+        formatter.debug_list().entries(self.iter().map(String::from_utf8_lossy)).finish()
     }
 }
 
@@ -252,8 +287,7 @@ impl Log {
     ///
     /// The log cannot be written (or is closed): the decisions must not be answered. They are not in the log, unless
     /// the disk keeps what it said it could not. `Lossy` never fails.
-    pub async fn append(&self, entries: Vec<impl Into<Entry>>) -> Result<(), Unwritable> {
-        let entries: Vec<Entry> = entries.into_iter().map(Into::into).collect();
+    pub async fn append(&self, entries: Entries) -> Result<(), Unwritable> {
         if entries.is_empty() { Ok(()) } else { self.0.queue.append(entries).await }
     }
 

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, oneshot, watch};
 
-use super::{Durability, Entry, LogFigures, Unwritable};
+use super::{Durability, Entries, LogFigures, Unwritable};
 
 /// What all hands on a log share.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ struct Inbox {
     /// The bytes of the queue that they take.
     bytes: usize,
     closing: bool,
+    /// Whether the writer sleeps until something comes.
+    asleep: bool,
 }
 
 /// What waits to be written.
@@ -35,7 +38,7 @@ struct Inbox {
 pub(super) enum Item {
     /// Decisions that one caller handed over.
     Entries {
-        entries: Vec<Entry>,
+        entries: Entries,
         /// The bytes of the queue that they take.
         room: u32,
         /// Who waits until they are on disk.
@@ -84,8 +87,8 @@ impl Queue {
 
     /// Hands entries over, and waits for as long as the durability asks for. When this future is dropped, either none
     /// of the entries is in the queue, or all are.
-    pub(super) async fn append(&self, entries: Vec<Entry>) -> Result<(), Unwritable> {
-        let bytes: usize = entries.iter().map(|entry| entry.members().len() + OVERHEAD).sum();
+    pub(super) async fn append(&self, entries: Entries) -> Result<(), Unwritable> {
+        let bytes = entries.bytes.len() + entries.len() * OVERHEAD;
         // What is larger than the queue waits until it is empty.
         let room = u32::try_from(bytes.min(self.capacity)).unwrap_or(u32::MAX);
         let appended = match self.durability {
@@ -102,7 +105,7 @@ impl Queue {
         appended.inspect_err(|_| self.refuse())
     }
 
-    fn append_or_drop(&self, entries: Vec<Entry>, room: u32) {
+    fn append_or_drop(&self, entries: Entries, room: u32) {
         let count = entries.len() as u64;
         let taken = self.room.try_acquire_many(room).map(|permits| permits.forget());
         if taken.is_err() || self.push(Item::Entries { entries, room, written: None }).is_err() {
@@ -110,7 +113,7 @@ impl Queue {
         }
     }
 
-    async fn append_and_wait(&self, entries: Vec<Entry>, room: u32) -> Result<(), Unwritable> {
+    async fn append_and_wait(&self, entries: Entries, room: u32) -> Result<(), Unwritable> {
         self.check()?;
         self.take_room(room).await?;
         let (written, outcome) = oneshot::channel();
@@ -142,13 +145,17 @@ impl Queue {
             self.counts.queued.fetch_add(entries.len() as u64, Relaxed);
             inbox.bytes += *room as usize;
         }
-        let was_empty = inbox.items.is_empty();
         inbox.items.push(item);
-        let is_news = was_empty || (!had_enough && self.is_enough(&inbox));
+        let is_enough = !had_enough && self.is_enough(&inbox);
+        let wakes = std::mem::take(&mut inbox.asleep) || is_enough;
         drop(inbox);
         // To wake somebody costs a call of the system, whether anybody waits or not.
-        if is_news {
+        if wakes {
             self.filled.notify_one();
+        }
+        // Where the writer has no core of its own, it would get this one when there is much more to write, and keep it for long.
+        if is_enough {
+            thread::yield_now();
         }
         Ok(())
     }
@@ -156,21 +163,29 @@ impl Queue {
     /// Takes all that is there, as soon as there is something, or at `deadline` at the latest; and says whether the log
     /// is to be closed.
     pub(super) fn take(&self, deadline: Instant) -> (Vec<Item>, bool) {
-        let mut inbox = self.inbox();
+        let mut inbox = self.gathered(self.inbox());
         while inbox.items.is_empty() && !inbox.closing {
             let Some(patience) = deadline.checked_duration_since(Instant::now()) else { break };
+            inbox.asleep = true;
             inbox = self.wait(inbox, patience);
+            inbox.asleep = false;
+            inbox = self.gathered(inbox);
         }
-        let enough = Instant::now() + LINGER;
-        while self.durability != Durability::Strict && !inbox.items.is_empty() && !inbox.closing {
-            let patience = enough.saturating_duration_since(Instant::now());
-            if patience.is_zero() || self.is_enough(&inbox) {
+        inbox.bytes = 0;
+        (std::mem::take(&mut inbox.items), inbox.closing)
+    }
+
+    /// What has come for as long as the writer waits for more. Nobody wakes it for less than enough.
+    fn gathered<'q>(&self, mut inbox: MutexGuard<'q, Inbox>) -> MutexGuard<'q, Inbox> {
+        let end = Instant::now() + LINGER;
+        while self.durability != Durability::Strict && !inbox.closing && !self.is_enough(&inbox) {
+            let patience = end.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
                 break;
             }
             inbox = self.wait(inbox, patience);
         }
-        inbox.bytes = 0;
-        (std::mem::take(&mut inbox.items), inbox.closing)
+        inbox
     }
 
     fn wait<'q>(&self, inbox: MutexGuard<'q, Inbox>, patience: Duration) -> MutexGuard<'q, Inbox> {

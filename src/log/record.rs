@@ -10,14 +10,12 @@ use std::time::{Duration, SystemTime};
 
 use cedar_policy::EntityUid;
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde::ser::SerializeMap;
-use serde::{Serialize, Serializer};
 use smol_str::SmolStr;
 
-use super::Entry;
+use super::Entries;
+use super::json::Json;
 use super::mask::{Digest, Mask};
-use crate::engine::{Decision, Outcome, PolicyError, PolicyNote, Snapshot};
-use crate::plugin::Plugin;
+use crate::engine::{Decision, Outcome, Snapshot};
 use crate::request::place::Places;
 use crate::request::value::{MASKED, RAW, Record, TYPE, Value};
 use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
@@ -25,9 +23,6 @@ use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
 
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
 pub const LONGEST: usize = 64 << 10;
-
-/// Few records with some attributes have more bytes.
-const USUAL: usize = 768;
 
 /// So many characters of an id or a name are written where the whole would be too long.
 const SHORTENED: usize = 200;
@@ -54,9 +49,19 @@ pub struct Heading<'a> {
     pub snapshot: &'a Snapshot,
 }
 
+/// Of what a record is.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    /// The number of the item of a batch, from 0.
+    pub item: Option<usize>,
+    /// When it was answered.
+    pub time: SystemTime,
+    /// How long that took.
+    pub took: Duration,
+}
+
 /// What a request over HTTP asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Endpoint {
     /// One decision.
     Evaluation,
@@ -71,8 +76,7 @@ pub enum Endpoint {
 }
 
 /// How a decision came about, in a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Verdict {
     /// Allowed.
     Allow,
@@ -150,74 +154,71 @@ pub struct SearchPage<'a> {
     pub context_varies: bool,
 }
 
+impl Endpoint {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Evaluation => "evaluation",
+            Self::Evaluations => "evaluations",
+            Self::SubjectSearch => "subjectSearch",
+            Self::ResourceSearch => "resourceSearch",
+            Self::ActionSearch => "actionSearch",
+        }
+    }
+}
+
 impl Recorder {
-    /// The record of a decision, as the log takes it. `item` is the number of the item of a batch, from 0; `took` is how long it
-    /// took.
+    /// Adds the record of a decision.
     pub fn decision(
         &self,
         heading: &Heading<'_>,
-        item: Option<usize>,
+        told: Told,
         question: &Question<'_>,
         resolved: &Resolved,
         decision: &Decision,
-        took: Duration,
-    ) -> Entry {
-        let line = Line::new(heading, item, Verdict::of(decision), took, SystemTime::now());
+        entries: &mut Entries,
+    ) {
         let asked = match resolved {
             Resolved::Request(request) => self.request(&heading.snapshot.store.types, request),
             Resolved::Unknown(_) => Asked::named(question),
         };
-        let line = Line { asked, ..line }.saying(decision);
-        Entry::from(written(|buffer| line.fitting(buffer)))
+        entries.push(|bytes| Line { heading, told, asked, said: Said::Decision(decision) }.write(bytes));
     }
 
-    /// The record of an item of a batch that was denied without being decided.
-    pub fn not_decided(&self, heading: &Heading<'_>, item: usize, why: NotDecided<'_>, took: Duration) -> Entry {
-        let line = Line::new(heading, Some(item), Verdict::Invalid, took, SystemTime::now());
-        let line = match why {
-            NotDecided::Malformed => line,
-            NotDecided::Invalid(invalid) => Line { invalid: Some(Expected::of(invalid)), ..line },
-            NotDecided::NotAllowed(question) => {
-                Line { verdict: Some(Verdict::NotAllowed), asked: Asked::named(question).shortened(), ..line }
-            }
+    /// Adds the record of an item of a batch that was denied without being decided.
+    pub fn not_decided(&self, heading: &Heading<'_>, told: Told, why: NotDecided<'_>, entries: &mut Entries) {
+        let asked = match why {
+            NotDecided::Malformed | NotDecided::Invalid(_) => Asked::default(),
+            NotDecided::NotAllowed(question) => Asked::named(question).shortened(),
         };
-        Entry::from(written(|buffer| line.write(buffer)))
+        entries.push(|bytes| Line { heading, told, asked, said: Said::NotDecided(why) }.write(bytes));
     }
 
-    /// The record of a page of a search. `question` is what was asked of each candidate.
+    /// Adds the record of a page of a search. `question` is what was asked of each candidate.
     pub fn search(
         &self,
         heading: &Heading<'_>,
+        told: Told,
         question: &Question<'_>,
         page: &SearchPage<'_>,
-        took: Duration,
-    ) -> Entry {
-        let SearchPage { results, candidates, after, up_to, decided, context_varies, .. } = *page;
-        let found =
-            Found { results: Some(results), count: results.len(), candidates, after, up_to, decided, context_varies };
+        entries: &mut Entries,
+    ) {
         let asked = match page.request {
             Some(request) => self.request(&heading.snapshot.store.types, request),
             None => Asked::named(question),
         };
-        let line = Line {
-            decision: None,
-            verdict: None,
-            asked: asked.searched(heading.endpoint),
-            found: Some(found),
-            ..Line::new(heading, None, Verdict::Allow, took, SystemTime::now())
-        };
-        Entry::from(written(|buffer| line.fitting(buffer)))
+        let asked = asked.searched(heading.endpoint);
+        entries.push(|bytes| Line { heading, told, asked, said: Said::Found(page) }.write(bytes));
     }
 
     fn request<'a>(&'a self, types: &'a Types, request: &'a TypedRequest) -> Asked<'a> {
         let Some(environment) = types.environments.get(request.environment) else { return Asked::default() };
+        let mask = self.mask.as_ref();
         let entity = |entity: &'a TypedEntity, of_type: &'a EntityType| {
             let shape = &of_type.attributes;
-            let attributes = Logged { shape, record: &entity.attributes, raw: &entity.raw, mask: &self.mask };
-            Some(EntityLine {
+            Some(EntitySaid {
                 type_name: &of_type.full_name,
                 id: Some(id_of(&entity.uid)),
-                attributes: Some(attributes),
+                attributes: Some(Logged { shape, record: &entity.attributes, raw: &entity.raw, mask }),
             })
         };
         Asked {
@@ -228,165 +229,192 @@ impl Recorder {
                 shape: &environment.context,
                 record: &request.context,
                 raw: &request.raw_context,
-                mask: &self.mask,
+                mask,
             }),
         }
     }
 }
 
-/// What is written by itself.
-fn written(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut buffer = Vec::with_capacity(USUAL);
-    write(&mut buffer);
-    buffer
-}
-
 /// A whole record.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Copy)]
 struct Line<'a> {
-    time: String,
-    request_id: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    trace_id: Option<&'a str>,
-    endpoint: Endpoint,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    item: Option<usize>,
-    caller: Option<&'a str>,
-    #[serde(flatten)]
+    heading: &'a Heading<'a>,
+    told: Told,
     asked: Asked<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    too_large: Option<usize>,
-    #[serde(skip_serializing_if = "Listed::is_empty")]
-    dropped: Listed<'a>,
-    #[serde(skip_serializing_if = "is_zero")]
-    more_dropped: usize,
-    #[serde(skip_serializing_if = "Versions::is_empty")]
-    plugins: Versions<'a>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    decision: Option<Answer>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<Verdict>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    determining: Vec<Cited<'a>>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    errors: Vec<Failed<'a>>,
-    #[serde(skip_serializing_if = "Listed::is_empty")]
-    missing: Listed<'a>,
-    #[serde(skip_serializing_if = "is_zero")]
-    more_missing: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invalid: Option<Expected<'a>>,
-    #[serde(flatten)]
-    found: Option<Found<'a>>,
-    revision: &'a str,
-    duration_micros: u128,
+    said: Said<'a>,
 }
 
 /// What was answered.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Answer {
-    Allow,
-    Deny,
+#[derive(Clone, Copy)]
+enum Said<'a> {
+    Decision(&'a Decision),
+    NotDecided(NotDecided<'a>),
+    Found(&'a SearchPage<'a>),
 }
 
-impl<'a> Line<'a> {
-    fn new(heading: &Heading<'a>, item: Option<usize>, verdict: Verdict, took: Duration, time: SystemTime) -> Self {
-        Self {
-            time: DateTime::<Utc>::from(time).to_rfc3339_opts(SecondsFormat::Micros, true),
-            request_id: heading.request_id,
-            trace_id: heading.trace_id,
-            endpoint: heading.endpoint,
-            item,
-            caller: heading.caller,
-            asked: Asked::default(),
-            too_large: None,
-            dropped: Listed::default(),
-            more_dropped: 0,
-            plugins: Versions(&heading.snapshot.store.types.plugins),
-            decision: Some(if verdict == Verdict::Allow { Answer::Allow } else { Answer::Deny }),
-            verdict: Some(verdict),
-            determining: Vec::new(),
-            errors: Vec::new(),
-            missing: Listed::default(),
-            more_missing: 0,
-            invalid: None,
-            found: None,
-            revision: heading.snapshot.revision().as_str(),
-            duration_micros: took.as_micros(),
-        }
-    }
-
-    /// Writes the members without the braces, which are the log's.
-    fn write(&self, buffer: &mut Vec<u8>) {
-        let start = buffer.len();
-        // It is made of strings, numbers and maps with strings for keys, which always serialize.
-        let _ = serde_json::to_writer(&mut *buffer, self);
-        buffer.pop();
-        if buffer.len() > start {
-            buffer.remove(start);
-        }
-    }
-
-    /// The same; where that is too large, only which entities it is about and what was decided.
-    fn fitting(self, buffer: &mut Vec<u8>) {
-        let start = buffer.len();
-        self.write(buffer);
-        let written = buffer.len() - start;
+impl Line<'_> {
+    /// Writes the members of the record; where they are too large, only which entities it is about and what was decided.
+    fn write(&self, bytes: &mut Vec<u8>) {
+        let start = bytes.len();
+        self.members(&mut Json::behind(bytes), None);
+        let written = bytes.len() - start;
         if written > LONGEST {
-            buffer.truncate(start);
-            let found = self.found.map(|found| Found { results: None, after: None, up_to: None, ..found });
-            Line { asked: self.asked.shortened(), too_large: Some(written), found, ..self }.write(buffer);
+            bytes.truncate(start);
+            Line { asked: self.asked.shortened(), ..*self }.members(&mut Json::behind(bytes), Some(written));
         }
     }
 
-    /// With what determined a decision, and what stood in its way.
-    fn saying(mut self, decision: &'a Decision) -> Self {
-        self.dropped = Listed(Some(&decision.dropped));
-        self.more_dropped = decision.dropped.more;
-        match &decision.outcome {
-            Outcome::Evaluated { determining, errors, .. } => {
-                self.determining = determining.iter().map(|note| Cited::of(note)).collect();
-                self.errors = errors.iter().map(Failed::of).collect();
-            }
-            Outcome::Missing(places) => {
-                self.missing = Listed(Some(places));
-                self.more_missing = places.more;
-            }
-            // Why a request fails whole may hold something of it.
-            Outcome::Failed(_) => self.errors = vec![Failed { policy: None, error: "the request cannot be evaluated" }],
-            Outcome::Unknown(_) => {}
+    /// `too_large` is how many bytes the whole record has, if it is not written.
+    fn members(&self, json: &mut Json<'_>, too_large: Option<usize>) {
+        let Self { heading, told, asked, said } = self;
+        json.member("time").text(&DateTime::<Utc>::from(told.time).to_rfc3339_opts(SecondsFormat::Micros, true));
+        json.member("requestId").text(heading.request_id);
+        if let Some(trace_id) = heading.trace_id {
+            json.member("traceId").text(trace_id);
         }
-        self
+        json.member("endpoint").text(heading.endpoint.word());
+        if let Some(item) = told.item {
+            json.member("item").number(item);
+        }
+        match heading.caller {
+            Some(caller) => json.member("caller").text(caller),
+            None => json.member("caller").null(),
+        }
+        asked.members(json);
+        if let Some(bytes) = too_large {
+            json.member("tooLarge").number(bytes);
+        }
+        if let Said::Decision(Decision { dropped, .. }) = said {
+            places(json, ["dropped", "moreDropped"], dropped);
+        }
+        let plugins = &heading.snapshot.store.types.plugins;
+        if !plugins.is_empty() {
+            json.member("plugins").object(|json| {
+                plugins.iter().for_each(|plugin| json.member(plugin.name()).text(plugin.version()));
+            });
+        }
+        match said {
+            Said::Decision(decision) => decided(json, decision),
+            Said::NotDecided(why) => not_decided(json, why),
+            Said::Found(page) => found(json, page, too_large.is_some()),
+        }
+        json.member("revision").text(heading.snapshot.revision().as_str());
+        json.member("durationMicros").number(told.took.as_micros());
+    }
+}
+
+/// A decision, with what determined it, and what stood in its way.
+fn decided(json: &mut Json<'_>, decision: &Decision) {
+    answered(json, Verdict::of(decision));
+    match &decision.outcome {
+        Outcome::Evaluated { determining, errors, .. } => {
+            if !determining.is_empty() {
+                json.member("determining").array(|json| {
+                    for policy in determining {
+                        json.object(|json| {
+                            json.member("policy").text(&policy.id);
+                            if !policy.clauses.is_empty() {
+                                json.member("clauses").texts(policy.clauses.iter().map(|(id, _)| id.as_str()));
+                            }
+                        });
+                    }
+                });
+            }
+            if !errors.is_empty() {
+                json.member("errors").array(|json| {
+                    // Cedar's own message may hold values of the request.
+                    errors
+                        .iter()
+                        .for_each(|error| failed(json, error.policy.as_ref().map(|note| &*note.id), error.kind));
+                });
+            }
+        }
+        Outcome::Missing(missing) => places(json, ["missing", "moreMissing"], missing),
+        // Why a request fails whole may hold something of it.
+        Outcome::Failed(_) => {
+            json.member("errors").array(|json| failed(json, None, "the request cannot be evaluated"));
+        }
+        Outcome::Unknown(_) => {}
+    }
+}
+
+fn answered(json: &mut Json<'_>, verdict: Verdict) {
+    json.member("decision").text(if verdict == Verdict::Allow { "allow" } else { "deny" });
+    json.member("verdict").text(verdict.word());
+}
+
+/// A policy that could not be evaluated.
+fn failed(json: &mut Json<'_>, policy: Option<&str>, error: &str) {
+    json.object(|json| {
+        match policy {
+            Some(policy) => json.member("policy").text(policy),
+            None => json.member("policy").null(),
+        }
+        json.member("error").text(error);
+    });
+}
+
+fn not_decided(json: &mut Json<'_>, why: &NotDecided<'_>) {
+    match why {
+        NotDecided::Malformed => answered(json, Verdict::Invalid),
+        NotDecided::NotAllowed(_) => answered(json, Verdict::NotAllowed),
+        // What was expected where; what was found is the caller's.
+        NotDecided::Invalid(InvalidRequest { place, expected, .. }) => {
+            answered(json, Verdict::Invalid);
+            json.member("invalid").object(|json| {
+                json.member("place").text(&place.to_string());
+                json.member("expected").text(expected);
+            });
+        }
+    }
+}
+
+/// What a search found; where that is too large, how much.
+fn found(json: &mut Json<'_>, page: &SearchPage<'_>, is_too_large: bool) {
+    if !is_too_large {
+        json.member("results").texts(page.results.iter().copied());
+    }
+    json.member("count").number(page.results.len());
+    json.member("candidates").number(page.candidates);
+    for (name, id) in [("after", page.after), ("upTo", page.up_to)] {
+        if let Some(id) = id.filter(|_| !is_too_large) {
+            json.member(name).text(id);
+        }
+    }
+    json.member("decided").number(page.decided);
+    if page.context_varies {
+        json.member("contextVaries").boolean(true);
+    }
+}
+
+/// The names of the first places, and how many more there are.
+fn places(json: &mut Json<'_>, [named, more]: [&'static str; 2], places: &Places) {
+    if !places.is_empty() {
+        json.member(named).array(|json| places.named.iter().for_each(|place| json.text(&place.to_string())));
+    }
+    if places.more > 0 {
+        json.member(more).number(places.more);
     }
 }
 
 /// What was asked.
-#[derive(Default, Serialize)]
+#[derive(Clone, Copy, Default)]
 struct Asked<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    principal: Option<EntityLine<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    principal: Option<EntitySaid<'a>>,
     action: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource: Option<EntityLine<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    resource: Option<EntitySaid<'a>>,
     context: Option<Logged<'a>>,
 }
 
 /// An entity of the request. In a search, what is searched has no id.
-#[derive(Serialize)]
-struct EntityLine<'a> {
-    #[serde(rename = "type")]
+#[derive(Clone, Copy)]
+struct EntitySaid<'a> {
     type_name: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     id: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     attributes: Option<Logged<'a>>,
 }
 
-impl<'a> EntityLine<'a> {
+impl<'a> EntitySaid<'a> {
     fn named(named: &Named<'a>) -> Self {
         Self { type_name: named.type_name, id: Some(named.id), attributes: None }
     }
@@ -394,37 +422,64 @@ impl<'a> EntityLine<'a> {
     fn shortened(self) -> Self {
         Self { type_name: shortened(self.type_name), id: self.id.map(shortened), attributes: None }
     }
+
+    fn write(&self, json: &mut Json<'_>) {
+        json.object(|json| {
+            json.member("type").text(self.type_name);
+            if let Some(id) = self.id {
+                json.member("id").text(id);
+            }
+            if let Some(attributes) = &self.attributes {
+                attributes.write(json.member("attributes"));
+            }
+        });
+    }
 }
 
 impl<'a> Asked<'a> {
     /// Which entities a question is about, and nothing that is said of them.
     fn named(question: &Question<'a>) -> Self {
         Self {
-            principal: Some(EntityLine::named(&question.principal)),
+            principal: Some(EntitySaid::named(&question.principal)),
             action: Some(question.action),
-            resource: Some(EntityLine::named(&question.resource)),
+            resource: Some(EntitySaid::named(&question.resource)),
             context: None,
         }
     }
 
     fn shortened(self) -> Self {
         Self {
-            principal: self.principal.map(EntityLine::shortened),
+            principal: self.principal.map(EntitySaid::shortened),
             action: self.action.map(shortened),
-            resource: self.resource.map(EntityLine::shortened),
+            resource: self.resource.map(EntitySaid::shortened),
             context: None,
         }
     }
 
     /// Without what a search looks for.
     fn searched(mut self, endpoint: Endpoint) -> Self {
-        let without_id = |entity: EntityLine<'a>| EntityLine { id: None, ..entity };
+        let without_id = |entity: EntitySaid<'a>| EntitySaid { id: None, ..entity };
         match endpoint {
             Endpoint::SubjectSearch => self.principal = self.principal.map(without_id),
             Endpoint::ResourceSearch => self.resource = self.resource.map(without_id),
             Endpoint::Evaluation | Endpoint::Evaluations | Endpoint::ActionSearch => {}
         }
         self
+    }
+
+    fn members(&self, json: &mut Json<'_>) {
+        if let Some(principal) = &self.principal {
+            principal.write(json.member("principal"));
+        }
+        if let Some(action) = self.action {
+            json.member("action").text(action);
+        }
+        if let Some(resource) = &self.resource {
+            resource.write(json.member("resource"));
+        }
+        if let Some(context) = &self.context {
+            context.write(json.member("context"));
+        }
     }
 }
 
@@ -436,170 +491,61 @@ fn id_of(uid: &EntityUid) -> &str {
     uid.id().as_ref()
 }
 
-/// What a search found.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Found<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    results: Option<&'a [&'a str]>,
-    count: usize,
-    /// How many candidates were looked at.
-    candidates: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    after: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    up_to: Option<&'a str>,
-    decided: usize,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    context_varies: bool,
-}
-
-/// A policy and the clauses that it cites.
-#[derive(Serialize)]
-struct Cited<'a> {
-    policy: &'a str,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    clauses: Vec<&'a str>,
-}
-
-impl<'a> Cited<'a> {
-    fn of(note: &'a PolicyNote) -> Self {
-        Self { policy: &note.id, clauses: note.clauses.iter().map(|(id, _)| id.as_str()).collect() }
-    }
-}
-
-/// A policy that could not be evaluated. Cedar's own message may hold values of the request.
-#[derive(Serialize)]
-struct Failed<'a> {
-    policy: Option<&'a str>,
-    error: &'a str,
-}
-
-impl<'a> Failed<'a> {
-    fn of(error: &'a PolicyError) -> Self {
-        Self { policy: error.policy.as_deref().map(|note| note.id.as_str()), error: error.kind }
-    }
-}
-
-/// What was expected where; what was found is the caller's.
-#[derive(Serialize)]
-struct Expected<'a> {
-    place: String,
-    expected: &'a str,
-}
-
-impl<'a> Expected<'a> {
-    fn of(invalid: &'a InvalidRequest) -> Self {
-        Self { place: invalid.place.to_string(), expected: &invalid.expected }
-    }
-}
-
-/// The names of the first places.
-#[derive(Default)]
-struct Listed<'a>(Option<&'a Places>);
-
-impl Listed<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_none_or(Places::is_empty)
-    }
-}
-
-impl Serialize for Listed<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let named = self.0.map(|places| places.named.as_slice()).unwrap_or_default();
-        serializer.collect_seq(named.iter().map(ToString::to_string))
-    }
-}
-
-fn is_zero(number: &usize) -> bool {
-    *number == 0
-}
-
-/// The versions of the plugins that the schema uses, by their names.
-struct Versions<'a>(&'a [&'static dyn Plugin]);
-
-impl Versions<'_> {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl Serialize for Versions<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.0.iter().map(|plugin| (plugin.name(), plugin.version())))
-    }
-}
-
 /// The attributes of an entity, or the context.
+#[derive(Clone, Copy)]
 struct Logged<'a> {
     shape: &'a RecordShape,
     record: &'a Record,
     /// As it came; empty where facts came.
     raw: &'a Record,
-    mask: &'a Option<Mask>,
+    mask: Option<&'a Mask>,
 }
 
-impl Serialize for Logged<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.record.len()))?;
-        for (name, value) in self.record {
-            let Some(field) = self.shape.0.get(name) else { continue };
-            let raw = self.raw.get(name);
-            let mask = self.mask.as_ref().filter(|_| field.sensitive);
-            match mask {
-                Some(mask) => {
-                    let of_type = Some(field.shape.sent_as());
-                    let digest = digest(mask, raw.unwrap_or(value));
-                    map.serialize_entry(name, &Masked { digest, of_type })?;
-                }
-                None => {
-                    map.serialize_entry(name, &LoggedValue { shape: &field.shape, value, raw, mask: self.mask })?;
+impl Logged<'_> {
+    fn write(&self, json: &mut Json<'_>) {
+        json.object(|json| {
+            for (name, value) in self.record {
+                let Some(field) = self.shape.0.get(name) else { continue };
+                let raw = self.raw.get(name);
+                let json = json.named(name);
+                match self.mask.filter(|_| field.sensitive) {
+                    Some(mask) => {
+                        masked(json, &digest(mask, raw.unwrap_or(value)), Some(&field.shape.sent_as()));
+                    }
+                    None => self.value(json, &field.shape, value, raw),
                 }
             }
-        }
-        map.end()
+        });
     }
-}
 
-struct LoggedValue<'a> {
-    shape: &'a Shape,
-    value: &'a Value,
-    raw: Option<&'a Value>,
-    mask: &'a Option<Mask>,
-}
-
-impl Serialize for LoggedValue<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Self { shape, value, raw, mask } = self;
+    fn value(&self, json: &mut Json<'_>, shape: &Shape, value: &Value, raw: Option<&Value>) {
         match (shape, value) {
             (Shape::Parsed(parsed), Value::Record(facts)) => {
                 let raw = match raw {
                     Some(Value::Raw(raw)) => Some(raw),
                     _ => None,
                 };
-                Read { parsed, facts, raw, mask }.serialize(serializer)
+                read(json, parsed, facts, raw, self.mask);
             }
             (Shape::Record(shape), Value::Record(record)) => {
                 let raw = match raw {
                     Some(Value::Record(raw)) => raw,
                     _ => NOTHING,
                 };
-                Logged { shape, record, raw, mask }.serialize(serializer)
+                Logged { shape, record, raw, mask: self.mask }.write(json);
             }
             (Shape::Set(shape), Value::Set(elements)) => {
                 let raw = match raw {
                     Some(Value::Set(raw)) => raw.as_slice(),
                     _ => &[],
                 };
-                let elements = elements.iter().enumerate();
-                serializer.collect_seq(elements.map(|(index, value)| LoggedValue {
-                    shape,
-                    value,
-                    raw: raw.get(index),
-                    mask,
-                }))
+                json.array(|json| {
+                    for (index, element) in elements.iter().enumerate() {
+                        self.value(json, shape, element, raw.get(index));
+                    }
+                });
             }
-            _ => Plain(value).serialize(serializer),
+            _ => plain(json, value),
         }
     }
 }
@@ -607,35 +553,27 @@ impl Serialize for LoggedValue<'_> {
 const NOTHING: &Record = &Record::new();
 
 /// What a plugin read: the facts, but for those that repeat the raw string, and a mask of it.
-struct Read<'a> {
-    parsed: &'a Parsed,
-    facts: &'a Record,
-    raw: Option<&'a SmolStr>,
-    mask: &'a Option<Mask>,
-}
-
-impl Serialize for Read<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        let masked = self.raw.zip(self.mask.as_ref()).map(|(raw, mask)| mask.of(raw));
-        match (self.raw, masked) {
-            (_, Some(masked)) => map.serialize_entry(MASKED, masked.as_str())?,
-            (Some(raw), None) => map.serialize_entry(RAW, raw)?,
+fn read(json: &mut Json<'_>, parsed: &Parsed, facts: &Record, raw: Option<&SmolStr>, mask: Option<&Mask>) {
+    json.object(|json| {
+        let digest_of_raw = raw.zip(mask).map(|(raw, mask)| mask.of(raw));
+        match (raw, &digest_of_raw) {
+            (_, Some(digest)) => json.member(MASKED).text(digest.as_str()),
+            (Some(raw), None) => json.member(RAW).text(raw),
             (None, None) => {}
         }
-        for (name, fact) in self.facts {
-            match self.mask.as_ref().filter(|_| self.parsed.masks(name) && !is_empty(fact)) {
+        for (name, fact) in facts {
+            let json = json.named(name);
+            match mask.filter(|_| parsed.masks(name) && !is_empty(fact)) {
                 // What repeats the string is often the same, and its digest is known.
                 Some(mask) => {
-                    let is_same = matches!((fact, self.raw), (Value::String(text), Some(raw)) if text == raw);
-                    let digest = masked.filter(|_| is_same).unwrap_or_else(|| digest(mask, fact));
-                    map.serialize_entry(name, &Masked { digest, of_type: None })?;
+                    let is_same = matches!((fact, raw), (Value::String(text), Some(raw)) if text == raw);
+                    let digest = digest_of_raw.filter(|_| is_same).unwrap_or_else(|| digest(mask, fact));
+                    masked(json, &digest, None);
                 }
-                None => map.serialize_entry(name, &Plain(fact))?,
+                None => plain(json, fact),
             }
         }
-        map.end()
-    }
+    });
 }
 
 /// What the facts of a string are that is not valid: nothing is to be hidden there.
@@ -643,18 +581,14 @@ fn is_empty(fact: &Value) -> bool {
     matches!(fact, Value::String(text) if text.is_empty())
 }
 
-/// What stands for a value that is masked.
-struct Masked {
-    digest: Digest,
-    /// The type of the value, where it is not known from the plugin.
-    of_type: Option<String>,
-}
-
-impl Serialize for Masked {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let of_type = self.of_type.as_deref().map(|of_type| (TYPE, of_type));
-        serializer.collect_map([(MASKED, self.digest.as_str())].into_iter().chain(of_type))
-    }
+/// What stands for a value that is masked; with its type, where that is not known from the plugin.
+fn masked(json: &mut Json<'_>, digest: &Digest, of_type: Option<&str>) {
+    json.object(|json| {
+        json.member(MASKED).text(digest.as_str());
+        if let Some(of_type) = of_type {
+            json.member(TYPE).text(of_type);
+        }
+    });
 }
 
 /// The digest of a value: of a string itself, of anything else as it would be written.
@@ -662,22 +596,24 @@ fn digest(mask: &Mask, value: &Value) -> Digest {
     match value {
         Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => mask.of(text),
         Value::Entity(uid) => mask.of(id_of(uid)),
-        other => mask.of(&serde_json::to_string(&Plain(other)).unwrap_or_default()),
+        other => {
+            let mut bytes = Vec::new();
+            plain(&mut Json::behind(&mut bytes), other);
+            mask.of(&bytes)
+        }
     }
 }
 
 /// A value as a request would send it.
-struct Plain<'a>(&'a Value);
-
-impl Serialize for Plain<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Value::Bool(value) => serializer.serialize_bool(*value),
-            Value::Long(value) => serializer.serialize_i64(*value),
-            Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => serializer.serialize_str(text),
-            Value::Entity(uid) => serializer.serialize_str(id_of(uid)),
-            Value::Set(elements) => serializer.collect_seq(elements.iter().map(Plain)),
-            Value::Record(record) => serializer.collect_map(record.iter().map(|(name, value)| (name, Plain(value)))),
+fn plain(json: &mut Json<'_>, value: &Value) {
+    match value {
+        Value::Bool(value) => json.boolean(*value),
+        Value::Long(value) => json.number(*value),
+        Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => json.text(text),
+        Value::Entity(uid) => json.text(id_of(uid)),
+        Value::Set(elements) => json.array(|json| elements.iter().for_each(|element| plain(json, element))),
+        Value::Record(record) => {
+            json.object(|json| record.iter().for_each(|(name, value)| plain(json.named(name), value)));
         }
     }
 }

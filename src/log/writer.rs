@@ -20,7 +20,7 @@ use super::queue::{Item, Queue};
 use super::segment::{self, is_found, opening, plain_path, private, sync_folder};
 use super::start::{self, Content, Found, end_of};
 use super::upkeep::{Job, Upkeep};
-use super::{Durability, Entry, LogError, LogSettings, Unwritable};
+use super::{Durability, LogError, LogSettings, Unwritable};
 use crate::store::keys::SigningKey;
 
 /// Writes one log.
@@ -720,7 +720,7 @@ impl Draft {
                 self.note(&Note::Revision { time: note::now(), revision: revision.clone() });
             }
             Item::Entries { entries, .. } => {
-                for entry in entries {
+                for entry in entries.iter() {
                     self.decision(entry);
                     if self.end.unsigned >= CHECKPOINT_DECISIONS {
                         self.signed(&Note::Checkpoint { time: note::now() }, key);
@@ -730,18 +730,17 @@ impl Draft {
         }
     }
 
-    fn decision(&mut self, entry: &Entry) {
+    /// `entry` is its members.
+    fn decision(&mut self, entry: &[u8]) {
         let before = self.bytes.len();
         write_line(&mut self.bytes, &mut self.end.position, |buffer, _, _| {
             buffer.extend_from_slice(br#""type":"decision","#);
-            match entry.members() {
+            match entry {
                 // Without members, there is nothing to set apart.
                 [] => _ = buffer.pop(),
                 members => buffer.extend_from_slice(members),
             }
         });
-        let line = self.bytes.get(before..).unwrap_or_default();
-        debug_assert_eq!(line.iter().filter(|byte| **byte == b'\n').count(), 1, "a line break would end the line");
         self.end.unsigned += 1;
         self.end.written += 1;
         self.grown(before);
@@ -830,10 +829,10 @@ mod tests {
     /// A segment with three lines; the ends of its first line, which was synced, and of its last.
     fn segment(folder: &TempDir) -> (Open, End, End) {
         let mut draft = Draft { bytes: Vec::new(), end: End::default() };
-        draft.decision(&Entry::from(b"\"number\":1".to_vec()));
+        draft.decision(br#""number":1"#);
         let synced = draft.end;
-        draft.decision(&Entry::from(b"\"number\":2".to_vec()));
-        draft.decision(&Entry::from(b"\"number\":3".to_vec()));
+        draft.decision(br#""number":2"#);
+        draft.decision(br#""number":3"#);
         let path = plain_path(folder.path(), 1);
         std::fs::write(&path, &draft.bytes).unwrap();
         let file = OpenOptions::new().write(true).open(&path).unwrap();

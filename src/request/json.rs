@@ -32,9 +32,16 @@ pub type Members<'a> = &'a [(Cow<'a, str>, Json<'a>)];
 
 /// The member of that name.
 pub fn member<'a>(members: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
-    let found = members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?;
+    let found = match members.len() {
+        // Whether names are equal is told at once by their lengths, and which comes first is not.
+        ..=FEW => members.iter().position(|(key, _)| key == name)?,
+        _ => members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?,
+    };
     members.get(found).map(|(_, value)| value)
 }
+
+/// So many members are looked at one by one.
+const FEW: usize = 8;
 
 /// The deepest nesting that can be configured: serde_json itself refuses more than 127 levels.
 pub const DEEPEST: usize = 120;
@@ -64,11 +71,8 @@ impl<'a> Json<'a> {
     ///
     /// What is not JSON (RFC 8259) in UTF-8, numbers beyond IEEE 754, and what is nested too deeply.
     pub fn parse(bytes: &'a [u8], deepest: usize) -> Result<Self, JsonError> {
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let deepest = deepest.min(DEEPEST);
-        let parsed = Nested { left: deepest }.deserialize(&mut deserializer);
-        let parsed = parsed.and_then(|json| deserializer.end().map(|()| json));
-        parsed.map_err(|error| JsonError::of(&error, deepest))
+        read(Nested { left: deepest }, bytes).map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// Reads a JSON array element by element, so that a large one is never held whole; `false` where the bytes are another
@@ -78,11 +82,8 @@ impl<'a> Json<'a> {
     ///
     /// As [`Json::parse`]. What came before the error has been taken.
     pub fn elements(bytes: &'a [u8], deepest: usize, take: impl FnMut(Json<'a>)) -> Result<bool, JsonError> {
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
         let deepest = deepest.min(DEEPEST);
-        let read = Elements { take, left: deepest }.deserialize(&mut deserializer);
-        let read = read.and_then(|read| deserializer.end().map(|()| read));
-        read.map_err(|error| JsonError::of(&error, deepest))
+        read(Elements { take, left: deepest }, bytes).map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// The member of that name, in an object.
@@ -133,6 +134,23 @@ impl<'a> Json<'a> {
 }
 
 const TOO_DEEP: &str = "nested too deeply";
+
+/// Reads bytes that are one value.
+fn read<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
+    // Text that is known to be some is not looked at string by string; what is none gets an error that says where.
+    match str::from_utf8(bytes) {
+        Ok(text) => read_all(seed, serde_json::Deserializer::from_str(text)),
+        Err(_) => read_all(seed, serde_json::Deserializer::from_slice(bytes)),
+    }
+}
+
+fn read_all<'de, S: DeserializeSeed<'de>>(
+    seed: S,
+    mut deserializer: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+) -> serde_json::Result<S::Value> {
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
 
 /// Reads a value that may hold `left` more levels of arrays and objects.
 struct Nested {

@@ -204,8 +204,10 @@ impl<'a> Overlaid<'a> {
     fn new(uid: EntityUid, said: Record, entity_type: &'a EntityType, stored: &StoredEntities) -> Self {
         let entity = stored.get(&uid);
         let stored = entity.filter(|_| said.is_empty() && entity_type.has_raw).map(Stored::attributes);
-        let mut raw = entity.map(Stored::raw).unwrap_or_default();
-        raw.extend(said);
+        let raw = match entity {
+            Some(entity) => entity.raw_under(said),
+            None => said,
+        };
         Self { uid, raw, stored, entity_type }
     }
 

@@ -177,23 +177,27 @@ impl<'a> Decoder<'a> {
         way: &Way<'_>,
     ) -> Result<Record, InvalidRequest> {
         let taken = |name: &str| reserved != Some(name) && shape.0.contains_key(name);
-        let mut record = Record::new();
+        let mut record = Vec::with_capacity(members.len().min(shape.0.len()));
         let mut undeclared = members.len();
         for (name, field) in shape.0.iter().filter(|(name, _)| reserved != Some(name)) {
             let Some(json) = member(members, name) else { continue };
             undeclared -= 1;
             if *json != Json::Null {
-                record.insert(name.clone(), self.value(&field.shape, json, &Way::Member(way, name))?);
+                record.push((name.clone(), self.value(&field.shape, json, &Way::Member(way, name))?));
             }
         }
         let dropped = members.iter().filter(|(name, _)| !taken(name));
         let dropped = dropped.map(|(name, _)| Way::Member(way, name).place());
         self.dropped.extend(undeclared, dropped);
-        Ok(record)
+        // A shape has its fields in the order of their names, as a record has.
+        Ok(Record::from_sorted_store_unchecked(record))
     }
 
-    /// Notes every required field that the record lacks.
+    /// Notes every required field that the record, of that shape, lacks.
     pub fn require(&mut self, shape: &RecordShape, record: &Record, way: &Way<'_>) {
+        if record.len() == shape.0.len() {
+            return;
+        }
         for (name, _) in required(shape).filter(|(name, _)| !record.contains_key(*name)) {
             self.missing.extend(1, [Way::Member(way, name).place()]);
         }

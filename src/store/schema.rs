@@ -3,11 +3,12 @@
 //! Cedar's own [`Schema`] has forgotten, once it is resolved, under which name a type was declared and what was annotated on
 //! an attribute. So bindings are read from the fragments' JSON, in which both still stand.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RequestEnv, Schema, SchemaFragment};
+use hashbrown::HashMap;
 use regex::Regex;
 use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;

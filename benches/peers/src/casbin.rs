@@ -60,7 +60,7 @@ pub fn routes(policies: usize) -> Router {
 async fn enforcer(policies: usize) -> Enforcer {
     let model = DefaultModel::from_str(MODEL).await.unwrap();
     let mut enforcer = Enforcer::new(model, MemoryAdapter::default()).await.unwrap();
-    let lines = (0..policies).map(|team| vec![format!("t{team}"), "access".to_owned(), format!("f{team}")]);
+    let lines = world::teams(policies).map(|team| vec![format!("t{team}"), "access".to_owned(), format!("f{team}")]);
     enforcer.add_policies(lines.collect()).await.unwrap();
     let people = (0..world::PEOPLE).map(|n| vec![format!("u{n}"), format!("t{n}")]);
     let documents = (0..world::PEOPLE).map(|n| vec![format!("d{n}"), format!("f{n}")]);

@@ -43,7 +43,7 @@ fn machine() -> RegoVM {
 /// A rule for each policy, as they are written in Cedar.
 fn rules(count: usize) -> String {
     let mut text = "package documents\n\ndefault allow := false\n".to_owned();
-    for team in 0..count {
+    for team in world::teams(count) {
         write!(
             text,
             r#"

@@ -10,6 +10,7 @@ use cedar_policy_core::evaluator::{self, EvaluationError, RestrictedEvaluator};
 use cedar_policy_core::extensions::Extensions;
 use smol_str::SmolStr;
 
+use crate::request::stored::Ancestors;
 use crate::request::value::{Record, Value};
 
 /// An entity with its values.
@@ -115,7 +116,7 @@ pub(in crate::engine) fn entity(
     uid: &EntityUid,
     attributes: &Record,
     tags: &Record,
-    ancestors: &HashSet<EntityUid>,
+    ancestors: &Ancestors,
 ) -> Result<Entity, String> {
     let ancestors = ancestors.iter().map(|uid| uid.as_ref().clone()).collect();
     let values =

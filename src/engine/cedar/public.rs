@@ -1,7 +1,5 @@
 //! By Cedar's public functions alone.
 
-use std::collections::HashSet;
-
 use cedar_policy::{
     AuthorizationError, Authorizer, Entities, EntityUid, EvalResult, Expression, Policy, PolicySet, Request,
     eval_expression,
@@ -9,6 +7,7 @@ use cedar_policy::{
 use cedar_policy_core::ast::Expr;
 use cedar_policy_core::evaluator::EvaluationError;
 
+use crate::request::stored::Ancestors;
 use crate::request::value::{Record, to_cedar};
 
 /// An entity with its values.
@@ -105,9 +104,9 @@ pub(in crate::engine) fn entity(
     uid: &EntityUid,
     attributes: &Record,
     tags: &Record,
-    ancestors: &HashSet<EntityUid>,
+    ancestors: &Ancestors,
 ) -> Result<Entity, String> {
-    Entity::new_with_tags(uid.clone(), to_cedar(attributes), ancestors.clone(), to_cedar(tags))
+    Entity::new_with_tags(uid.clone(), to_cedar(attributes), ancestors.iter().cloned(), to_cedar(tags))
         .map_err(|error| error.to_string())
 }
 

@@ -87,16 +87,16 @@ pub async fn evaluations(
     }
     let reasons = limits.reasons_for(request.options.reasons);
     let mut answers = Vec::with_capacity(items.len());
-    let mut slice = Slice::begin();
+    let (mut slice, mut began) = (Slice::begin(), Instant::now());
     for (index, item) in items.iter().enumerate() {
-        let asked = Asked { snapshot, caller, began: Instant::now(), item: Some(index) };
+        let asked = Asked { snapshot, caller, began, item: Some(index) };
         let answer = asked.of_batch(&request, item, reasons, journal).unwrap_or_else(|error| refused(&error, reasons));
         let decision = answer.decision;
         answers.push(answer);
         if request.options.semantic.stops_at(decision) {
             break;
         }
-        slice.let_others_in().await;
+        began = slice.let_others_in().await;
     }
     Ok(EvaluationsResponse::Batch { evaluations: answers })
 }

@@ -1,14 +1,16 @@
 //! Stored entities: what `entities/*.json` says about subjects and resources before a caller says anything.
 
+mod ancestors;
 mod packed;
 mod reading;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use hashbrown::{HashMap, HashSet};
 use smol_str::SmolStr;
 
+pub use ancestors::Ancestors;
 pub use packed::{Packed, PackedEntity, Reading, Slots, Table};
 
 use super::value::{Record, Value};
@@ -16,7 +18,7 @@ use super::value::{Record, Value};
 /// The stored entities: those of a store, packed, and over them those that came one by one.
 #[derive(Clone, Debug, Default)]
 pub struct StoredEntities {
-    tables: Arc<BTreeMap<EntityTypeName, Table>>,
+    tables: Arc<HashMap<EntityTypeName, Table>>,
     own: HashMap<EntityUid, StoredEntity>,
 }
 
@@ -53,9 +55,18 @@ impl StoredEntity {
 impl Stored<'_> {
     /// The attributes as they were written.
     pub fn raw(self) -> Record {
+        self.raw_under(Record::new())
+    }
+
+    /// The same, but for those that are said to be otherwise, in attributes of its type.
+    pub fn raw_under(self, said: Record) -> Record {
         match self {
-            Self::Own(entity) => entity.raw.clone(),
-            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Raw),
+            Self::Own(entity) => {
+                let mut raw = entity.raw.clone();
+                raw.extend(said);
+                raw
+            }
+            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Raw, said),
         }
     }
 
@@ -63,7 +74,7 @@ impl Stored<'_> {
     pub fn attributes(self) -> Record {
         match self {
             Self::Own(entity) => entity.attributes.clone(),
-            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Facts),
+            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Facts, Record::new()),
         }
     }
 
@@ -76,16 +87,22 @@ impl Stored<'_> {
     }
 
     /// The direct parents.
-    pub fn parents(self) -> Vec<EntityUid> {
-        match self {
-            Self::Own(entity) => entity.parents.clone(),
-            Self::Packed(table, entity) => entity.parents(&table.entity_type),
-        }
+    pub fn parents(self) -> impl Iterator<Item = EntityUid> {
+        let (own, packed) = match self {
+            Self::Own(entity) => (Some(entity.parents.iter().cloned()), None),
+            Self::Packed(table, entity) => (None, Some(entity.parents(&table.entity_type))),
+        };
+        own.into_iter().flatten().chain(packed.into_iter().flatten())
     }
 
     /// The entity by itself.
     pub fn to_entity(self) -> StoredEntity {
-        StoredEntity { raw: self.raw(), attributes: self.attributes(), tags: self.tags(), parents: self.parents() }
+        StoredEntity {
+            raw: self.raw(),
+            attributes: self.attributes(),
+            tags: self.tags(),
+            parents: self.parents().collect(),
+        }
     }
 }
 
@@ -100,15 +117,12 @@ impl StoredEntities {
     }
 
     /// Everything that an entity is in.
-    pub fn ancestors(&self, uid: &EntityUid) -> HashSet<EntityUid> {
-        let mut found = HashSet::new();
-        let parents = |uid: &EntityUid| self.get(uid).map(Stored::parents).unwrap_or_default();
-        let mut open = parents(uid);
-        while let Some(next) = open.pop() {
-            if !found.contains(&next) {
-                open.extend(parents(&next));
-                found.insert(next);
-            }
+    pub fn ancestors(&self, uid: &EntityUid) -> Ancestors {
+        let mut found: Ancestors = self.get(uid).into_iter().flat_map(Stored::parents).collect();
+        let mut looked_at = 0;
+        while let Some(stored) = found.iter().nth(looked_at).map(|next| self.get(next)) {
+            stored.into_iter().flat_map(Stored::parents).for_each(|parent| found.insert(parent));
+            looked_at += 1;
         }
         found
     }
@@ -155,7 +169,7 @@ impl StoredEntities {
     /// Whether the same is stored here and there.
     pub fn same(&self, others: &Self) -> bool {
         let is_there = |(uid, stored): (EntityUid, Stored<'_>)| {
-            let of = |stored: Stored<'_>| (stored.raw(), stored.tags(), stored.parents());
+            let of = |stored: Stored<'_>| (stored.raw(), stored.tags(), stored.parents().collect::<Vec<_>>());
             others.get(&uid).is_some_and(|other| of(stored) == of(other))
         };
         self.len() == others.len() && self.iter().all(is_there)
@@ -179,7 +193,7 @@ impl StoredEntities {
                     if !on_the_way.insert(uid.clone()) {
                         return Some(way.into_iter().map(|(uid, _)| uid).skip_while(|on| *on != uid).collect());
                     }
-                    let parents = self.get(&uid).map(Stored::parents).unwrap_or_default();
+                    let parents = self.get(&uid).into_iter().flat_map(Stored::parents).collect();
                     way.push((uid, parents));
                 }
                 let Some((_, parents)) = way.last_mut() else { break };

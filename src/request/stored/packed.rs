@@ -3,11 +3,11 @@
 //! An entity is two blocks of memory: its slots, of 16 bytes each, and its text. An account of the support-contact store takes about
 //! half a kilobyte; as records of named values it would take six. And who reads one touches few lines of memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityUid};
-use hashbrown::HashTable;
+use hashbrown::{DefaultHashBuilder, HashTable};
 use smol_str::SmolStr;
 
 use super::StoredEntity;
@@ -23,7 +23,7 @@ pub struct Table {
     blocks: Vec<Vec<Row>>,
     /// The numbers of the rows, by the hash of their id.
     index: HashTable<u32>,
-    hasher: RandomState,
+    hasher: DefaultHashBuilder,
     /// The numbers of the rows, in the order of their ids.
     order: Vec<u32>,
     packer: Packer,
@@ -104,7 +104,7 @@ impl Table {
             entity_type,
             blocks: Vec::new(),
             index: HashTable::new(),
-            hasher: RandomState::new(),
+            hasher: DefaultHashBuilder::default(),
             order: Vec::new(),
             packer: Packer::default(),
         }
@@ -180,18 +180,15 @@ impl PackedEntity {
         Slots { entity: self, slots: &self.slots }
     }
 
-    /// The attributes of an entity of that type, as values.
-    pub fn record(&self, entity_type: &EntityType, reading: Reading) -> Record {
-        unpack_record(&entity_type.attributes, self.attributes(), reading)
+    /// The attributes of an entity of that type, as values, but for those that are said to be otherwise.
+    pub fn record(&self, entity_type: &EntityType, reading: Reading, said: Record) -> Record {
+        unpack_record(&entity_type.attributes, self.attributes(), reading, said)
     }
 
     /// The direct parents of an entity of that type.
-    pub fn parents(&self, entity_type: &EntityType) -> Vec<EntityUid> {
-        if self.parents == 0 {
-            return Vec::new();
-        }
+    pub fn parents<'a>(&'a self, entity_type: &'a EntityType) -> impl Iterator<Item = EntityUid> + 'a {
         let first = entity_type.attributes.0.len();
-        let parents = (0..self.parents as usize).filter_map(|index| {
+        (0..self.parents as usize).filter_map(move |index| {
             let at = first + 2 * index;
             match (self.attributes().get(at), self.attributes().get(at + 1)) {
                 (Packed::Long(number), Packed::Text(id)) => {
@@ -200,8 +197,7 @@ impl PackedEntity {
                 }
                 _ => None,
             }
-        });
-        parents.collect()
+        })
     }
 
     /// The tags of an entity of that type; of what a plugin parses the facts.
@@ -362,9 +358,18 @@ fn part(start: usize, len: usize) -> Option<Part> {
     Some(Part { start: u32::try_from(start).ok()?, len: u32::try_from(len).ok()? })
 }
 
-fn unpack_record(shape: &RecordShape, packed: Slots<'_>, reading: Reading) -> Record {
+/// The fields that are said, and of the others those that are there.
+fn unpack_record(shape: &RecordShape, packed: Slots<'_>, reading: Reading, said: Record) -> Record {
+    if said.len() == shape.0.len() {
+        return said;
+    }
+    let mut said = said.into_tuple_vec().into_iter().peekable();
     let fields = shape.0.iter().zip(packed.iter());
-    fields.filter_map(|((name, field), packed)| Some((name.clone(), unpack(&field.shape, packed, reading)?))).collect()
+    let fields = fields.filter_map(|((name, field), packed)| {
+        said.next_if(|(said, _)| said == name).or_else(|| Some((name.clone(), unpack(&field.shape, packed, reading)?)))
+    });
+    // A shape has its fields in the order of their names, as a record has.
+    Record::from_sorted_store_unchecked(fields.collect())
 }
 
 /// The value of that shape; `None` where it is absent.
@@ -374,10 +379,12 @@ fn unpack(shape: &Shape, packed: Packed<'_>, reading: Reading) -> Option<Value> 
             (Reading::Raw, Packed::Text(raw)) => Some(Value::Raw(raw.into())),
             _ => {
                 let facts = Slots { slots: parts.slots.get(1..).unwrap_or_default(), ..parts };
-                Some(Value::Record(unpack_record(&parsed.facts, facts, reading)))
+                Some(Value::Record(unpack_record(&parsed.facts, facts, reading, Record::new())))
             }
         },
-        (Shape::Record(shape), Packed::Many(fields)) => Some(Value::Record(unpack_record(shape, fields, reading))),
+        (Shape::Record(shape), Packed::Many(fields)) => {
+            Some(Value::Record(unpack_record(shape, fields, reading, Record::new())))
+        }
         (Shape::Set(element), Packed::Many(elements)) => {
             Some(Value::Set(elements.iter().filter_map(|packed| unpack(element, packed, reading)).collect()))
         }

@@ -1,10 +1,10 @@
 //! Reading stored entities, with every mistake in its place.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use hashbrown::HashMap;
 use miette::SourceSpan;
 use smol_str::SmolStr;
 
@@ -31,7 +31,7 @@ impl StoredEntities {
         files: impl IntoIterator<Item = &'f SourceFile> + Clone,
         types: &Types,
     ) -> Result<Self, Vec<Problem>> {
-        let mut tables = BTreeMap::new();
+        let mut tables = HashMap::new();
         let mut problems = Vec::new();
         for file in files.clone() {
             problems.extend(read_file(file, types, &mut tables));
@@ -75,7 +75,7 @@ impl StoredEntities {
         };
         let mut orphans: Vec<(EntityUid, EntityUid)> = self
             .iter()
-            .flat_map(|(uid, stored)| stored.parents().into_iter().map(move |parent| (uid.clone(), parent)))
+            .flat_map(|(uid, stored)| stored.parents().map(move |parent| (uid.clone(), parent)))
             .filter(|(_, parent)| !is_there(parent))
             .collect();
         orphans.sort();
@@ -94,7 +94,7 @@ impl StoredEntities {
     }
 }
 
-fn read_file(file: &SourceFile, types: &Types, tables: &mut BTreeMap<EntityTypeName, Table>) -> Vec<Problem> {
+fn read_file(file: &SourceFile, types: &Types, tables: &mut HashMap<EntityTypeName, Table>) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut index = 0;
     let mut more = 0;
@@ -121,7 +121,7 @@ fn read_file(file: &SourceFile, types: &Types, tables: &mut BTreeMap<EntityTypeN
     problems
 }
 
-fn store(uid: &EntityUid, entity: &StoredEntity, types: &Types, tables: &mut BTreeMap<EntityTypeName, Table>) -> bool {
+fn store(uid: &EntityUid, entity: &StoredEntity, types: &Types, tables: &mut HashMap<EntityTypeName, Table>) -> bool {
     let Some(entity_type) = types.shared_entity(&uid.type_name().to_string()) else { return false };
     let table = tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
     table.insert(id(uid), entity)
