@@ -33,7 +33,7 @@ use gatepost::store::Origin;
 
 /// As in the binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 fn decisions(criterion: &mut Criterion) {
     let limits = Limits::default();

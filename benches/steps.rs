@@ -24,7 +24,7 @@ use serde_json::json;
 
 /// As in the binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 fn steps(criterion: &mut Criterion) {
     let snapshot = Snapshot::load(Origin::BuiltIn).unwrap();

@@ -32,7 +32,7 @@ use servers::{Server, Started};
 
 /// As in the binary.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: allocator::MiMalloc = allocator::MiMalloc;
 
 /// How fast the service decides beside others.
 #[derive(Parser)]

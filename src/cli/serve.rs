@@ -52,9 +52,10 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let told = following::told(callers.clone(), reports, Arc::clone(&metrics), Arc::clone(&log));
     let hooks = Hooks { request: body::of_case, told: Box::new(told) };
     let live = Arc::new(begin(source, is_watching || operators.is_some(), hooks)?);
-    let snapshot = live.engine().snapshot();
-    output::complain(&callers.warnings(&snapshot.store.types));
-    metrics.know_actions(&snapshot.store.types);
+    // Nothing holds on to a snapshot: it must go when another takes its place.
+    let snapshot = || live.engine().snapshot();
+    output::complain(&callers.warnings(&snapshot().store.types));
+    metrics.know_actions(&snapshot().store.types);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(format!("the service cannot be started: {error}")))?;
     runtime.block_on(async {
@@ -62,7 +63,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         let stopping = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
         let decision_log = settings.decision_log()?;
-        decision_log.iter().for_each(|opened| begin_log(&opened.log, &snapshot, &metrics, &log));
+        decision_log.iter().for_each(|opened| begin_log(&opened.log, &snapshot(), &metrics, &log));
         let traces = traces(collector.as_ref())?;
         let service = Arc::new(Service {
             engine: live.engine().clone(),
@@ -79,9 +80,11 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         let known = [Some(&callers), operators.as_ref().map(|(_, tokens)| tokens)];
         following::follow(&live, watcher, known.into_iter().flatten().cloned().collect())?;
         let admin = operators.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-        output::print(&banner(&snapshot, &callers, Listening { address, is_watching, admin }))?;
-        let revision = snapshot.revision().as_str();
-        tracing::info!(version = env!("CARGO_PKG_VERSION"), revision, %address, "the service has started");
+        output::print(&banner(&snapshot(), &callers, Listening { address, is_watching, admin }))?;
+        tracing::info!(
+            version = env!("CARGO_PKG_VERSION"), revision = snapshot().revision().as_str(), %address,
+            "the service has started"
+        );
         if limits.max_reasons >= Reasons::Admin {
             report::date()?;
             following::make_reports(live.engine().clone(), page, wanted)?;

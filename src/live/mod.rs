@@ -62,6 +62,7 @@ impl Live {
         if with_rows {
             hold(&snapshot, hooks.request)?;
         }
+        allocator::give_back();
         let board = StatusBoard::of(&snapshot);
         Ok(Self { source, engine: Engine::new(snapshot), board, hooks, judged: Mutex::new(found) })
     }
@@ -120,6 +121,7 @@ impl Live {
             Ok(None) => self.conclude(Outcome::Unchanged, self.engine.snapshot().store.warnings.clone()),
             Err(StoreError(problems)) => self.conclude(Outcome::Rejected, problems),
         }
+        allocator::give_back();
     }
 
     /// The snapshot of these files, every row tried on it; `None` where they are those of the one in force.
