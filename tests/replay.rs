@@ -264,6 +264,34 @@ fn what_cannot_be_replayed_is_counted_and_named() {
     assert_eq!(reasons(&now), [(dropped.to_owned(), 1), too_large]);
 }
 
+/// "Of a record beyond 64 KiB the first 100 policies": a decision of very many is logged with its request, and is made again.
+#[test]
+fn a_decision_of_very_many_policies_is_replayed() {
+    let policy = |number| format!("@id(\"policy-{number:04}\")\npermit (principal, action, resource);\n");
+    let store = folder([
+        (
+            "schema/s.cedarschema",
+            "entity User, Doc; action read appliesTo { principal: User, resource: Doc };".to_owned(),
+        ),
+        ("policies/p.cedar", (0..3000).map(policy).collect()),
+    ]);
+    let snapshot = Arc::new(snapshot_of(store.path()));
+    let mut log = Log::masked();
+    let body = json!({
+        "subject": { "type": "User", "id": "ada" }, "action": { "name": "read" }, "resource": { "type": "Doc", "id": "d" },
+    });
+    let record = log.ask(&snapshot, &body).unwrap();
+    assert!(record.to_string().len() < 64 << 10);
+    assert_eq!(record["determining"].as_array().unwrap().len(), 100);
+    assert_eq!((&record["moreDetermining"], record.get("tooLarge")), (&json!(2900), None));
+    let replay = log.replayed(&snapshot);
+    assert_eq!((replay.replayed, replay.changed, replay.otherwise), (1, 0, 0));
+    let other = folder([("policies/p.cedar", policy(0))]);
+    std::fs::create_dir(other.path().join("schema")).unwrap();
+    std::fs::copy(store.path().join("schema/s.cedarschema"), other.path().join("schema/s.cedarschema")).unwrap();
+    assert_eq!(log.replayed(&snapshot_of(other.path())).otherwise, 1);
+}
+
 /// "never skipped in silence": of what lies in a masked value nothing is known, neither what is there nor whether it is there.
 #[test]
 fn nothing_is_guessed_about_what_is_masked() {

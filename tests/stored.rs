@@ -4,12 +4,17 @@
 
 mod common;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Instant;
 
 use common::binary::{Serving, command, gatepost};
 use common::{decide, folder, snapshot_of, with, write};
 use gatepost::engine::Snapshot;
+use gatepost::http::authzen::question;
+use gatepost::request::json::Json;
+use gatepost::request::value::Value as Typed;
+use gatepost::request::{Facts, Resolved};
 use serde_json::{Value, json};
 
 const ADA: &str =
@@ -34,6 +39,63 @@ fn enter() -> Value {
 
 fn revision(serving: &Serving) -> String {
     serving.banner.lines().find_map(|line| line.strip_prefix("revision ")).unwrap().to_owned()
+}
+
+/// "Overlaid per request with the caller's properties, per attribute": whichever are stored, and whichever are said.
+#[test]
+fn what_is_said_stands_over_what_is_stored() {
+    let some = |set: usize, from: i64| {
+        let all = [("a", 0), ("b", 1), ("c", 2), ("d", 3)].into_iter();
+        all.filter(move |(_, place)| set >> place & 1 == 1).map(move |(name, place)| (name.to_owned(), from + place))
+    };
+    let attributes = |set, from| some(set, from).collect::<BTreeMap<_, _>>();
+    let doc = |set: usize| json!({ "uid": { "type": "Doc", "id": set.to_string() }, "attrs": attributes(set, 0) });
+    let schema = "entity User; entity Doc = { a?: Long, b?: Long, c?: Long, d?: Long };
+                  action read appliesTo { principal: User, resource: Doc };";
+    let store = folder([
+        ("schema/s.cedarschema", schema.to_owned()),
+        ("policies/p.cedar", "@id(\"p\")\npermit (principal, action, resource);".to_owned()),
+        ("entities/docs.json", (0..16).map(doc).collect::<Value>().to_string()),
+    ]);
+    let snapshot = snapshot_of(store.path());
+    for (stored, said) in (0..16).flat_map(|stored| (0..16).map(move |said| (stored, said))) {
+        let body = json!({
+            "subject": { "type": "User", "id": "ada" },
+            "action": { "name": "read" },
+            "resource": { "type": "Doc", "id": stored.to_string(), "properties": attributes(said, 10) },
+        });
+        let body = body.to_string();
+        let read = Json::parse(body.as_bytes(), 9).unwrap();
+        let resolved = snapshot.resolve(&question(&read).unwrap(), Facts::FromPlugins).unwrap();
+        let Resolved::Request(request) = resolved else { panic!("{resolved:?}") };
+        let found = request.resource.attributes.iter().map(|(name, value)| match value {
+            Typed::Long(value) => (name.to_string(), *value),
+            other => panic!("{other:?}"),
+        });
+        let expected: BTreeMap<String, i64> = some(stored, 0).chain(some(said, 10)).collect();
+        assert!(found.eq(expected), "{stored:04b} stored, {said:04b} said");
+    }
+}
+
+/// "Memory per stored entity … under 1 kB": a service that has loaded and waits does not keep what only loading took.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_only_loading_took_is_given_back() {
+    let user = |number: usize| {
+        json!({
+            "uid": { "type": "User", "id": format!("user-{number}") },
+            "attrs": { "role": "salesTeam", "account": format!("account-{number}") },
+        })
+    };
+    let here = folder([("users.json", (0..30_000).map(user).collect::<Value>().to_string())]);
+    let serving = serve(here.path(), &["--entities", "users.json"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", serving.id())).unwrap();
+    let kilobytes = |name: &str| -> usize {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim_matches(|character: char| !character.is_ascii_digit()).parse().unwrap()
+    };
+    let (peak, resident) = (kilobytes("VmHWM:"), kilobytes("VmRSS:"));
+    assert!(resident < peak * 4 / 5, "{resident} kB of {peak} kB are still resident");
 }
 
 /// "`--entities FILE`, checked against the schema at load …, part of the revision, and overlaid per request with the caller's

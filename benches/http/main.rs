@@ -64,13 +64,13 @@ fn main() {
     }
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     // What is started on one core makes itself as many threads as that has use for.
-    on_core(0);
+    let apart = on_core(0);
     let wanted = |(place, server): &(usize, Server)| *place == 0 || server.name.contains(&arguments.only);
     let servers = Server::all().into_iter().enumerate().filter(wanted);
     let started: Vec<Started> = servers.filter_map(|(_, server)| server.start(folder.path())).collect();
-    on_core(1);
+    let apart = apart && on_core(1);
     let samples = measure(&started, &arguments);
-    print(&started, &samples, &arguments);
+    print(&started, &samples, &arguments, apart);
     if let Some(path) = &arguments.chart {
         draw(&started, &samples, path);
     }
@@ -94,27 +94,35 @@ fn measure(started: &[Started], arguments: &Arguments) -> Vec<Vec<Sample>> {
     samples
 }
 
-fn print(started: &[Started], samples: &[Vec<Sample>], arguments: &Arguments) {
+fn print(started: &[Started], samples: &[Vec<Sample>], arguments: &Arguments, apart: bool) {
     println!(
-        "{} connections, {} rounds of {} s each, in turns, one core for the servers and one for the client; medians:\n",
+        "{} connections, {} rounds of {} s each, in turns, {}; medians:\n",
         client::CONNECTIONS,
         arguments.rounds,
-        arguments.seconds
+        arguments.seconds,
+        match apart {
+            true => "one core for the servers and one for the client",
+            false =>
+                "SERVERS AND CLIENT ON THE SAME CORES (without `taskset` and two cores): not to be compared with other runs",
+        }
     );
     println!(
-        "| | decisions a second | of the echo | µs of the core | p50 µs | p99 µs |\n|---|---:|---:|---:|---:|---:|"
+        "| | decisions a second | of the echo | µs of the core | p50 µs | p99 µs | ready after | resident |\n\
+         |---|---:|---:|---:|---:|---:|---:|---:|"
     );
     let echo = median(samples[0].iter().map(|sample| sample.rate));
     for (server, samples) in started.iter().zip(samples) {
         let of = |what: fn(&Sample) -> f64| median(samples.iter().map(what));
         println!(
-            "| {} | {:.0} | {:.2} | {:.1} | {:.0} | {:.0} |",
+            "| {} | {:.0} | {:.2} | {:.1} | {:.0} | {:.0} | {:.2} s | {:.0} MB |",
             server.name,
             of(|sample| sample.rate),
             of(|sample| sample.rate) / echo,
             of(|sample| sample.core * 1e6),
             of(|sample| sample.p50 * 1e6),
             of(|sample| sample.p99 * 1e6),
+            server.ready.as_secs_f64(),
+            resident(server.process) / 1e6,
         );
     }
 }
@@ -132,9 +140,17 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// From now on, this process and those that it starts run on that core. Where there is no such program, they share all cores.
-fn on_core(core: usize) {
-    let _ = Command::new("taskset").args(["-apc", &core.to_string(), &std::process::id().to_string()]).output();
+/// From now on, this process and those that it starts run on that core: whether it is so.
+fn on_core(core: usize) -> bool {
+    let output = Command::new("taskset").args(["-apc", &core.to_string(), &std::process::id().to_string()]).output();
+    output.is_ok_and(|output| output.status.success())
+}
+
+/// The memory that a process holds after all rounds (`proc_pid_status(5)`: `VmRSS`), in bytes.
+fn resident(process: u32) -> f64 {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
+    line.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default() * 1024.0
 }
 
 /// The time that a process has run for (`proc_pid_stat(5)`: `utime` and `stime`), in seconds; its ticks are hundredths on every Linux.

@@ -66,6 +66,8 @@ pub struct Started {
     pub right: &'static str,
     pub decisions: usize,
     pub process: u32,
+    /// How long it took from its start to its first answer; looked for every 5 ms.
+    pub ready: Duration,
     child: Child,
 }
 
@@ -118,12 +120,13 @@ impl Server {
             Kind::Cerbos(policies) => peers::cerbos(&folder, policies)?,
         };
         let Setup { mut command, address, path, body, right, wrong, decisions } = setup;
+        let began = Instant::now();
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let address = said_address(out, address).unwrap_or_else(|| panic!("{} did not start", self.name));
-        let mut started =
-            Started { name: self.name, address, path, body, right, decisions, process: child.id(), child };
-        started.check(wrong);
+        let (process, ready) = (child.id(), Duration::ZERO);
+        let mut started = Started { name: self.name, address, path, body, right, decisions, process, ready, child };
+        started.check(wrong, began);
         Some(started)
     }
 }
@@ -139,18 +142,18 @@ fn said_address(mut out: impl BufRead + Send + 'static, known: Option<String>) -
 
 impl Started {
     /// Waits until it answers, and checks that it allows what must be allowed, and denies what must be denied.
-    fn check(&mut self, wrong: Option<&str>) {
-        let began = Instant::now();
+    fn check(&mut self, wrong: Option<&str>, began: Instant) {
         let allowed = loop {
             match client::ask(&self.address, self.path, &(self.body)(0, world::allowed)) {
                 Ok(answer) => break answer,
                 Err(error) => {
                     let runs = self.child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(30);
                     assert!(runs, "{} does not answer: {error}", self.name);
-                    std::thread::sleep(Duration::from_millis(50));
+                    std::thread::sleep(Duration::from_millis(5));
                 }
             }
         };
+        self.ready = began.elapsed();
         assert!(allowed.contains(self.right), "{}: {allowed}", self.name);
         let Some(wrong) = wrong else { return };
         for number in 0..world::REASONS * world::PEOPLE {

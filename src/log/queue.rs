@@ -160,8 +160,8 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes all that is there, as soon as there is something, or at `deadline` at the latest; and says whether the log
-    /// is to be closed.
+    /// Takes all that is there, soon after there is something, or soon after `deadline` at the latest; and says whether the log
+    /// is to be closed. Where somebody waits for it (`strict`), soon is at once, else when it is enough, or after some milliseconds.
     pub(super) fn take(&self, deadline: Instant) -> (Vec<Item>, bool) {
         let mut inbox = self.gathered(self.inbox());
         while inbox.items.is_empty() && !inbox.closing {
@@ -192,12 +192,18 @@ impl Queue {
         self.filled.wait_timeout(inbox, patience).unwrap_or_else(PoisonError::into_inner).0
     }
 
-    /// Lets go of what an item took, and of who waits for it.
-    pub(super) fn done(&self, item: Item, outcome: Result<(), Unwritable>) {
-        let Item::Entries { entries, room, written } = item else { return };
-        self.room.add_permits(room as usize);
-        self.counts.queued.fetch_sub(entries.len() as u64, Relaxed);
-        if let Some(written) = written {
+    /// Lets go of what these took, and of who waits for them.
+    pub(super) fn done(&self, items: impl IntoIterator<Item = Item>, outcome: Result<(), Unwritable>) {
+        let (mut freed, mut count, mut waiting) = (0, 0, Vec::new());
+        for item in items {
+            let Item::Entries { entries, room, written } = item else { continue };
+            freed += room as usize;
+            count += entries.len() as u64;
+            waiting.extend(written);
+        }
+        self.room.add_permits(freed);
+        self.counts.queued.fetch_sub(count, Relaxed);
+        for written in waiting {
             // Who no longer waits has gone away.
             let _ = written.send(outcome);
         }
@@ -235,9 +241,8 @@ impl Queue {
             reason.get_or_insert_with(|| "the log is closed".to_owned());
             was_writable
         });
-        for item in std::mem::take(&mut self.inbox().items) {
-            self.done(item, Err(Unwritable));
-        }
+        let items = std::mem::take(&mut self.inbox().items);
+        self.done(items, Err(Unwritable));
     }
 
     pub(super) fn figures(&self) -> LogFigures {

@@ -24,8 +24,11 @@ use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
 pub const LONGEST: usize = 64 << 10;
 
-/// So many characters of an id or a name are written where the whole would be too long.
+/// So many characters of an id or a name are written where the whole would be too long,
 const SHORTENED: usize = 200;
+
+/// and so many of the policies.
+const NAMED: usize = 100;
 
 /// Writes records.
 #[derive(Clone, Debug)]
@@ -253,19 +256,24 @@ enum Said<'a> {
 }
 
 impl Line<'_> {
-    /// Writes the members of the record; where they are too large, only which entities it is about and what was decided.
+    /// Writes the members of the record; where they are too large, with fewer policies, and if that is not enough, only which
+    /// entities it is about and what was decided.
     fn write(&self, bytes: &mut Vec<u8>) {
         let start = bytes.len();
-        self.members(&mut Json::behind(bytes), None);
-        let written = bytes.len() - start;
-        if written > LONGEST {
+        let mut written = |line: &Line<'_>, policies, too_large| {
             bytes.truncate(start);
-            Line { asked: self.asked.shortened(), ..*self }.members(&mut Json::behind(bytes), Some(written));
+            line.members(&mut Json::behind(bytes), policies, too_large);
+            bytes.len() - start
+        };
+        let whole = written(self, usize::MAX, None);
+        if whole > LONGEST && written(self, NAMED, None) > LONGEST {
+            written(&Line { asked: self.asked.shortened(), ..*self }, NAMED, Some(whole));
         }
     }
 
-    /// `too_large` is how many bytes the whole record has, if it is not written.
-    fn members(&self, json: &mut Json<'_>, too_large: Option<usize>) {
+    /// So many `policies` that determined or failed are named; `too_large` is how many bytes the whole record has, where what was asked
+    /// is not.
+    fn members(&self, json: &mut Json<'_>, policies: usize, too_large: Option<usize>) {
         let Self { heading, told, asked, said } = self;
         json.member("time").text(&DateTime::<Utc>::from(told.time).to_rfc3339_opts(SecondsFormat::Micros, true));
         json.member("requestId").text(heading.request_id);
@@ -294,7 +302,7 @@ impl Line<'_> {
             });
         }
         match said {
-            Said::Decision(decision) => decided(json, decision),
+            Said::Decision(decision) => decided(json, decision, policies),
             Said::NotDecided(why) => not_decided(json, why),
             Said::Found(page) => found(json, page, too_large.is_some()),
         }
@@ -303,14 +311,14 @@ impl Line<'_> {
     }
 }
 
-/// A decision, with what determined it, and what stood in its way.
-fn decided(json: &mut Json<'_>, decision: &Decision) {
+/// A decision, with what determined it, and what stood in its way: so many policies of each at most, and how many more there are.
+fn decided(json: &mut Json<'_>, decision: &Decision, most: usize) {
     answered(json, Verdict::of(decision));
     match &decision.outcome {
         Outcome::Evaluated { determining, errors, .. } => {
             if !determining.is_empty() {
                 json.member("determining").array(|json| {
-                    for policy in determining {
+                    for policy in determining.iter().take(most) {
                         json.object(|json| {
                             json.member("policy").text(&policy.id);
                             if !policy.clauses.is_empty() {
@@ -320,14 +328,17 @@ fn decided(json: &mut Json<'_>, decision: &Decision) {
                     }
                 });
             }
+            more(json, "moreDetermining", determining.len().saturating_sub(most));
             if !errors.is_empty() {
                 json.member("errors").array(|json| {
                     // Cedar's own message may hold values of the request.
                     errors
                         .iter()
+                        .take(most)
                         .for_each(|error| failed(json, error.policy.as_ref().map(|note| &*note.id), error.kind));
                 });
             }
+            more(json, "moreErrors", errors.len().saturating_sub(most));
         }
         Outcome::Missing(missing) => places(json, ["missing", "moreMissing"], missing),
         // Why a request fails whole may hold something of it.
@@ -388,12 +399,16 @@ fn found(json: &mut Json<'_>, page: &SearchPage<'_>, is_too_large: bool) {
 }
 
 /// The names of the first places, and how many more there are.
-fn places(json: &mut Json<'_>, [named, more]: [&'static str; 2], places: &Places) {
+fn places(json: &mut Json<'_>, [named, counted]: [&'static str; 2], places: &Places) {
     if !places.is_empty() {
         json.member(named).array(|json| places.named.iter().for_each(|place| json.text(&place.to_string())));
     }
-    if places.more > 0 {
-        json.member(more).number(places.more);
+    more(json, counted, places.more);
+}
+
+fn more(json: &mut Json<'_>, name: &'static str, count: usize) {
+    if count > 0 {
+        json.member(name).number(count);
     }
 }
 

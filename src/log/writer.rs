@@ -267,9 +267,7 @@ impl Writer {
             }
             self.commit(draft, self.settings.durability == Durability::Strict)?;
             self.is_told();
-            for item in self.pending.drain(..drafted) {
-                self.queue.done(item, Ok(()));
-            }
+            self.queue.done(self.pending.drain(..drafted), Ok(()));
             if self.end.size >= self.settings.segment_bytes {
                 self.rotate()?;
             }
@@ -552,9 +550,7 @@ impl Writer {
         let is_entries = |item: &Item| matches!(item, Item::Entries { .. });
         let (rejected, kept): (VecDeque<_>, VecDeque<_>) = self.pending.drain(..).partition(is_entries);
         self.pending = kept;
-        for item in rejected {
-            self.queue.done(item, Err(Unwritable));
-        }
+        self.queue.done(rejected, Err(Unwritable));
     }
 
     /// Tries to write again; where that succeeds, the log says what happened, and goes on.

@@ -40,6 +40,14 @@ impl<'a> Recorded<'a> {
         elements(self.0, name).filter_map(Json::as_str)
     }
 
+    /// A member that is a number of things; 0 where it is not there.
+    pub(super) fn count(self, name: &str) -> usize {
+        match member(self.0, name) {
+            Some(Json::Long(count)) => usize::try_from(*count).unwrap_or(0),
+            _ => 0,
+        }
+    }
+
     pub(super) fn is_search(self) -> bool {
         matches!(self.text("endpoint"), Some("subjectSearch" | "resourceSearch"))
     }
@@ -53,7 +61,7 @@ impl<'a> Recorded<'a> {
         self.text("decision") == Some("allow")
     }
 
-    /// The ids of the policies that determined it, in their order.
+    /// The ids of the policies that determined it, in their order; of very many the first.
     pub(super) fn determining(self) -> impl Iterator<Item = &'a str> {
         elements(self.0, "determining").filter_map(|policy| policy.get("policy")?.as_str())
     }

@@ -260,7 +260,9 @@ impl<'s> Worker<'s> {
         request: Option<&TypedRequest>,
     ) -> Result<(), String> {
         let verdict = record.text("verdict").unwrap_or_default();
-        let same_policies = record.determining().eq(now.determining.iter().map(String::as_str));
+        let mut policies_now = now.determining.iter().map(String::as_str);
+        let same_policies = record.determining().all(|id| policies_now.next() == Some(id))
+            && policies_now.count() == record.count("moreDetermining");
         if record.allowed() == (now.verdict == Verdict::Allow) {
             self.replay.otherwise += usize::from(verdict != now.verdict.word() || !same_policies);
             return Ok(());

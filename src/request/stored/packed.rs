@@ -369,7 +369,9 @@ fn unpack_record(shape: &RecordShape, packed: Slots<'_>, reading: Reading, said:
         said.next_if(|(said, _)| said == name).or_else(|| Some((name.clone(), unpack(&field.shape, packed, reading)?)))
     });
     // A shape has its fields in the order of their names, as a record has.
-    Record::from_sorted_store_unchecked(fields.collect())
+    let record = Record::from_sorted_store_unchecked(fields.collect());
+    debug_assert!(said.next().is_none(), "what is said is of that shape");
+    record
 }
 
 /// The value of that shape; `None` where it is absent.
