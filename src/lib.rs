@@ -20,6 +20,8 @@
 //! | [`http`] | AuthZEN over HTTP: nothing but translation |
 //! | [`cli`] | one file for each command |
 //!
+//! The allocator of the binary is a crate of its own, `allocator/`, which alone is not bound to forbid `unsafe`.
+//!
 //! A decision goes one straight line: bytes → [`http`] → [`request`] → [`engine`] → [`log`] → [`http`] → bytes.
 
 pub mod cli;

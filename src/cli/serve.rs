@@ -80,11 +80,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         let known = [Some(&callers), operators.as_ref().map(|(_, tokens)| tokens)];
         following::follow(&live, watcher, known.into_iter().flatten().cloned().collect())?;
         let admin = operators.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-        output::print(&banner(&snapshot(), &callers, Listening { address, is_watching, admin }))?;
-        tracing::info!(
-            version = env!("CARGO_PKG_VERSION"), revision = snapshot().revision().as_str(), %address,
-            "the service has started"
-        );
+        announce(&snapshot(), &callers, Listening { address, is_watching, admin })?;
         if limits.max_reasons >= Reasons::Admin {
             report::date()?;
             following::make_reports(live.engine().clone(), page, wanted)?;
@@ -96,6 +92,14 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         Ok::<_, Failure>(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says that the service has started: to who reads its output, and to who reads its diagnostics.
+fn announce(snapshot: &Snapshot, callers: &Callers, listening: Listening) -> Result<(), Failure> {
+    let (address, revision) = (listening.address, snapshot.revision().as_str());
+    output::print(&banner(snapshot, callers, listening))?;
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), revision, %address, "the service has started");
+    Ok(())
 }
 
 /// The store with which the service begins. What is taken up later must hold every row; where that is asked for, so must this one: else
