@@ -68,7 +68,7 @@ fn decides(snapshot: &Snapshot) {
     for environment in &snapshot.store.types.environments {
         let (principal, resource) = (environment.principal.to_string(), environment.resource.to_string());
         let action = environment.action.to_string();
-        let named = |type_name| Named { type_name, id: "a", attributes: &[] };
+        let named = |type_name| Named::new(type_name, "a");
         let question = Question {
             principal: named(&principal),
             action: &action,

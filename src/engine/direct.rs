@@ -17,7 +17,7 @@ use smol_str::SmolStr;
 
 use super::index::{Side, is_action};
 use crate::request::TypedRequest;
-use crate::request::stored::StoredEntities;
+use crate::request::stored::Hierarchy;
 use crate::request::value::{Record, Value};
 
 /// The conditions of a policy.
@@ -30,7 +30,7 @@ pub(super) struct View<'a> {
     pub(super) principal: &'a Side<'a>,
     pub(super) action: &'a EntityUid,
     pub(super) resource: &'a Side<'a>,
-    pub(super) stored: &'a StoredEntities,
+    pub(super) hierarchy: &'a Hierarchy<'a>,
 }
 
 /// An expression.
@@ -269,7 +269,7 @@ fn is_in(left: &EntityUid, right: Seen<'_>, view: &View<'_>) -> Option<bool> {
         // What actions are in stands in the schema.
         None if is_action(left) => return None,
         None => {
-            of_another = view.stored.ancestors(left);
+            of_another = view.hierarchy.ancestors(left);
             &of_another
         }
     };

@@ -12,14 +12,14 @@ use hashbrown::HashMap;
 
 use super::cedar::{self, CedarRequest, Context, Entity};
 use super::index::{Bucket, Index, Side};
-use crate::request::TypedRequest;
-use crate::request::stored::{Ancestors, Stored, StoredEntities};
+use crate::request::stored::{Ancestors, Hierarchy, Stored};
 use crate::request::value::{Record, Value};
+use crate::request::{TypedEntity, TypedRequest};
 
 /// The entities that a request can reach: its principal and resource, and what attributes refer to.
 #[derive(Clone, Debug)]
 pub(super) struct Gathered<'a> {
-    stored: &'a StoredEntities,
+    hierarchy: Hierarchy<'a>,
     /// What is known of the actions.
     actions: &'a HashMap<EntityUid, Entity>,
     context: Context,
@@ -32,7 +32,7 @@ pub(super) struct Gathered<'a> {
 impl<'a> Gathered<'a> {
     /// What the policies name, and what the context refers to, where so many references are followed at most.
     pub(super) fn new<'n>(
-        stored: &'a StoredEntities,
+        hierarchy: Hierarchy<'a>,
         index: &'a Index,
         named: impl IntoIterator<Item = &'n EntityUid>,
         references: usize,
@@ -41,12 +41,14 @@ impl<'a> Gathered<'a> {
         let mut open: Vec<_> = named.into_iter().map(|uid| (uid.clone(), references)).collect();
         context.values().for_each(|value| readable(value, references, &mut open));
         let context = cedar::context(context)?;
-        Ok(Self { stored, actions: &index.actions, context, entities: HashMap::new(), open, references })
+        Ok(Self { hierarchy, actions: &index.actions, context, entities: HashMap::new(), open, references })
     }
 
     /// The principal or the resource, with what is said of it; over what another entity refers to as the same.
-    pub(super) fn add(&mut self, side: &Side<'_>, attributes: &Record) -> Result<(), String> {
-        self.put(side.uid, attributes, &side.ancestors, self.references)
+    pub(super) fn add(&mut self, side: &Side<'_>, entity: &TypedEntity) -> Result<(), String> {
+        let tags = entity.tags.as_ref().map(|tags| tags.all.clone());
+        let tags = tags.or_else(|| self.hierarchy.stored.get(side.uid).map(Stored::tags)).unwrap_or_default();
+        self.put(side.uid, [&entity.attributes, &tags], &side.ancestors, self.references)
     }
 
     /// Adds what can be read of what is there. An entity that is there stays as it is.
@@ -57,8 +59,8 @@ impl<'a> Gathered<'a> {
             next.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
             for (uid, left) in next {
                 self.add_action(&uid);
-                if let Some(stored) = self.stored.get(&uid).filter(|_| !self.entities.contains_key(&uid)) {
-                    self.put(&uid, &stored.attributes(), &self.stored.ancestors(&uid), left)?;
+                if let Some(stored) = self.hierarchy.stored.get(&uid).filter(|_| !self.entities.contains_key(&uid)) {
+                    self.put(&uid, [&stored.attributes(), &stored.tags()], &self.hierarchy.ancestors(&uid), left)?;
                 }
             }
         }
@@ -74,8 +76,8 @@ impl<'a> Gathered<'a> {
         resource: &Side<'_>,
     ) -> Result<CedarRequest, String> {
         // The principal and the resource may be one entity; then their attributes are the same.
-        self.add(principal, &request.principal.attributes)?;
-        self.add(resource, &request.resource.attributes)?;
+        self.add(principal, &request.principal)?;
+        self.add(resource, &request.resource)?;
         self.reach()?;
         self.request(principal.uid, bucket, resource.uid)
     }
@@ -97,12 +99,17 @@ impl<'a> Gathered<'a> {
         CedarRequest::new([principal, &bucket.action, resource], self.context, self.entities.into_values())
     }
 
-    fn put(&mut self, uid: &EntityUid, attributes: &Record, ancestors: &Ancestors, left: usize) -> Result<(), String> {
-        let tags = self.stored.get(uid).map(Stored::tags).unwrap_or_default();
+    fn put(
+        &mut self,
+        uid: &EntityUid,
+        [attributes, tags]: [&Record; 2],
+        ancestors: &Ancestors,
+        left: usize,
+    ) -> Result<(), String> {
         if let Some(left) = left.checked_sub(1) {
             attributes.values().chain(tags.values()).for_each(|value| readable(value, left, &mut self.open));
         }
-        self.entities.insert(uid.clone(), cedar::entity(uid, attributes, &tags, ancestors)?);
+        self.entities.insert(uid.clone(), cedar::entity(uid, attributes, tags, ancestors)?);
         Ok(())
     }
 }

@@ -24,7 +24,8 @@ use hashbrown::HashMap;
 use super::cedar::{Entity, Rule, entity};
 use super::decision::PolicyNote;
 use super::direct::Direct;
-use crate::request::stored::{Ancestors, StoredEntities};
+use super::only_stored::OnlyStored;
+use crate::request::stored::{Ancestors, Hierarchy};
 use crate::request::value::Record;
 use crate::store::schema::{Environment, Types};
 use crate::store::{Statement, Store, policy, scope};
@@ -45,6 +46,8 @@ pub(super) struct Bucket {
     pub(super) policies: Vec<Candidate>,
     /// What any of the policies may read.
     pub(super) reads: Reads,
+    /// What of that only the store may say.
+    pub(super) only_stored: OnlyStored,
     /// The permits among the policies, in the order of the store: what a denial because nothing permits speaks of.
     pub(super) permits: Arc<[Arc<PolicyNote>]>,
     filed: Filed,
@@ -100,8 +103,8 @@ pub(super) struct Side<'a> {
 }
 
 impl<'a> Side<'a> {
-    pub(super) fn of(uid: &'a EntityUid, stored: &StoredEntities) -> Self {
-        Self { uid, ancestors: stored.ancestors(uid) }
+    pub(super) fn of(uid: &'a EntityUid, hierarchy: &Hierarchy<'_>) -> Self {
+        Self { uid, ancestors: hierarchy.ancestors(uid) }
     }
 }
 
@@ -122,7 +125,7 @@ impl Index {
             let policies: Vec<_> = matching
                 .map(|(statement, (policy, note))| Candidate::new(statement, policy, note, &store.types))
                 .collect();
-            Bucket::new(environment, policies, &store.policies)
+            Bucket::new(environment, policies, &store.policies, &store.types)
         });
         Self { buckets: buckets.collect(), actions: with_ancestors.collect() }
     }
@@ -133,13 +136,15 @@ impl Index {
 }
 
 impl Bucket {
-    fn new(environment: &Environment, policies: Vec<Candidate>, all: &[Statement]) -> Self {
+    fn new(environment: &Environment, policies: Vec<Candidate>, all: &[Statement], types: &Types) -> Self {
         let statements = policies.iter().filter_map(|policy| all.get(policy.statement));
+        let only_stored = OnlyStored::of(statements.clone().map(|statement| &statement.policy), environment, types);
         let references = statements.map(|statement| policy::accesses(&statement.policy)).max().unwrap_or(0);
         let named: BTreeSet<_> = policies.iter().flat_map(|policy| &policy.named).cloned().collect();
         Self {
             action: environment.action.clone(),
             reads: Reads { named: named.into_iter().collect(), references },
+            only_stored,
             permits: policies
                 .iter()
                 .filter(|policy| policy.note.permits)

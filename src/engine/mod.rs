@@ -11,6 +11,7 @@ mod filter;
 mod formula;
 mod gathered;
 mod index;
+mod only_stored;
 mod search;
 
 use std::sync::Arc;
@@ -26,10 +27,11 @@ pub use explain::{Condition, ConditionOutcome, Explained};
 pub use formula::{Atom, Formula, Part, parts};
 use gathered::Gathered;
 use index::{Bucket, Index, Reads, Side};
+use only_stored::OnlyStored;
 pub use search::{ActionSearch, EntitySearch, Search, Target};
 
 use crate::request::case::Case;
-use crate::request::stored::StoredEntities;
+use crate::request::stored::{Hierarchy, StoredEntities};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
 use crate::store::{Origin, Revision, Source, Statement, Store, StoreError};
@@ -124,7 +126,7 @@ impl Snapshot {
         facts: Facts,
         entities: &StoredEntities,
     ) -> Result<Decision, InvalidRequest> {
-        Ok(self.decide_resolved(&resolve(question, &self.store.types, entities, facts)?, entities))
+        Ok(self.decide_resolved(&self.resolve_over(question, facts, entities)?, entities))
     }
 
     /// Makes a typed request of a question, over the store's own entities.
@@ -133,7 +135,31 @@ impl Snapshot {
     ///
     /// A value of the wrong type in the question.
     pub fn resolve(&self, question: &Question<'_>, facts: Facts) -> Result<Resolved, InvalidRequest> {
-        resolve(question, &self.store.types, &self.entities, facts)
+        self.resolve_over(question, facts, &self.entities)
+    }
+
+    /// Makes a typed request of a question. What only the store may say, a policy reads, and the store does not say, since the principal
+    /// or the resource is not stored, is missing: a `forbid` that asks for it would else be silent.
+    fn resolve_over(
+        &self,
+        question: &Question<'_>,
+        facts: Facts,
+        entities: &StoredEntities,
+    ) -> Result<Resolved, InvalidRequest> {
+        let mut resolved = resolve(question, &self.store.types, entities, facts)?;
+        if let Resolved::Request(request) = &mut resolved
+            && let Some(bucket) = self.index.bucket(request.environment)
+        {
+            let OnlyStored { principal, resource } = &bucket.only_stored;
+            for (uid, read) in [(&request.principal.uid, principal), (&request.resource.uid, resource)] {
+                if !read.is_empty() && entities.get(uid).is_none() {
+                    let missing = &mut request.missing;
+                    let unsaid: Vec<_> = read.iter().filter(|place| !missing.named.contains(place)).cloned().collect();
+                    missing.extend(unsaid.len(), unsaid);
+                }
+            }
+        }
+        Ok(resolved)
     }
 
     /// Decides what [`Snapshot::resolve`] gave, over `entities`.
@@ -155,16 +181,18 @@ impl Snapshot {
         if !request.missing.is_empty() {
             return Decision::missing(request);
         }
+        let hierarchy = Hierarchy::new(entities, request.said_parents());
         let (principal, resource) =
-            (Side::of(&request.principal.uid, entities), Side::of(&request.resource.uid, entities));
+            (Side::of(&request.principal.uid, &hierarchy), Side::of(&request.resource.uid, &hierarchy));
         let policies = bucket.matching(&principal, &resource);
         let view =
-            View { request, principal: &principal, action: &bucket.action, resource: &resource, stored: entities };
+            View { request, principal: &principal, action: &bucket.action, resource: &resource, hierarchy: &hierarchy };
         let (mut evaluated, left) = Evaluated::directly(policies, &view);
         if !left.is_empty() {
             let named = left.iter().flat_map(|policy| &policy.named);
-            let cedar = Gathered::new(entities, &self.index, named, bucket.reads.references, &request.context)
-                .and_then(|gathered| gathered.of(request, &principal, bucket, &resource));
+            let references = bucket.reads.references;
+            let gathered = Gathered::new(hierarchy.clone(), &self.index, named, references, &request.context);
+            let cedar = gathered.and_then(|gathered| gathered.of(request, &principal, bucket, &resource));
             match cedar {
                 Ok(cedar) => evaluated.ask(&left, &cedar),
                 Err(message) => return Decision::failed(request, &message),
@@ -182,7 +210,7 @@ impl Snapshot {
         entities: &StoredEntities,
         decision: &Decision,
     ) -> Vec<Explained> {
-        let Ok(Resolved::Request(request)) = resolve(question, &self.store.types, entities, facts) else {
+        let Ok(Resolved::Request(request)) = self.resolve_over(question, facts, entities) else {
             return Vec::new();
         };
         let Some(bucket) = self.index.bucket(request.environment) else { return Vec::new() };
@@ -248,8 +276,10 @@ impl Snapshot {
         Reads { named, references }: &Reads,
         stored: &StoredEntities,
     ) -> Result<CedarRequest, String> {
-        let (principal, resource) = (Side::of(&request.principal.uid, stored), Side::of(&request.resource.uid, stored));
-        Gathered::new(stored, &self.index, named, *references, &request.context)?
+        let hierarchy = Hierarchy::new(stored, request.said_parents());
+        let (principal, resource) =
+            (Side::of(&request.principal.uid, &hierarchy), Side::of(&request.resource.uid, &hierarchy));
+        Gathered::new(hierarchy.clone(), &self.index, named, *references, &request.context)?
             .of(request, &principal, bucket, &resource)
     }
 }

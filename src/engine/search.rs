@@ -16,9 +16,9 @@ use super::gathered::Gathered;
 use super::index::{Bucket, Reads, Side};
 use crate::request::json::Members;
 use crate::request::place::{Part, Way};
-use crate::request::stored::Table;
-use crate::request::value::{Decoder, Record};
-use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, overlaid, resolve};
+use crate::request::stored::{Hierarchy, Table};
+use crate::request::value::{Decoder, Record, Speaker};
+use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, overlaid};
 use crate::store::schema::{EntityType, Environment, PathRoot, RecordShape, Shape};
 
 /// Which part of a question is searched.
@@ -118,8 +118,12 @@ impl Snapshot {
             }
             (None, Some(table)) => {
                 search.candidates = Candidates::Stored(table);
-                search.prepared = self.prepared(&request, target, entity_type, search.target().attributes, facts);
-                if search.target().attributes.is_empty() {
+                let says_hierarchy = request.said_parents().iter().any(|(_, parents)| !parents.is_empty())
+                    || !search.target().tags.is_empty();
+                if !says_hierarchy {
+                    search.prepared = self.prepared(&request, target, entity_type, search.target().attributes, facts);
+                }
+                if search.target().says_nothing() && !says_hierarchy {
                     search.filter = self.filter(&request, target, entity_type);
                 }
             }
@@ -150,7 +154,7 @@ impl Snapshot {
         let mut names = BTreeMap::new();
         for environment in types.environments.iter().filter(|found| is(found)) {
             let name = types.name_of_action(environment);
-            match resolve(&Question { action: &name, ..question }, types, &self.entities, Facts::FromPlugins) {
+            match self.resolve(&Question { action: &name, ..question }, Facts::FromPlugins) {
                 Ok(_) => drop(names.insert(name, environment.action.to_string())),
                 Err(error) if error.place.part == Part::Context => {}
                 Err(error) => return Err(error),
@@ -219,14 +223,16 @@ impl Snapshot {
             Target::Principal => &request.resource,
             Target::Resource => &request.principal,
         };
-        let mut decoder = Decoder::new(&self.store.types, facts);
+        let mut decoder = Decoder::new(&self.store.types, facts, Speaker::Caller);
         let said = decoder.members(&entity_type.attributes, said, &Way::Part(Part::Resource)).ok()?;
         if !decoder.missing.is_empty() {
             return None;
         }
         let Reads { named, references } = &bucket.reads;
-        let mut gathered = Gathered::new(&self.entities, &self.index, named, *references, &request.context).ok()?;
-        gathered.add(&Side::of(&other.uid, &self.entities), &other.attributes).ok()?;
+        let hierarchy = Hierarchy::of_store(&self.entities);
+        let of_other = Side::of(&other.uid, &hierarchy);
+        let mut gathered = Gathered::new(hierarchy.clone(), &self.index, named, *references, &request.context).ok()?;
+        gathered.add(&of_other, other).ok()?;
         gathered.reach().ok()?;
         Some(Prepared { bucket, other: other.uid.clone(), entity_type, said, gathered })
     }
@@ -236,8 +242,9 @@ impl Snapshot {
         let uid = EntityUid::from_type_name_and_id(prepared.entity_type.name.clone(), EntityId::new(id));
         let candidate = overlaid(uid, prepared.said.clone(), prepared.entity_type, &self.entities);
         let mut gathered = prepared.gathered.clone();
-        let (other, own) = (Side::of(&prepared.other, &self.entities), Side::of(&candidate.uid, &self.entities));
-        gathered.add(&own, &candidate.attributes).ok()?;
+        let hierarchy = Hierarchy::of_store(&self.entities);
+        let (other, own) = (Side::of(&prepared.other, &hierarchy), Side::of(&candidate.uid, &hierarchy));
+        gathered.add(&own, &candidate).ok()?;
         gathered.reach().ok()?;
         let (principal, resource) = match target {
             Target::Principal => (own, other),

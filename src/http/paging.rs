@@ -185,7 +185,7 @@ fn json(hasher: &mut Sha256, value: &Json<'_>) {
         }
         Json::Number(number) => {
             hasher.update([3]);
-            hasher.update(number.to_le_bytes());
+            text(hasher, number);
         }
         Json::String(string) => {
             hasher.update([4]);

@@ -370,11 +370,11 @@ fn not_decided(json: &mut Json<'_>, why: &NotDecided<'_>) {
         NotDecided::Malformed => answered(json, Verdict::Invalid),
         NotDecided::NotAllowed(_) => answered(json, Verdict::NotAllowed),
         // What was expected where; what was found is the caller's.
-        NotDecided::Invalid(InvalidRequest { place, expected, .. }) => {
+        NotDecided::Invalid(invalid) => {
             answered(json, Verdict::Invalid);
             json.member("invalid").object(|json| {
-                json.member("place").text(&place.to_string());
-                json.member("expected").text(expected);
+                json.member("place").text(&invalid.place.to_string());
+                json.member("expected").text(invalid.expected());
             });
         }
     }

@@ -69,8 +69,12 @@ impl Sight {
     /// there is something in it.
     pub fn reader(&self, place: &Place) -> Option<&str> {
         let (owner, root) = match place.part {
-            Part::Principal | Part::PrincipalId => (Some(&self.principal), ""),
-            Part::Resource | Part::ResourceId => (Some(&self.resource), ""),
+            Part::Principal | Part::PrincipalId | Part::PrincipalTags | Part::PrincipalParents => {
+                (Some(&self.principal), "")
+            }
+            Part::Resource | Part::ResourceId | Part::ResourceTags | Part::ResourceParents => {
+                (Some(&self.resource), "")
+            }
             Part::Context => (None, ""),
             Part::Action => (None, ".action"),
         };

@@ -78,7 +78,7 @@ impl Draft {
         let mut draft = self.clone();
         if let Some(entity) = draft.entities.get_mut(uid) {
             let (tags, parents) = (entity.tags.clone(), entity.parents.clone());
-            *entity = StoredEntity { tags, parents, ..StoredEntity::new(attributes) };
+            *entity = StoredEntity::new(attributes).with(tags, parents);
         }
         draft
     }
@@ -180,7 +180,7 @@ impl Shrinking<'_> {
             let without_tag = entity.tags.keys().map(|key| {
                 let mut tags = entity.tags.clone();
                 tags.remove(key);
-                StoredEntity { tags, ..entity.clone() }
+                entity.clone().with(tags, entity.parents.clone())
             });
             for entity in without_parent.chain(without_tag).collect::<Vec<_>>() {
                 let mut draft = self.draft.clone();

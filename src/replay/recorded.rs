@@ -4,7 +4,7 @@ use cedar_policy::EntityUid;
 
 use crate::request::json::{Json, Members, member};
 use crate::request::place::{Part, Place};
-use crate::request::{ACTION_MEMBER, Named, Question};
+use crate::request::{Named, Question};
 use crate::store::schema::{Environment, RecordShape, Shape, Types};
 
 /// A record of a decision, or of a page of a search.
@@ -72,7 +72,8 @@ impl<'a> Recorded<'a> {
         Some(Question {
             principal: named(member(self.0, "principal")?)?,
             action: self.text("action")?,
-            action_attributes: members(context, ACTION_MEMBER),
+            // What the caller said of the action stands in the context.
+            action_attributes: &[],
             resource: named(member(self.0, "resource")?)?,
             context,
         })
@@ -130,7 +131,13 @@ fn root(place: &Place) -> String {
 fn named<'a>(entity: &'a Json<'a>) -> Option<Named<'a>> {
     let Json::Object(entity) = entity else { return None };
     let id = text(entity, "id").unwrap_or_default();
-    Some(Named { type_name: text(entity, "type")?, id, attributes: members(entity, "attributes") })
+    Some(Named {
+        type_name: text(entity, "type")?,
+        id,
+        attributes: members(entity, "attributes"),
+        tags: members(entity, "tags"),
+        parents: member(entity, "parents").map(Json::array).unwrap_or_default(),
+    })
 }
 
 fn members<'a>(object: Members<'a>, name: &str) -> Members<'a> {

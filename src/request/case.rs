@@ -32,7 +32,7 @@ impl Case {
     ) -> Option<Self> {
         let typed = |uid: &EntityUid| {
             let attributes = entities.get(uid)?.attributes.clone();
-            Some(TypedEntity { uid: uid.clone(), attributes, raw: Record::new() })
+            Some(TypedEntity { uid: uid.clone(), attributes, raw: Record::new(), tags: None, parents: Vec::new() })
         };
         let request = TypedRequest {
             environment,
@@ -80,14 +80,16 @@ impl Case {
 
 fn entity_under(uid: &EntityUid, entity: &StoredEntity, types: &Types) -> Option<StoredEntity> {
     let declared = known_under(uid, types)?;
-    let mut taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, types)?);
-    if let Some(shape) = &declared.tags {
-        let tags = entity.tags.iter().map(|(key, tag)| Some((key.clone(), value_under(shape, tag, types)?)));
-        taken.tags = tags.collect::<Option<_>>()?;
-    }
+    let taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, types)?);
+    let tags = match &declared.tags {
+        Some(shape) => {
+            let tags = entity.tags.iter().map(|(key, tag)| Some((key.clone(), value_under(shape, tag, types)?)));
+            tags.collect::<Option<_>>()?
+        }
+        None => Record::new(),
+    };
     let parents = entity.parents.iter().filter(|parent| declared.parents.contains(parent.type_name()));
-    taken.parents = parents.cloned().collect();
-    Some(taken)
+    Some(taken.with(tags, parents.cloned().collect()))
 }
 
 fn known_under<'t>(uid: &EntityUid, types: &'t Types) -> Option<&'t EntityType> {

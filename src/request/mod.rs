@@ -5,20 +5,31 @@
 //! `__entity` and `__extn` are names like any other: values are typed by the schema, never by themselves.
 
 pub mod case;
+pub mod extension;
 pub mod facts;
+mod invalid;
 pub mod json;
+pub mod number;
+mod overlay;
 pub mod place;
+mod said;
 pub mod stored;
+mod times;
 pub mod value;
 
 use cedar_policy::{EntityId, EntityUid};
 
 use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 use facts::{Roots, read_facts};
-use json::Members;
-use place::{Part, Place, Places, Way};
-use stored::{Stored, StoredEntities};
-use value::{Decoder, MaskedPlace, Record, Value};
+pub use invalid::{Fault, InvalidRequest};
+use json::{Json, Members, member};
+use overlay::Overlaid;
+pub use overlay::overlaid;
+use place::{Part, Participant, Places, Way};
+use said::Said;
+use stored::StoredEntities;
+use times::Times;
+use value::{Decoder, MaskedPlace, Record, Speaker, Value};
 
 pub use value::Facts;
 
@@ -49,6 +60,22 @@ pub struct Named<'a> {
     pub id: &'a str,
     /// What the caller says of it.
     pub attributes: Members<'a>,
+    /// What tags it has, as the caller says: laid over the stored ones, key by key.
+    pub tags: Members<'a>,
+    /// What it is in, as the caller says: added to what is stored.
+    pub parents: &'a [Json<'a>],
+}
+
+impl<'a> Named<'a> {
+    /// An entity of which the caller says nothing.
+    pub fn new(type_name: &'a str, id: &'a str) -> Self {
+        Self { type_name, id, attributes: &[], tags: &[], parents: &[] }
+    }
+
+    /// Whether the caller says anything of it.
+    pub fn says_nothing(&self) -> bool {
+        self.attributes.is_empty() && self.tags.is_empty() && self.parents.is_empty()
+    }
 }
 
 /// A request that conforms to the schema, but for what is missing.
@@ -81,6 +108,28 @@ pub struct TypedEntity {
     pub attributes: Record,
     /// The same as they came: with the raw strings that plugins read. Empty where facts came, or where plugins read none of them.
     pub raw: Record,
+    /// Its tags, where they are not those that are stored.
+    pub tags: Option<Box<Tags>>,
+    /// The parents that it has beside the stored ones.
+    pub parents: Vec<EntityUid>,
+}
+
+/// The tags of an entity of which the caller says some.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tags {
+    /// All of them: the stored ones, and over them the caller's.
+    pub all: Record,
+    /// Those that the caller says.
+    pub said: Record,
+    /// The same as they came: with the raw strings that plugins read.
+    pub said_raw: Record,
+}
+
+impl TypedRequest {
+    /// The parents that the principal and the resource have beside those that are stored.
+    pub fn said_parents(&self) -> [(&EntityUid, &[EntityUid]); 2] {
+        [&self.principal, &self.resource].map(|entity| (&entity.uid, entity.parents.as_slice()))
+    }
 }
 
 /// What resolving a question gives.
@@ -98,6 +147,9 @@ pub enum Unknown {
     /// No such entity type.
     #[error("the schema has no entity type of the name that the {} has", match .0 { Part::Principal => "principal", _ => "resource" })]
     Type(Part),
+    /// The type is enumerated, and has no such id.
+    #[error("the enumerated type of the {} has no entity of that id", match .0 { Part::PrincipalId => "principal", _ => "resource" })]
+    Id(Part),
     /// No such action.
     #[error("the schema has no action of that name")]
     Action,
@@ -109,33 +161,11 @@ pub enum Unknown {
     NotApplicable,
 }
 
-/// A value that the schema declares, but of the wrong type: the caller's mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{place}` must be {expected}, but is {found}")]
-pub struct InvalidRequest {
-    /// Where it stands.
-    pub place: Place,
-    /// What the schema expects.
-    pub expected: String,
-    /// What was sent.
-    pub found: String,
-}
-
-impl InvalidRequest {
-    fn new(way: &Way<'_>, expected: String, found: String) -> Self {
-        Self { place: way.place(), expected, found }
-    }
-
-    fn unknown_id(entity_type: &EntityType, id: &str, way: &Way<'_>) -> Self {
-        Self::new(way, entity_type.expected(), format!("`{}`", value::shortened(id)))
-    }
-}
-
 /// Makes a typed request of a question.
 ///
 /// # Errors
 ///
-/// A declared attribute of the wrong type, and an unknown id of an enumerated type.
+/// What the request states and cannot mean: see [`Fault`].
 pub fn resolve(
     question: &Question<'_>,
     types: &Types,
@@ -147,25 +177,39 @@ pub fn resolve(
         Err(unknown) => return Ok(Resolved::Unknown(unknown)),
     };
     let Environment { principal_type, resource_type, .. } = environment;
-    let principal_uid = uid(&question.principal, principal_type, Part::PrincipalId)?;
-    let resource_uid = uid(&question.resource, resource_type, Part::ResourceId)?;
+    let principal_uid = uid(&question.principal, principal_type);
+    let resource_uid = uid(&question.resource, resource_type);
+    for (named, entity_type, part) in [
+        (&question.principal, principal_type, Part::PrincipalId),
+        (&question.resource, resource_type, Part::ResourceId),
+    ] {
+        if !entity_type.has_id(named.id) {
+            return Ok(Resolved::Unknown(Unknown::Id(part)));
+        }
+    }
 
-    let mut decoder = Decoder::new(types, facts);
-    let (of_principal, of_resource) = (Way::Part(Part::Principal), Way::Part(Part::Resource));
-    let said = question.principal.attributes;
-    let mut principal = decoder.members(&principal_type.attributes, said, &of_principal)?;
-    let said = question.resource.attributes;
-    let mut resource = decoder.members(&resource_type.attributes, said, &of_resource)?;
+    let mut decoder = Decoder::new(types, facts, Speaker::Caller);
+    let mut principal = Said::read(&question.principal, principal_type, Participant::Principal, &mut decoder)?;
+    let mut resource = Said::read(&question.resource, resource_type, Participant::Resource, &mut decoder)?;
     if principal_uid == resource_uid {
-        // One entity, said twice: what is said of the resource stands.
-        principal.extend(resource);
+        // One entity, said twice.
+        principal.merge(&resource)?;
         resource = principal.clone();
     }
     let context = context(question, &environment.context, &mut decoder)?;
+    if !principal.parents.is_empty() || !resource.parents.is_empty() {
+        said::check_parents([(&principal_uid, &principal.parents), (&resource_uid, &resource.parents)], types, stored)?;
+    }
+    let said = (!decoder.floored.is_empty() || stored.has_floored()).then(|| [principal.clone(), resource.clone()]);
     let principal = Overlaid::new(principal_uid, principal, principal_type, stored);
     let resource = Overlaid::new(resource_uid, resource, resource_type, stored);
-    decoder.require(&principal_type.attributes, &principal.raw, &of_principal);
-    decoder.require(&resource_type.attributes, &resource.raw, &of_resource);
+    principal.require(&mut decoder, Participant::Principal);
+    resource.require(&mut decoder, Participant::Resource);
+    if let Some([of_principal, of_resource]) = &said {
+        let entities =
+            [(&principal, of_principal, Participant::Principal), (&resource, of_resource, Participant::Resource)];
+        Times::new(&decoder.floored, stored).check(entities, &context)?;
+    }
 
     let roots =
         Roots { principal: Some(&principal.raw), resource: Some(&resource.raw), context: Some(&context), this: None };
@@ -183,42 +227,6 @@ pub fn resolve(
         dropped: decoder.dropped,
         masked: decoder.masked,
     })))
-}
-
-/// The attributes of an entity: what is stored, and over it, attribute by attribute, what is said of it, with the facts that the
-/// plugins read in both.
-pub fn overlaid(uid: EntityUid, said: Record, entity_type: &EntityType, stored: &StoredEntities) -> TypedEntity {
-    Overlaid::new(uid, said, entity_type, stored).read()
-}
-
-/// An entity of the request: what is stored, and over it, attribute by attribute, what the caller says.
-struct Overlaid<'a> {
-    uid: EntityUid,
-    raw: Record,
-    /// The stored attributes, already read, where the caller says nothing.
-    stored: Option<Record>,
-    entity_type: &'a EntityType,
-}
-
-impl<'a> Overlaid<'a> {
-    fn new(uid: EntityUid, said: Record, entity_type: &'a EntityType, stored: &StoredEntities) -> Self {
-        let entity = stored.get(&uid);
-        let stored = entity.filter(|_| said.is_empty() && entity_type.has_raw).map(Stored::attributes);
-        let raw = match entity {
-            Some(entity) => entity.raw_under(said),
-            None => said,
-        };
-        Self { uid, raw, stored, entity_type }
-    }
-
-    fn read(self) -> TypedEntity {
-        let Self { uid, raw, stored, entity_type } = self;
-        if !entity_type.has_raw {
-            return TypedEntity { uid, attributes: raw, raw: Record::default() };
-        }
-        let facts = || read_facts(&entity_type.attributes, &raw, &Roots::of_entity(&raw));
-        TypedEntity { uid, attributes: stored.unwrap_or_else(facts), raw }
-    }
 }
 
 fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(usize, &'a Environment), Unknown> {
@@ -243,33 +251,52 @@ fn why_not(question: &Question<'_>, types: &Types) -> Unknown {
     }
 }
 
-fn uid(named: &Named<'_>, entity_type: &EntityType, part: Part) -> Result<EntityUid, InvalidRequest> {
-    if !entity_type.has_id(named.id) {
-        return Err(InvalidRequest::unknown_id(entity_type, named.id, &Way::Part(part)));
-    }
-    Ok(EntityUid::from_type_name_and_id(entity_type.name.clone(), EntityId::new(named.id)))
+fn uid(named: &Named<'_>, entity_type: &EntityType) -> EntityUid {
+    EntityUid::from_type_name_and_id(entity_type.name.clone(), EntityId::new(named.id))
 }
 
-/// The context: what the caller sends, and under the name `action` what it says of the action, and only that.
+/// The context: what the caller sends, and under the name `action`, where that is a record, over it what it says of the action.
 fn context(question: &Question<'_>, shape: &RecordShape, decoder: &mut Decoder<'_>) -> Result<Record, InvalidRequest> {
-    let way = Way::Part(Part::Context);
-    let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, question.context, &way)?;
-    let of_action = Way::Part(Part::Action);
-    match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
+    let (way, of_action) = (Way::Part(Part::Context), Way::Part(Part::Action));
+    let (sent, said) = (question.context, question.action_attributes);
+    let context = match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
         Some((Shape::Record(action), required)) => {
-            if required || !question.action_attributes.is_empty() {
-                let said = decoder.members(action, question.action_attributes, &of_action)?;
-                decoder.require(action, &said, &of_action);
-                context.insert(ACTION_MEMBER.into(), Value::Record(said));
+            let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, sent, &way)?;
+            if let Some(record) = action_record(action, required, question, decoder)? {
+                context.insert(ACTION_MEMBER.into(), Value::Record(record));
             }
+            context
         }
         _ => {
-            let dropped = question.action_attributes;
-            decoder
-                .dropped
-                .extend(dropped.len(), dropped.iter().map(|(name, _)| Way::Member(&of_action, name).place()));
+            decoder.dropped.extend(said.len(), said.iter().map(|(name, _)| Way::Member(&of_action, name).place()));
+            decoder.members(shape, sent, &way)?
         }
-    }
+    };
     decoder.require(shape, &context, &way);
     Ok(context)
+}
+
+/// What the context says of the action, and over it what the action's own attributes are; nothing where neither says anything and
+/// nothing is required.
+fn action_record(
+    shape: &RecordShape,
+    is_required: bool,
+    question: &Question<'_>,
+    decoder: &mut Decoder<'_>,
+) -> Result<Option<Record>, InvalidRequest> {
+    let (of_context, of_action) = (Way::Part(Part::Context), Way::Part(Part::Action));
+    let in_context = Way::Member(&of_context, ACTION_MEMBER);
+    let sent = match member(question.context, ACTION_MEMBER) {
+        None | Some(Json::Null) => None,
+        Some(Json::Object(members)) => Some(decoder.members(shape, members, &in_context)?),
+        Some(other) => return decoder.value(&Shape::Record(shape.clone()), other, &in_context).map(|_| None),
+    };
+    let said = decoder.members(shape, question.action_attributes, &of_action)?;
+    if sent.is_none() && question.action_attributes.is_empty() && !is_required {
+        return Ok(None);
+    }
+    let place = if sent.is_some() && question.action_attributes.is_empty() { in_context } else { of_action };
+    let record = said::merged(sent.unwrap_or_default(), &in_context, &said, &of_action)?;
+    decoder.require(shape, &record, &place);
+    Ok(Some(record))
 }

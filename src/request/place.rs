@@ -20,14 +20,57 @@ pub enum Part {
     PrincipalId,
     /// An attribute of the principal.
     Principal,
+    /// A tag of the principal.
+    PrincipalTags,
+    /// A parent of the principal.
+    PrincipalParents,
     /// The action's own attributes.
     Action,
     /// The id of the resource.
     ResourceId,
     /// An attribute of the resource.
     Resource,
+    /// A tag of the resource.
+    ResourceTags,
+    /// A parent of the resource.
+    ResourceParents,
     /// The context.
     Context,
+}
+
+/// One of the two entities of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Participant {
+    /// The principal.
+    Principal,
+    /// The resource.
+    Resource,
+}
+
+impl Participant {
+    /// Its attributes.
+    pub const fn attributes(self) -> Part {
+        match self {
+            Self::Principal => Part::Principal,
+            Self::Resource => Part::Resource,
+        }
+    }
+
+    /// Its tags.
+    pub const fn tags(self) -> Part {
+        match self {
+            Self::Principal => Part::PrincipalTags,
+            Self::Resource => Part::ResourceTags,
+        }
+    }
+
+    /// Its parents.
+    pub const fn parents(self) -> Part {
+        match self {
+            Self::Principal => Part::PrincipalParents,
+            Self::Resource => Part::ResourceParents,
+        }
+    }
 }
 
 /// The way to a place, while it is walked: it costs nothing until somebody wants to know the place.
@@ -162,6 +205,10 @@ impl fmt::Display for Place {
             Part::PrincipalId | Part::Principal => "principal",
             Part::Action => "context.action",
             Part::ResourceId | Part::Resource => "resource",
+            Part::PrincipalTags => "principal.tags",
+            Part::PrincipalParents => "principal.parents",
+            Part::ResourceTags => "resource.tags",
+            Part::ResourceParents => "resource.parents",
             Part::Context => "context",
         };
         write!(formatter, "{part}{}", self.path)

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 
-use cedar_policy::{Context, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use litemap::LiteMap;
 use smol_str::SmolStr;
 
-use super::InvalidRequest;
 use super::json::{Json, Members, member};
+use super::number::Number;
 use super::place::{Place, Places, Way};
+use super::{InvalidRequest, extension};
 use crate::plugin::Fact;
 use crate::store::schema::{EntityType, Extension, FieldShape, Parsed, RecordShape, Shape, Types};
 
@@ -58,7 +59,29 @@ impl Value {
             // A map has no key twice, which is the only reason for which Cedar refuses.
             Self::Record(record) => RestrictedExpression::new_record(to_cedar(record))
                 .unwrap_or_else(|_| RestrictedExpression::new_bool(false)),
-            Self::Extension(extension, text) => extension_value(*extension, text),
+            Self::Extension(extension, text) => extension::to_cedar(*extension, text),
+        }
+    }
+
+    /// Whether both are the same value: sets of the same elements are, and two spellings of one time.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self == other || self.canonical() == other.canonical()
+    }
+
+    /// The value as all that are the same are written.
+    fn canonical(&self) -> Self {
+        match self {
+            Self::Set(elements) => {
+                let mut elements: Vec<_> = elements.iter().map(Self::canonical).collect();
+                elements.sort();
+                elements.dedup();
+                Self::Set(elements)
+            }
+            Self::Record(record) => {
+                Self::Record(record.iter().map(|(name, value)| (name.clone(), value.canonical())).collect())
+            }
+            Self::Extension(extension, text) => Self::Extension(*extension, extension::canonical(*extension, text)),
+            other => other.clone(),
         }
     }
 }
@@ -66,15 +89,6 @@ impl Value {
 /// The fields of a record for Cedar.
 pub fn to_cedar(record: &Record) -> HashMap<String, RestrictedExpression> {
     record.iter().map(|(name, value)| (name.to_string(), value.to_cedar())).collect()
-}
-
-fn extension_value(extension: Extension, text: &str) -> RestrictedExpression {
-    match extension {
-        Extension::Ip => RestrictedExpression::new_ip(text),
-        Extension::Decimal => RestrictedExpression::new_decimal(text),
-        Extension::Datetime => RestrictedExpression::new_datetime(text),
-        Extension::Duration => RestrictedExpression::new_duration(text),
-    }
 }
 
 /// A value for where any will do, with a plain value in every required field; `entity` gives an entity of a type. Of what a
@@ -116,18 +130,40 @@ pub const TYPE: &str = "gatepost:type";
 /// The member under which a decision log without masks writes the raw string beside its facts.
 pub const RAW: &str = "gatepost:raw";
 
+/// Who says the values that are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    /// Who asks for a decision: a null says nothing, and what only the store may say is refused.
+    Caller,
+    /// The store: a null is a mistake.
+    Store,
+}
+
 /// Reads JSON values by the shapes of the schema, and gathers what is missing and what is dropped.
 pub struct Decoder<'a> {
     /// The schema.
     pub types: &'a Types,
     /// Whether records of facts are taken.
     pub facts: Facts,
+    /// Who says what is read.
+    pub speaker: Speaker,
     /// What the schema requires, but the caller did not send.
     pub missing: Places,
     /// What the caller sent, but the schema does not declare.
     pub dropped: Places,
     /// What the decision log masks.
     pub masked: Vec<MaskedPlace>,
+    /// The times that say more than Cedar's milliseconds. They stand among what was dropped too.
+    pub floored: Vec<Floored>,
+}
+
+/// A time that was floored to the millisecond.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Floored {
+    /// Where it stands.
+    pub place: Place,
+    /// The digits of its second that stood behind the milliseconds, without zeros at the end.
+    pub below_millisecond: SmolStr,
 }
 
 /// A place whose value the decision log masks; any value stands there.
@@ -141,11 +177,19 @@ pub struct MaskedPlace {
 
 impl<'a> Decoder<'a> {
     /// A decoder that has seen nothing yet.
-    pub fn new(types: &'a Types, facts: Facts) -> Self {
-        Self { types, facts, missing: Places::default(), dropped: Places::default(), masked: Vec::new() }
+    pub fn new(types: &'a Types, facts: Facts, speaker: Speaker) -> Self {
+        Self {
+            types,
+            facts,
+            speaker,
+            missing: Places::default(),
+            dropped: Places::default(),
+            masked: Vec::new(),
+            floored: Vec::new(),
+        }
     }
 
-    /// Reads the members of a JSON object that the shape declares. Nulls are dropped: Cedar has none.
+    /// Reads the members of a JSON object that the shape declares. A caller's null is as if absent: Cedar has none.
     ///
     /// What this costs grows with the shape, and not with the number of members: callers choose that.
     ///
@@ -164,33 +208,47 @@ impl<'a> Decoder<'a> {
         self.members_but(None, shape, members, way)
     }
 
-    /// As [`Decoder::members`], but drops the member of the name `reserved` even where it is declared.
+    /// As [`Decoder::members`], but leaves the declared member of the name `other` to be read otherwise.
     ///
     /// # Errors
     ///
     /// A declared member of the wrong type.
     pub fn members_but(
         &mut self,
-        reserved: Option<&str>,
+        other: Option<&str>,
         shape: &RecordShape,
         members: Members<'_>,
         way: &Way<'_>,
     ) -> Result<Record, InvalidRequest> {
-        let taken = |name: &str| reserved != Some(name) && shape.0.contains_key(name);
         let mut record = Vec::with_capacity(members.len().min(shape.0.len()));
         let mut undeclared = members.len();
-        for (name, field) in shape.0.iter().filter(|(name, _)| reserved != Some(name)) {
+        for (name, field) in &shape.0 {
             let Some(json) = member(members, name) else { continue };
             undeclared -= 1;
-            if *json != Json::Null {
+            if other == Some(name.as_str()) {
+                continue;
+            }
+            if self.is_said(json, field, &Way::Member(way, name))? {
                 record.push((name.clone(), self.value(&field.shape, json, &Way::Member(way, name))?));
             }
         }
-        let dropped = members.iter().filter(|(name, _)| !taken(name));
+        let dropped = members.iter().filter(|(name, _)| !shape.0.contains_key(name.as_ref()));
         let dropped = dropped.map(|(name, _)| Way::Member(way, name).place());
         self.dropped.extend(undeclared, dropped);
         // A shape has its fields in the order of their names, as a record has.
         Ok(Record::from_sorted_store_unchecked(record))
+    }
+
+    /// Whether a declared member says anything.
+    fn is_said(&self, json: &Json<'_>, field: &FieldShape, way: &Way<'_>) -> Result<bool, InvalidRequest> {
+        match (self.speaker, json) {
+            (Speaker::Caller, Json::Null) => Ok(false),
+            (Speaker::Caller, _) if field.stored && self.facts != Facts::Logged => {
+                Err(InvalidRequest::only_stored(way))
+            }
+            // What is null in a file would else be absent without a word.
+            _ => Ok(true),
+        }
     }
 
     /// Notes every required field that the record, of that shape, lacks.
@@ -203,7 +261,25 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn value(&mut self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> Result<Value, InvalidRequest> {
+    /// Notes every required field inside the records of an entity that only the store may say, and does not.
+    pub fn require_stored(&mut self, shape: &RecordShape, record: &Record, way: &Way<'_>) {
+        for (name, field) in &shape.0 {
+            if let (Shape::Record(inner), Some(Value::Record(value))) = (&field.shape, record.get(name)) {
+                let way = Way::Member(way, name);
+                let absent = required(inner).filter(|(name, field)| field.stored && !value.contains_key(*name));
+                let absent = absent.map(|(name, _)| Way::Member(&way, name).place()).collect::<Vec<_>>();
+                self.missing.extend(absent.len(), absent);
+                self.require_stored(inner, value, &way);
+            }
+        }
+    }
+
+    /// Reads the value of a member that the shape says.
+    ///
+    /// # Errors
+    ///
+    /// One of another type.
+    pub fn value(&mut self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> Result<Value, InvalidRequest> {
         if self.facts == Facts::Logged
             && let Some(value) = self.logged(shape, json, way)
         {
@@ -213,25 +289,75 @@ impl<'a> Decoder<'a> {
             (Shape::Bool, Json::Bool(value)) => Ok(Value::Bool(*value)),
             (Shape::Long, Json::Long(value)) => Ok(Value::Long(*value)),
             (Shape::String, Json::String(text)) => Ok(Value::String(text.as_ref().into())),
-            (Shape::Entity(name), Json::String(id)) => {
-                let entity = self.types.entity_of(name);
-                if let Some(entity) = entity.filter(|entity| !entity.has_id(id)) {
-                    return Err(InvalidRequest::unknown_id(entity, id, way));
-                }
-                Ok(Value::Entity(EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))))
+            (Shape::Long, Json::Number(text)) => {
+                let whole = Number::parse(text).and_then(|number| number.to_long());
+                whole.map(Value::Long).ok_or_else(|| self.wrong(shape, json, way))
             }
+            (Shape::Entity(name), Json::String(_) | Json::Object(_)) => {
+                self.reference(std::slice::from_ref(name), json, way).map(Value::Entity)
+            }
+            // Without an element that is null, it would be another set: null is a value of no type.
             (Shape::Set(element), Json::Array(elements)) => {
-                let present = elements.iter().enumerate().filter(|(_, json)| **json != Json::Null);
-                let values = present.map(|(index, json)| self.value(element, json, &Way::Element(way, index)));
+                let values = elements.iter().enumerate();
+                let values = values.map(|(index, json)| self.value(element, json, &Way::Element(way, index)));
                 values.collect::<Result<_, _>>().map(Value::Set)
             }
             (Shape::Record(record), Json::Object(members)) => self.record(record, members, way),
             (Shape::Extension(extension), Json::String(text)) => self.extension(*extension, text, way),
+            (Shape::Extension(Extension::Decimal), Json::Long(number)) => {
+                let decimal = extension::whole_decimal(*number).ok_or_else(|| self.wrong(shape, json, way))?;
+                Ok(Value::Extension(Extension::Decimal, decimal.into()))
+            }
+            (Shape::Extension(Extension::Decimal), Json::Number(text)) => {
+                let decimal = Number::parse(text).and_then(|number| number.to_decimal());
+                let decimal = decimal.ok_or_else(|| self.wrong(shape, json, way))?;
+                Ok(Value::Extension(Extension::Decimal, decimal.into()))
+            }
             (Shape::Parsed(_), Json::String(text)) => Ok(Value::Raw(text.as_ref().into())),
             (Shape::Parsed(parsed), Json::Object(members)) if self.facts != Facts::FromPlugins => {
                 self.record(&parsed.facts, members, way)
             }
-            _ => Err(InvalidRequest::new(way, expected(shape, self.types), json.kind().to_owned())),
+            _ => Err(self.wrong(shape, json, way)),
+        }
+    }
+
+    fn wrong(&self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> InvalidRequest {
+        InvalidRequest::new(way, expected(shape, self.types), found(json))
+    }
+
+    /// Reads a reference to an entity or an action of one of these types: an object with its type and its id, or where there is one type
+    /// alone its plain id.
+    ///
+    /// # Errors
+    ///
+    /// Another type, and an id that an enumerated type, or the schema's actions, do not have.
+    pub fn reference(
+        &mut self,
+        names: &[EntityTypeName],
+        json: &Json<'_>,
+        way: &Way<'_>,
+    ) -> Result<EntityUid, InvalidRequest> {
+        let wrong = |found: String| InvalidRequest::new(way, expected_reference(names, self.types), found);
+        let (name, id) = match (names, json) {
+            ([name], Json::String(id)) => (name, id),
+            (_, Json::Object(members)) => {
+                let (Some(Json::String(type_name)), Some(Json::String(id))) =
+                    (member(members, "type"), member(members, "id"))
+                else {
+                    return Err(wrong("an object without them".to_owned()));
+                };
+                let name = names.iter().find(|name| name.to_string() == type_name.as_ref());
+                let name = name.ok_or_else(|| wrong(format!("one to a `{}`", shortened(type_name))))?;
+                let others = members.iter().filter(|(name, _)| name != "type" && name != "id");
+                let others: Vec<Place> = others.map(|(name, _)| Way::Member(way, name).place()).collect();
+                self.dropped.extend(others.len(), others);
+                (name, id)
+            }
+            _ => return Err(wrong(found(json))),
+        };
+        match self.types.entity_of(name).filter(|entity| !entity.has_id(id)) {
+            Some(entity) => Err(InvalidRequest::unknown_id(entity, id, way)),
+            None => Ok(EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id))),
         }
     }
 
@@ -266,18 +392,49 @@ impl<'a> Decoder<'a> {
 
     fn record(&mut self, shape: &RecordShape, members: Members<'_>, way: &Way<'_>) -> Result<Value, InvalidRequest> {
         let record = self.members(shape, members, way)?;
-        self.require(shape, &record, way);
+        match self.speaker {
+            // What only the store may say is looked for when it has said it ([`Decoder::require_stored`]).
+            Speaker::Caller if shape.0.values().any(|field| field.stored) => {
+                let absent = required(shape).filter(|(name, field)| !field.stored && !record.contains_key(*name));
+                let absent = absent.map(|(name, _)| Way::Member(way, name).place()).collect::<Vec<_>>();
+                self.missing.extend(absent.len(), absent);
+            }
+            _ => self.require(shape, &record, way),
+        }
         Ok(Value::Record(record))
     }
 
-    fn extension(&self, extension: Extension, text: &str, way: &Way<'_>) -> Result<Value, InvalidRequest> {
-        // Cedar evaluates an extension value when a context is made of it, and not before.
-        let readable = Context::from_pairs([("value".to_owned(), extension_value(extension, text))]).is_ok();
-        if readable {
-            Ok(Value::Extension(extension, text.into()))
-        } else {
-            let expected = format!("a string that Cedar reads as a value of type {}", extension.cedar_name());
-            Err(InvalidRequest::new(way, expected, format!("`{}`", shortened(text))))
+    fn extension(&mut self, extension: Extension, text: &str, way: &Way<'_>) -> Result<Value, InvalidRequest> {
+        let Some(read) = extension::read(extension, text) else {
+            let found = format!("`{}`", shortened(text));
+            return Err(InvalidRequest::new(way, extension::expected(extension).to_string(), found));
+        };
+        if let Some(below_millisecond) = read.below_millisecond {
+            let place = way.place();
+            self.dropped.extend(1, [place.clone()]);
+            self.floored.push(Floored { place, below_millisecond });
+        }
+        Ok(Value::Extension(extension, read.text))
+    }
+}
+
+/// What a value is, as an error message says it; of a number, which.
+fn found(json: &Json<'_>) -> String {
+    match json {
+        Json::Number(text) => format!("the number `{}`", shortened(text)),
+        other => other.kind().to_owned(),
+    }
+}
+
+fn expected_reference(names: &[EntityTypeName], types: &Types) -> String {
+    match names {
+        [name] => {
+            let plain = types.entity_of(name).map_or_else(|| "a string".to_owned(), EntityType::expected);
+            format!("{plain}, or an object with its `type` and its `id`")
+        }
+        names => {
+            let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+            format!("an object with the `type` ({}) and the `id` of an entity", names.join(" or "))
         }
     }
 }
@@ -292,12 +449,10 @@ fn expected(shape: &Shape, types: &Types) -> String {
         Shape::Bool => "a Boolean".to_owned(),
         Shape::Long => "a whole number of 64 bits".to_owned(),
         Shape::String => "a string".to_owned(),
-        Shape::Entity(name) => types.entity_of(name).map_or_else(|| "a string".to_owned(), EntityType::expected),
+        Shape::Entity(name) => expected_reference(std::slice::from_ref(name), types),
         Shape::Set(_) => "an array".to_owned(),
         Shape::Record(_) => "an object".to_owned(),
-        Shape::Extension(extension) => {
-            format!("a string that Cedar reads as a value of type {}", extension.cedar_name())
-        }
+        Shape::Extension(extension) => extension::expected(*extension).to_string(),
         Shape::Parsed(Parsed { plugin, .. }) => format!("a string, which the plugin {} reads", plugin.name()),
     }
 }

@@ -44,11 +44,39 @@ pub struct EntityType {
     pub has_raw: bool,
     /// The type of the tags, if the type has tags.
     pub tags: Option<Shape>,
+    /// Whether plugins read anything in the tags.
+    pub tags_have_raw: bool,
+    /// `@stored`: only the store may say anything of such an entity.
+    pub stored: bool,
+    /// Whether there is something inside its records that only the store may say.
+    pub stores_within: bool,
+    /// `@parents_from("caller")`: a caller may say what a stored entity is in, beside what is stored.
+    pub parents_from_caller: bool,
     /// The types whose entities can be its parents.
     pub parents: Vec<EntityTypeName>,
 }
 
+/// So many ids of an enumerated type are listed in a message.
+const LISTED: usize = 20;
+
 impl EntityType {
+    /// A type of which entities have no attributes, tags and parents.
+    pub fn new(name: EntityTypeName) -> Self {
+        Self {
+            full_name: name.to_string().into(),
+            name,
+            ids: None,
+            attributes: RecordShape::default(),
+            has_raw: false,
+            tags: None,
+            tags_have_raw: false,
+            stored: false,
+            stores_within: false,
+            parents_from_caller: false,
+            parents: Vec::new(),
+        }
+    }
+
     /// Whether an entity of that id can exist: any id, but for an enumerated type.
     pub fn has_id(&self, id: &str) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.iter().any(|known| known == id))
@@ -60,8 +88,10 @@ impl EntityType {
         let article = if name.starts_with(['A', 'E', 'I', 'O', 'a', 'e', 'i', 'o']) { "an" } else { "a" };
         match &self.ids {
             Some(ids) => {
-                let ids: Vec<_> = ids.iter().map(|id| format!("`{id}`")).collect();
-                format!("the id of {article} {name}: {}", ids.join(", "))
+                let listed: Vec<_> = ids.iter().take(LISTED).map(|id| format!("`{id}`")).collect();
+                let more = ids.len().checked_sub(LISTED).filter(|more| *more > 0);
+                let more = more.map(|more| format!(" and {more} more")).unwrap_or_default();
+                format!("the id of {article} {name}: {}{more}", listed.join(", "))
             }
             None => format!("the plain id of {article} {name}, a string"),
         }
@@ -138,12 +168,25 @@ impl RecordShape {
         PLUGINS.iter().any(|plugin| self.is_read_by(*plugin))
     }
 
+    /// Whether a record in it has a field that only the store may say.
+    fn stores_within(&self) -> bool {
+        self.0.values().any(|field| match &field.shape {
+            Shape::Record(record) => record.0.values().any(|field| field.stored) || record.stores_within(),
+            _ => false,
+        })
+    }
+
     fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
         self.0.values().any(|field| field.shape.is_read_by(plugin))
     }
 }
 
 impl Shape {
+    /// Whether plugins read strings in it, at any depth.
+    fn has_raw(&self) -> bool {
+        PLUGINS.iter().any(|plugin| self.is_read_by(*plugin))
+    }
+
     fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
         match self {
             Self::Parsed(parsed) => parsed.plugin.name() == plugin.name(),
@@ -161,6 +204,8 @@ pub struct FieldShape {
     pub required: bool,
     /// `@sensitive`: the decision log masks its value.
     pub sensitive: bool,
+    /// `@stored`: only the store may say it.
+    pub stored: bool,
     /// The shape of its value.
     pub shape: Shape,
 }
@@ -295,7 +340,8 @@ impl Types {
     pub(super) fn read(reader: &Reader, schema: &Schema) -> Result<Self, Vec<Problem>> {
         let entities = reader.entity_types();
         let environments = reader.environments(schema, &entities);
-        let by_name = entities.values().map(|entity| (entity.name.clone(), Arc::clone(entity))).collect();
+        let by_name = entities.values().cloned().chain(reader.action_types().into_iter().map(Arc::new));
+        let by_name = by_name.map(|entity| (entity.name.clone(), entity)).collect();
         let plugins = PLUGINS.iter().copied().filter(|plugin| {
             let of_entity = |entity: &EntityType| {
                 entity.attributes.is_read_by(*plugin)
@@ -393,14 +439,21 @@ impl Reader {
         let types = self.entities.iter().filter_map(|(name, declaration)| {
             let Declaration { namespace, json, .. } = declaration;
             let ids = json.get("enum").and_then(Json::as_array);
-            let attributes = json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default();
+            let mut attributes = json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default();
+            let stored = has_annotation(json, STORED);
+            attributes.0.values_mut().for_each(|field| field.stored |= stored);
+            let tags = json.get("tags").map(|tags| self.shape(tags, namespace, &annotations_of(json)));
             let entity = EntityType {
                 name: EntityTypeName::from_str(name).ok()?,
                 full_name: SmolStr::from(name.as_str()),
                 ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
                 has_raw: attributes.has_raw(),
+                stores_within: attributes.stores_within(),
                 attributes,
-                tags: json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new())),
+                tags_have_raw: tags.as_ref().is_some_and(Shape::has_raw),
+                tags,
+                stored,
+                parents_from_caller: annotation(json, PARENTS_FROM) == Some("caller"),
                 parents: self
                     .parents_of_entity(declaration)
                     .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
@@ -409,6 +462,24 @@ impl Reader {
             Some((SmolStr::from(name.as_str()), Arc::new(entity)))
         });
         types.collect()
+    }
+
+    /// The types of the actions, one for each namespace that has any: a value may refer to an action as to an entity of an enumerated
+    /// type.
+    fn action_types(&self) -> Vec<EntityType> {
+        let mut ids: BTreeMap<EntityTypeName, Vec<SmolStr>> = BTreeMap::new();
+        for name in self.actions.keys() {
+            if let Ok(uid) = EntityUid::from_str(name) {
+                ids.entry(uid.type_name().clone()).or_default().push(AsRef::<str>::as_ref(uid.id()).into());
+            }
+        }
+        ids.into_iter().map(|(name, ids)| EntityType { ids: Some(ids), ..EntityType::new(name) }).collect()
+    }
+
+    /// Whether that is the full name of the type of actions.
+    fn is_action_type(&self, full: &str) -> bool {
+        let (namespace, name) = full.rsplit_once("::").unwrap_or(("", full));
+        name == "Action" && self.actions.values().any(|declaration| declaration.namespace == namespace)
     }
 
     /// The environments that Cedar's resolved schema has, with the context as the fragments declare it.
@@ -468,10 +539,15 @@ impl Reader {
     fn fields(&self, json: &Json, namespace: &str) -> RecordShape {
         let attributes = json.get("attributes").into_iter().flat_map(members);
         let fields = attributes.map(|(name, json)| {
-            let annotations = json.get("annotations").and_then(Json::as_object).cloned().unwrap_or_default();
+            let annotations = annotations_of(json);
             let shape = self.shape(json, namespace, &annotations);
-            let (required, sensitive) = (is_required(json), annotations.contains_key(SENSITIVE));
-            (SmolStr::from(name.as_str()), FieldShape { required, sensitive, shape })
+            let field = FieldShape {
+                required: is_required(json),
+                sensitive: annotations.contains_key(SENSITIVE),
+                stored: annotations.contains_key(STORED),
+                shape,
+            };
+            (SmolStr::from(name.as_str()), field)
         });
         RecordShape(fields.collect())
     }
@@ -506,8 +582,8 @@ impl Reader {
             if let Some((full, declaration)) = self.common.get_key_value(&full) {
                 return Some(Declared::Common(full, declaration));
             }
-            self.entities.get(&full)?;
-            EntityTypeName::from_str(&full).ok().map(Declared::Entity)
+            (self.entities.contains_key(&full) || self.is_action_type(&full))
+                .then(|| EntityTypeName::from_str(&full).ok().map(Declared::Entity))?
         })
     }
 
@@ -569,6 +645,12 @@ impl Reader {
 
 /// The annotation on an attribute whose value the decision log masks.
 pub(super) const SENSITIVE: &str = "sensitive";
+
+/// The annotation on what only the store may say: an attribute of an entity type, or all of the type.
+pub(super) const STORED: &str = "stored";
+
+/// The annotation on an entity type that says who may say what a stored entity is in, beside the store.
+pub(super) const PARENTS_FROM: &str = "parents_from";
 
 impl Shape {
     /// The type of what is sent for it: a string for what a plugin reads.
@@ -632,6 +714,14 @@ pub(super) fn members(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
 
 pub(super) fn annotation<'a>(json: &'a Json, name: &str) -> Option<&'a str> {
     json.get("annotations")?.get(name)?.as_str()
+}
+
+fn annotations_of(json: &Json) -> Map<String, Json> {
+    json.get("annotations").and_then(Json::as_object).cloned().unwrap_or_default()
+}
+
+fn has_annotation(json: &Json, name: &str) -> bool {
+    json.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())
 }
 
 pub(super) fn is_required(json: &Json) -> bool {

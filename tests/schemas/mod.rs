@@ -249,7 +249,7 @@ impl Writer<'_> {
             if self.random.chance(35) {
                 let (shape, written) = self.shape(namespace, depth);
                 text.push(format!("{}{}: {written}", literal(name), if required { "" } else { "?" }));
-                fields.insert(name.into(), FieldShape { required, sensitive: false, shape });
+                fields.insert(name.into(), FieldShape { required, sensitive: false, stored: false, shape });
             }
         }
         (Shape::Record(RecordShape(fields)), format!("{{ {} }}", text.join(", ")))
@@ -327,15 +327,7 @@ fn in_all(groups: &[String]) -> String {
 }
 
 fn plain_type(name: &Name) -> EntityType {
-    EntityType {
-        name: name.entity_type(),
-        full_name: name.full().into(),
-        ids: None,
-        attributes: RecordShape::default(),
-        has_raw: false,
-        tags: None,
-        parents: Vec::new(),
-    }
+    EntityType::new(name.entity_type())
 }
 
 /// A string as Cedar writes it.

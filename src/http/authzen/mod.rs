@@ -19,7 +19,8 @@ pub use reading::JsonObject;
 pub(super) use reading::members;
 pub use reasons::{ReasonContext, Reasons, answer};
 pub use requests::{
-    Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Semantic, Shared, Unread,
+    Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Parents, Semantic, Shared,
+    Unread,
 };
 pub use search::{
     ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchResponse,
@@ -72,8 +73,8 @@ pub enum BadRequest {
     /// Not of the shape that AuthZEN gives the body.
     #[error("{0}")]
     Shape(String),
-    /// A value of another type than the schema declares.
-    #[error("`{}` must be {}, but is {}", shown(&.0.place), .0.expected, .0.found)]
+    /// Something that the request states cannot be meant.
+    #[error("{}", .0.in_words(shown))]
     Invalid(#[from] InvalidRequest),
 }
 
@@ -122,6 +123,10 @@ pub fn shown(place: &Place) -> String {
         Part::Action => "action.properties",
         Part::ResourceId => "resource.id",
         Part::Resource => "resource.properties",
+        Part::PrincipalTags => "subject.tags",
+        Part::PrincipalParents => "subject.parents",
+        Part::ResourceTags => "resource.tags",
+        Part::ResourceParents => "resource.parents",
         Part::Context => "context",
     };
     format!("{part}{}", place.path)

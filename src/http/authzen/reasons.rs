@@ -151,6 +151,8 @@ fn unknown_in_words(unknown: &Unknown) -> String {
             "the schema has no entity type of the name in `resource.type`"
         }
         Unknown::Type(_) => "the schema has no entity type of the name in `subject.type`",
+        Unknown::Id(Part::Resource | Part::ResourceId) => "the enumerated type in `resource.type` has no such id",
+        Unknown::Id(_) => "the enumerated type in `subject.type` has no such id",
         Unknown::Action => "the schema has no action of the name in `action.name`",
         Unknown::Ambiguous => {
             "several actions have the id in `action.name`: name the whole action, as in `Docs::Action::\"read\"`"

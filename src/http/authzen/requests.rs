@@ -3,9 +3,11 @@
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use utoipa::ToSchema;
-use utoipa::openapi::Ref;
-use utoipa::openapi::schema::{AllOfBuilder, AnyOfBuilder, ArrayBuilder, ArrayItems, ObjectBuilder, SchemaType};
+use utoipa::openapi::schema::{
+    AllOfBuilder, AnyOfBuilder, ArrayBuilder, ArrayItems, ObjectBuilder, Schema, SchemaType, Type,
+};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
 
 use super::reading::{
     At, FromMember, FromMembers, JsonObject, object, one_of, read_whole, two_of_one_name, without_repeated, wrong_type,
@@ -85,6 +87,12 @@ object! {
         /// What the caller says of it: attribute by attribute, this stands over what is stored.
         #[schema(required = false)]
         "properties" => pub properties: JsonObject<'a>,
+        /// Its tags: key by key, these stand over what is stored.
+        #[schema(required = false)]
+        "tags" => pub tags: JsonObject<'a>,
+        /// What it is in, each as its type and id: of a stored entity beside what is stored, where its type takes that from a caller.
+        #[schema(required = false)]
+        "parents" => pub parents: Parents<'a>,
     }
 }
 
@@ -186,9 +194,48 @@ pub(super) fn question<'a>(
 impl<'a> Entity<'a> {
     /// The entity, in the words of the engine.
     pub fn named(&self) -> Named<'a> {
-        Named { type_name: self.type_name, id: self.id, attributes: self.properties.0 }
+        Named {
+            type_name: self.type_name,
+            id: self.id,
+            attributes: self.properties.0,
+            tags: self.tags.0,
+            parents: self.parents.0,
+        }
     }
 }
+
+/// What an entity is in.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Parents<'a>(
+    /// Each as it was sent.
+    pub &'a [Json<'a>],
+);
+
+impl<'a> FromMember<'a> for Parents<'a> {
+    fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
+        match json {
+            Json::Array(parents) => Ok(Self(parents)),
+            other => Err(wrong_type(at, "an array", other)),
+        }
+    }
+
+    fn absent(_: At) -> Result<Self, BadRequest> {
+        Ok(Self::default())
+    }
+}
+
+impl PartialSchema for Parents<'_> {
+    fn schema() -> RefOr<Schema> {
+        let entity = ObjectBuilder::new()
+            .property("type", ObjectBuilder::new().schema_type(Type::String))
+            .property("id", ObjectBuilder::new().schema_type(Type::String))
+            .required("type")
+            .required("id");
+        ArrayBuilder::new().items(entity).into()
+    }
+}
+
+impl ToSchema for Parents<'_> {}
 
 /// A part of an item, which is read only where it is used.
 #[derive(Clone, Copy, Debug)]

@@ -6,8 +6,9 @@ use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use super::reading::{At, FromMember, JsonObject, object, read_whole, shape};
 use super::requests::question;
-use super::{Action, BadRequest, Entity};
+use super::{Action, BadRequest, Entity, Parents};
 use crate::request::json::{Json, Members};
+use crate::request::number::Number;
 use crate::request::{Named, Question};
 
 object! {
@@ -118,13 +119,25 @@ object! {
         /// What the caller says of each of them: attribute by attribute, this stands over what is stored.
         #[schema(required = false)]
         "properties" => pub properties: JsonObject<'a>,
+        /// Tags of each of them: key by key, these stand over what is stored.
+        #[schema(required = false)]
+        "tags" => pub tags: JsonObject<'a>,
+        /// What each of them is in, beside what is stored, where its type takes that from a caller.
+        #[schema(required = false)]
+        "parents" => pub parents: Parents<'a>,
     }
 }
 
 impl<'a> Target<'a> {
     /// Any entity of the type, in the words of the engine: it has no id yet.
     fn named(&self) -> Named<'a> {
-        Named { type_name: self.type_name, id: "", attributes: self.properties.0 }
+        Named {
+            type_name: self.type_name,
+            id: "",
+            attributes: self.properties.0,
+            tags: self.tags.0,
+            parents: self.parents.0,
+        }
     }
 }
 
@@ -178,8 +191,10 @@ impl<'a> FromMember<'a> for Limit {
                 Err(_) => number.to_string(),
             },
             // A whole number however it is written: JSON does not tell `10` from `10.0`. What is too large becomes the largest.
-            Json::Number(number) if *number >= 0.0 && number.fract() == 0.0 => return Ok(Self(Some(*number as u64))),
-            Json::Number(number) => number.to_string(),
+            Json::Number(number) => match Number::parse(number).and_then(|number| number.to_count()) {
+                Some(limit) => return Ok(Self(Some(limit))),
+                None => (*number).to_owned(),
+            },
             other => other.kind().to_owned(),
         };
         Err(shape(format!("{at} must be a whole number that is not negative, but is {found}")))

@@ -1,6 +1,7 @@
 //! Stored entities: what `entities/*.json` says about subjects and resources before a caller says anything.
 
 mod ancestors;
+mod hierarchy;
 mod packed;
 mod reading;
 
@@ -11,15 +12,18 @@ use hashbrown::{HashMap, HashSet};
 use smol_str::SmolStr;
 
 pub use ancestors::Ancestors;
+pub use hierarchy::Hierarchy;
 pub use packed::{Packed, PackedEntity, Reading, Slots, Table};
 
-use super::value::{Record, Value};
+use super::value::{Floored, Record, Value};
 
 /// The stored entities: those of a store, packed, and over them those that came one by one.
 #[derive(Clone, Debug, Default)]
 pub struct StoredEntities {
     tables: Arc<HashMap<EntityTypeName, Table>>,
     own: HashMap<EntityUid, StoredEntity>,
+    /// Of the store's entities, the times that were floored to the millisecond.
+    floored: Arc<HashMap<EntityUid, Vec<Floored>>>,
 }
 
 /// One stored entity.
@@ -30,10 +34,14 @@ pub struct StoredEntity {
     pub raw: Record,
     /// The attributes with the facts that the plugins read, for where no caller says otherwise.
     pub attributes: Record,
-    /// The tags.
+    /// The tags as they were written.
+    pub raw_tags: Record,
+    /// The tags with the facts that the plugins read.
     pub tags: Record,
     /// The direct parents.
     pub parents: Vec<EntityUid>,
+    /// The times in it that were floored to the millisecond, as places of a resource.
+    pub floored: Vec<Floored>,
 }
 
 /// A stored entity where it lies.
@@ -48,7 +56,20 @@ pub enum Stored<'a> {
 impl StoredEntity {
     /// An entity whose attributes are facts, without tags and parents.
     pub fn new(attributes: Record) -> Self {
-        Self { raw: attributes.clone(), attributes, tags: Record::new(), parents: Vec::new() }
+        Self {
+            raw: attributes.clone(),
+            attributes,
+            raw_tags: Record::new(),
+            tags: Record::new(),
+            parents: Vec::new(),
+            floored: Vec::new(),
+        }
+    }
+
+    /// The same with these tags, which are facts, and these direct parents.
+    #[must_use]
+    pub fn with(self, tags: Record, parents: Vec<EntityUid>) -> Self {
+        Self { raw_tags: tags.clone(), tags, parents, ..self }
     }
 }
 
@@ -78,11 +99,19 @@ impl Stored<'_> {
         }
     }
 
-    /// The tags.
+    /// The tags with the facts that the plugins read.
     pub fn tags(self) -> Record {
         match self {
             Self::Own(entity) => entity.tags.clone(),
-            Self::Packed(table, entity) => entity.tags(&table.entity_type),
+            Self::Packed(table, entity) => entity.tags(&table.entity_type, Reading::Facts),
+        }
+    }
+
+    /// The tags as they were written.
+    pub fn raw_tags(self) -> Record {
+        match self {
+            Self::Own(entity) => entity.raw_tags.clone(),
+            Self::Packed(table, entity) => entity.tags(&table.entity_type, Reading::Raw),
         }
     }
 
@@ -100,8 +129,10 @@ impl Stored<'_> {
         StoredEntity {
             raw: self.raw(),
             attributes: self.attributes(),
+            raw_tags: self.raw_tags(),
             tags: self.tags(),
             parents: self.parents().collect(),
+            floored: Vec::new(),
         }
     }
 }
@@ -114,6 +145,19 @@ impl StoredEntities {
         }
         let table = self.tables.get(uid.type_name())?;
         Some(Stored::Packed(table, table.get(uid.id().as_ref())?))
+    }
+
+    /// Whether any time that is stored was floored to the millisecond.
+    pub fn has_floored(&self) -> bool {
+        !self.floored.is_empty() || self.own.values().any(|entity| !entity.floored.is_empty())
+    }
+
+    /// The times of an entity that were floored to the millisecond, as places of a resource.
+    pub fn floored(&self, uid: &EntityUid) -> &[Floored] {
+        match self.own.get(uid) {
+            Some(entity) => &entity.floored,
+            None => self.floored.get(uid).map(Vec::as_slice).unwrap_or_default(),
+        }
     }
 
     /// Everything that an entity is in.
@@ -169,7 +213,7 @@ impl StoredEntities {
     /// Whether the same is stored here and there.
     pub fn same(&self, others: &Self) -> bool {
         let is_there = |(uid, stored): (EntityUid, Stored<'_>)| {
-            let of = |stored: Stored<'_>| (stored.raw(), stored.tags(), stored.parents().collect::<Vec<_>>());
+            let of = |stored: Stored<'_>| (stored.raw(), stored.raw_tags(), stored.parents().collect::<Vec<_>>());
             others.get(&uid).is_some_and(|other| of(stored) == of(other))
         };
         self.len() == others.len() && self.iter().all(is_there)

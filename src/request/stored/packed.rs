@@ -200,16 +200,14 @@ impl PackedEntity {
         })
     }
 
-    /// The tags of an entity of that type; of what a plugin parses the facts.
-    pub fn tags(&self, entity_type: &EntityType) -> Record {
+    /// The tags of an entity of that type.
+    pub fn tags(&self, entity_type: &EntityType, reading: Reading) -> Record {
         let Some(shape) = &entity_type.tags else { return Record::new() };
         let first = entity_type.attributes.0.len() + 2 * self.parents as usize;
         let tags = (0..self.tags as usize).filter_map(|index| {
             let at = first + 2 * index;
             match self.attributes().get(at) {
-                Packed::Text(key) => {
-                    Some((SmolStr::from(key), unpack(shape, self.attributes().get(at + 1), Reading::Facts)?))
-                }
+                Packed::Text(key) => Some((SmolStr::from(key), unpack(shape, self.attributes().get(at + 1), reading)?)),
                 _ => None,
             }
         });
@@ -259,8 +257,9 @@ impl Packer {
             Some((i64::try_from(number).ok()?, parent))
         });
         let parents: Vec<(i64, &EntityUid)> = parents.collect();
+        let tags = entity.raw_tags.iter().zip(entity.tags.values());
         let tags: Vec<_> =
-            entity_type.tags.iter().flat_map(|shape| entity.tags.iter().map(move |tag| (shape, tag))).collect();
+            entity_type.tags.iter().flat_map(|shape| tags.clone().map(move |tag| (shape, tag))).collect();
         self.extend(attributes + 2 * parents.len() + 2 * tags.len());
         self.record(0, &entity_type.attributes, &entity.raw, &entity.attributes);
         for (index, (number, parent)) in parents.iter().enumerate() {
@@ -268,11 +267,11 @@ impl Packer {
             self.put(attributes + 2 * index, Slot::Long(*number));
             self.put(attributes + 2 * index + 1, id);
         }
-        for (index, (shape, (key, value))) in tags.iter().enumerate() {
+        for (index, (shape, ((key, raw), facts))) in tags.iter().enumerate() {
             let at = attributes + 2 * parents.len() + 2 * index;
             let key = self.text(key);
             self.put(at, key);
-            self.value(at + 1, shape, value, value);
+            self.value(at + 1, shape, raw, facts);
         }
         // The file that they came from has fewer than 2³² bytes of each.
         let count = |number: usize| u32::try_from(number).unwrap_or_default();

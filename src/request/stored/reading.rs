@@ -6,14 +6,14 @@ use std::sync::Arc;
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use hashbrown::HashMap;
 use miette::SourceSpan;
-use smol_str::SmolStr;
 
 use super::{StoredEntities, StoredEntity, Table, id};
-use crate::request::facts::{Roots, read_facts};
+use crate::request::facts::{Roots, read_facts, read_tags};
 use crate::request::json::{DEEPEST, Json, Members};
 use crate::request::place::{Part, Place, Way};
-use crate::request::value::{Decoder, Facts, Record};
-use crate::store::schema::{EntityType, FieldShape, RecordShape, Types};
+use crate::request::said::shape_of_tags;
+use crate::request::value::{Decoder, Facts, Floored, Record, Speaker};
+use crate::store::schema::{EntityType, RecordShape, Types};
 use crate::store::{Problem, SourceFile};
 
 /// So many mistakes of one kind are told: who mends the first of a hundred thousand entities mends the others.
@@ -31,13 +31,14 @@ impl StoredEntities {
         files: impl IntoIterator<Item = &'f SourceFile> + Clone,
         types: &Types,
     ) -> Result<Self, Vec<Problem>> {
-        let mut tables = HashMap::new();
+        let mut read = Read::default();
         let mut problems = Vec::new();
         for file in files.clone() {
-            problems.extend(read_file(file, types, &mut tables));
+            problems.extend(read_file(file, types, &mut read));
         }
+        let Read { mut tables, floored } = read;
         tables.values_mut().for_each(Table::finish);
-        let entities = Self { tables: Arc::new(tables), ..Self::default() };
+        let entities = Self { tables: Arc::new(tables), floored: Arc::new(floored), ..Self::default() };
         if problems.is_empty() {
             problems =
                 entities.broken_hierarchy(types).map(|(uid, problem)| located(problem, &uid, files.clone())).collect();
@@ -94,13 +95,20 @@ impl StoredEntities {
     }
 }
 
-fn read_file(file: &SourceFile, types: &Types, tables: &mut HashMap<EntityTypeName, Table>) -> Vec<Problem> {
+/// The entities of the files that were read.
+#[derive(Default)]
+struct Read {
+    tables: HashMap<EntityTypeName, Table>,
+    floored: HashMap<EntityUid, Vec<Floored>>,
+}
+
+fn read_file(file: &SourceFile, types: &Types, all: &mut Read) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut index = 0;
     let mut more = 0;
     let read = Json::elements(file.text.as_bytes(), DEEPEST, |element| {
         let problem = match read_entity(&element, types, Facts::FromPlugins) {
-            Ok((uid, entity)) => (!store(&uid, &entity, types, tables)).then(|| twice(&uid)),
+            Ok((uid, entity)) => (!store(&uid, entity, types, all)).then(|| twice(&uid)),
             Err(message) => Some(broken(index, &message)),
         };
         index += 1;
@@ -121,10 +129,14 @@ fn read_file(file: &SourceFile, types: &Types, tables: &mut HashMap<EntityTypeNa
     problems
 }
 
-fn store(uid: &EntityUid, entity: &StoredEntity, types: &Types, tables: &mut HashMap<EntityTypeName, Table>) -> bool {
+fn store(uid: &EntityUid, entity: StoredEntity, types: &Types, all: &mut Read) -> bool {
     let Some(entity_type) = types.shared_entity(&uid.type_name().to_string()) else { return false };
-    let table = tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
-    table.insert(id(uid), entity)
+    let table = all.tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
+    let is_new = table.insert(id(uid), &entity);
+    if is_new && !entity.floored.is_empty() {
+        all.floored.insert(uid.clone(), entity.floored);
+    }
+    is_new
 }
 
 fn no_array() -> Problem {
@@ -200,11 +212,14 @@ fn read_entity(json: &Json<'_>, types: &Types, facts: Facts) -> Result<(EntityUi
     if !entity_type.has_id(uid.id().as_ref()) {
         return Err(format!("`{uid}` is not one of the ids of the enumerated type"));
     }
-    let raw = attributes(json.get("attrs"), &uid, entity_type, types, facts)?;
-    let attributes = read_facts(&entity_type.attributes, &raw, &Roots::of_entity(&raw));
-    let tags = tags(json.get("tags"), &uid, entity_type, types, facts)?;
+    let mut floored = Vec::new();
+    let raw = attributes(json.get("attrs"), &uid, entity_type, types, facts, &mut floored)?;
+    let roots = Roots::of_entity(&raw);
+    let attributes = read_facts(&entity_type.attributes, &raw, &roots);
+    let raw_tags = tags(json.get("tags"), &uid, entity_type, types, facts, &mut floored)?;
+    let tags = entity_type.tags.as_ref().map(|shape| read_tags(shape, &raw_tags, &roots)).unwrap_or_default();
     let parents = parents(json.get("parents"), &uid, entity_type, types)?;
-    Ok((uid, StoredEntity { raw, attributes, tags, parents }))
+    Ok((uid, StoredEntity { raw, attributes, raw_tags, tags, parents, floored }))
 }
 
 fn read_uid(json: &Json<'_>) -> Result<EntityUid, String> {
@@ -222,13 +237,17 @@ fn attributes(
     entity_type: &EntityType,
     types: &Types,
     facts: Facts,
+    floored: &mut Vec<Floored>,
 ) -> Result<Record, String> {
     let members = match json {
         None => &[][..],
         Some(Json::Object(members)) => members,
         Some(other) => return Err(format!("`attrs` of `{uid}` is {}, not an object", other.kind())),
     };
-    decoded(&entity_type.attributes, members, types, facts, "attribute").map_err(|why| format!("`{uid}`: {why}"))
+    let mut decoder = Decoder::new(types, facts, Speaker::Store);
+    let record = decoded(&entity_type.attributes, members, &mut decoder, Part::Resource, "attribute");
+    floored.append(&mut decoder.floored);
+    record.map_err(|why| format!("`{uid}`: {why}"))
 }
 
 /// Members that must conform to the shape. A caller's undeclared properties are dropped, and what is missing is denied; an author's
@@ -236,19 +255,22 @@ fn attributes(
 fn decoded(
     shape: &RecordShape,
     members: Members<'_>,
-    types: &Types,
-    facts: Facts,
+    decoder: &mut Decoder<'_>,
+    part: Part,
     what: &str,
 ) -> Result<Record, String> {
-    let way = Way::Part(Part::Resource);
+    let way = Way::Part(part);
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
-    let mut decoder = Decoder::new(types, facts);
     let record = decoder.members(shape, members, &way);
-    let record =
-        record.map_err(|error| format!("`{}` must be {}, but is {}", at(&error.place), error.expected, error.found))?;
+    let record = record.map_err(|error| error.in_words(at))?;
     decoder.require(shape, &record, &way);
-    if let Some(place) = decoder.dropped.named.first() {
+    // A time that was floored stands among what was dropped, but is declared.
+    let is_floored = |place: &&Place| decoder.floored.iter().any(|floored| floored.place == **place);
+    if let Some(place) = decoder.dropped.named.iter().find(|place| !is_floored(place)) {
         return Err(format!("the schema declares no {what} `{}`", at(place)));
+    }
+    if decoder.dropped.more > 0 && decoder.dropped.named.len() + decoder.dropped.more > decoder.floored.len() {
+        return Err(format!("the schema does not declare every {what}"));
     }
     match decoder.missing.named.first() {
         Some(place) => Err(format!("the required {what} `{}` is missing", at(place))),
@@ -256,26 +278,25 @@ fn decoded(
     }
 }
 
+/// The tags as they are written.
 fn tags(
     json: Option<&Json<'_>>,
     uid: &EntityUid,
     entity_type: &EntityType,
     types: &Types,
     facts: Facts,
+    floored: &mut Vec<Floored>,
 ) -> Result<Record, String> {
-    let members = match (json, &entity_type.tags) {
+    let (members, shape) = match (json, &entity_type.tags) {
         (None, _) => return Ok(Record::new()),
-        (Some(Json::Object(members)), Some(_)) => members,
+        (Some(Json::Object(members)), Some(shape)) => (members, shape),
         (Some(_), None) => return Err(format!("`{uid}`: the schema declares no tags for this type")),
         (Some(other), _) => return Err(format!("`tags` of `{uid}` is {}, not an object", other.kind())),
     };
-    let Some(shape) = &entity_type.tags else { return Ok(Record::new()) };
-    let field =
-        |name: &str| (SmolStr::from(name), FieldShape { required: false, sensitive: false, shape: shape.clone() });
-    let shape = RecordShape(members.iter().map(|(name, _)| field(name)).collect());
-    let record =
-        decoded(&shape, members, types, facts, "field").map_err(|why| format!("`{uid}`: among its tags, {why}"))?;
-    Ok(read_facts(&shape, &record, &Roots::default()))
+    let mut decoder = Decoder::new(types, facts, Speaker::Store);
+    let record = decoded(&shape_of_tags(shape, members), members, &mut decoder, Part::ResourceTags, "field");
+    floored.append(&mut decoder.floored);
+    record.map_err(|why| format!("`{uid}`: among its tags, {why}"))
 }
 
 fn parents(

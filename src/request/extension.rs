@@ -1,0 +1,342 @@
+//! Values of Cedar's extension types as callers write them: in Cedar's own spelling, and in those of standard libraries that mean
+//! exactly the same.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::str::FromStr;
+
+use cedar_policy::{Context, RestrictedExpression};
+use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
+use smol_str::SmolStr;
+
+use super::number::decimal;
+use crate::store::schema::Extension;
+
+/// A text that was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadText {
+    /// The value, as Cedar reads it.
+    pub text: SmolStr,
+    /// Of a time that says more than Cedar's milliseconds: the digits behind them, without zeros at the end.
+    pub below_millisecond: Option<SmolStr>,
+}
+
+/// The value for Cedar.
+pub fn to_cedar(extension: Extension, text: &str) -> RestrictedExpression {
+    match extension {
+        Extension::Ip => RestrictedExpression::new_ip(text),
+        Extension::Decimal => RestrictedExpression::new_decimal(text),
+        Extension::Datetime => RestrictedExpression::new_datetime(text),
+        Extension::Duration => RestrictedExpression::new_duration(text),
+    }
+}
+
+/// Reads a text as a value of that type; `None` where it is none.
+pub fn read(extension: Extension, text: &str) -> Option<ReadText> {
+    let exact = |text: SmolStr| Some(ReadText { text, below_millisecond: None });
+    if extension == Extension::Ip
+        && let Some(address) = ipv4_of_mapped(text)
+    {
+        return exact(address);
+    }
+    if is_cedars(extension, text) {
+        return exact(text.into());
+    }
+    match extension {
+        Extension::Ip => exact(address(text)?),
+        Extension::Datetime => time(text),
+        Extension::Decimal | Extension::Duration => None,
+    }
+}
+
+/// What a value of that type is in JSON, as an error message says it.
+pub fn expected(extension: Extension) -> impl fmt::Display {
+    match extension {
+        Extension::Ip => "an IP address or range, such as \"192.0.2.7\" or \"2001:db8::/32\"",
+        Extension::Decimal => "a decimal of at most four digits behind the point, such as \"12.50\" or 12.5",
+        Extension::Datetime => {
+            "a time as RFC 3339 writes it, such as \"2026-03-01T12:30:00Z\", or a day, such as \"2026-03-01\""
+        }
+        Extension::Duration => "a duration, such as \"1d2h30m\" or \"90s\"",
+    }
+}
+
+/// Whether Cedar itself reads the text.
+fn is_cedars(extension: Extension, text: &str) -> bool {
+    // Cedar evaluates an extension value when a context is made of it, and not before.
+    Context::from_pairs([("value".to_owned(), to_cedar(extension, text))]).is_ok()
+}
+
+/// The IPv4 address or range that an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2), or a range of /96 and longer of such, is.
+pub fn ipv4_of_mapped(text: &str) -> Option<SmolStr> {
+    let (address, prefix) = split_range(text)?;
+    let IpAddr::V6(address) = IpAddr::from_str(address).ok()? else { return None };
+    let mapped = address.to_ipv4_mapped()?;
+    match prefix {
+        None => Some(mapped.to_string().into()),
+        Some(prefix @ 96..=128) => Some(masked(mapped, prefix - 96)),
+        Some(_) => None,
+    }
+}
+
+/// Cedar keeps the host bits of a range, and so does this: `10.1.2.3/8` is written as it stands.
+fn masked(address: Ipv4Addr, prefix: u8) -> SmolStr {
+    format!("{address}/{prefix}").into()
+}
+
+fn split_range(text: &str) -> Option<(&str, Option<u8>)> {
+    match text.split_once('/') {
+        None => Some((text, None)),
+        Some((address, prefix)) => {
+            let plain = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
+            let zeros = prefix.len() > 1 && prefix.starts_with('0');
+            Some((address, Some(prefix.parse().ok().filter(|_| plain && !zeros)?)))
+        }
+    }
+}
+
+/// An IPv6 address whose last part is written as IPv4 (RFC 4291, section 2.2), which Cedar does not read.
+fn address(text: &str) -> Option<SmolStr> {
+    let (address, prefix) = split_range(text)?;
+    let address = Ipv6Addr::from_str(address).ok()?;
+    // Written in eight groups: the standard library writes some addresses with an IPv4 part, as they came.
+    let groups: Vec<String> = address.segments().iter().map(|group| format!("{group:x}")).collect();
+    let text = groups.join(":");
+    let text = prefix.map_or_else(|| text.clone(), |prefix| format!("{text}/{prefix}"));
+    is_cedars(Extension::Ip, &text).then(|| text.into())
+}
+
+/// A time as RFC 3339 (section 5.6) writes it, floored to Cedar's millisecond. A leap second is none that Cedar has, and a space for the
+/// `T` no RFC 3339.
+fn time(text: &str) -> Option<ReadText> {
+    let (day, rest) = (text.get(..10)?, text.get(10..)?);
+    let rest = rest.strip_prefix(['T', 't'])?;
+    let (clock, rest) = (rest.get(..8)?, rest.get(8..)?);
+    let (fraction, zone) = match rest.strip_prefix('.') {
+        Some(rest) => {
+            let end = rest.find(|character: char| !character.is_ascii_digit())?;
+            (rest.get(..end).filter(|digits| !digits.is_empty())?, rest.get(end..)?)
+        }
+        None => ("", rest),
+    };
+    let day = is_digits(day, "dddd-dd-dd").then(|| NaiveDate::from_str(day).ok())??;
+    let clock = is_digits(clock, "dd:dd:dd").then(|| NaiveTime::from_str(clock).ok())??;
+    // chrono reads the second 60 as a leap second.
+    if text.get(17..19)? == "60" {
+        return None;
+    }
+    let (milliseconds, below) = fraction.split_at(fraction.len().min(3));
+    let milliseconds = format!("{milliseconds:0<3}").parse().ok()?;
+    let local = day.and_time(clock).and_utc().checked_add_signed(TimeDelta::milliseconds(milliseconds))?;
+    let time = local.checked_sub_signed(TimeDelta::minutes(offset(zone)?))?;
+    let below = below.trim_end_matches('0');
+    let text: SmolStr = time.to_rfc3339_opts(SecondsFormat::Millis, true).into();
+    let below_millisecond = (!below.is_empty()).then(|| below.into());
+    is_cedars(Extension::Datetime, &text).then_some(ReadText { text, below_millisecond })
+}
+
+/// How many minutes a zone is ahead of UTC; `-00:00` is UTC of an unknown place.
+fn offset(zone: &str) -> Option<i64> {
+    if let "Z" | "z" = zone {
+        return Some(0);
+    }
+    let (sign, rest) = match (zone.strip_prefix('+'), zone.strip_prefix('-')) {
+        (Some(rest), _) => (1, rest),
+        (_, Some(rest)) => (-1, rest),
+        _ => return None,
+    };
+    if !is_digits(rest, "dd:dd") && !is_digits(rest, "dddd") {
+        return None;
+    }
+    let digits = rest.replace(':', "");
+    let (hours, minutes): (i64, i64) = (digits.get(..2)?.parse().ok()?, digits.get(2..)?.parse().ok()?);
+    (hours < 24 && minutes < 60).then_some(sign * (60 * hours + minutes))
+}
+
+/// Whether a text has a digit for each `d`, and else what stands there.
+fn is_digits(text: &str, form: &str) -> bool {
+    let fits = |(found, expected): (u8, u8)| if expected == b'd' { found.is_ascii_digit() } else { found == expected };
+    text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
+}
+
+/// The one spelling of a value, in which two texts are equal if Cedar takes their values for equal. It is for comparing alone.
+pub fn canonical(extension: Extension, text: &str) -> SmolStr {
+    let spelt = match extension {
+        Extension::Ip => spelt_address(text),
+        Extension::Decimal => super::number::Number::parse(text).and_then(|number| number.to_decimal()),
+        Extension::Datetime => milliseconds(text).map(|time| format!("{time}ms")),
+        Extension::Duration => duration(text).map(|span| format!("{span}ms")),
+    };
+    spelt.map_or_else(|| text.into(), SmolStr::from)
+}
+
+/// Cedar's address is one with a prefix, which is the whole length where none is written.
+fn spelt_address(text: &str) -> Option<String> {
+    let (address, prefix) = split_range(text)?;
+    let address = IpAddr::from_str(address).ok()?;
+    let whole = if address.is_ipv4() { 32 } else { 128 };
+    Some(format!("{address}/{}", prefix.unwrap_or(whole)))
+}
+
+/// The milliseconds since 1970 that a `datetime` is.
+pub fn milliseconds(text: &str) -> Option<i64> {
+    if let Ok(day) = NaiveDate::from_str(text).map(|day| day.and_time(NaiveTime::MIN).and_utc()) {
+        return Some(day.timestamp_millis());
+    }
+    let read: DateTime<Utc> = time(text)?.text.parse().ok()?;
+    Some(read.timestamp_millis())
+}
+
+/// The milliseconds that a `duration` is, as Cedar writes one: `-1d2h3m4s5ms`.
+fn duration(text: &str) -> Option<i128> {
+    let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    let mut all = 0_i128;
+    while !rest.is_empty() {
+        let end = rest.find(|character: char| !character.is_ascii_digit())?;
+        let (count, unit) = rest.split_at(end);
+        let (unit, length) = [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
+            .into_iter()
+            .find(|(name, _)| unit.starts_with(name))?;
+        all += count.parse::<i64>().map(i128::from).ok()? * length;
+        rest = rest.get(end + unit.len()..)?;
+    }
+    Some(sign * all)
+}
+
+/// The text of a `decimal` that is a whole number.
+pub fn whole_decimal(value: i64) -> Option<String> {
+    value.checked_mul(10_000).map(decimal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_as(extension: Extension, text: &str) -> Option<(String, Option<String>)> {
+        let read = read(extension, text)?;
+        Some((read.text.to_string(), read.below_millisecond.map(|below| below.to_string())))
+    }
+
+    /// What Python's `isoformat`, Java's `Instant` and Go's `RFC3339Nano` write is read, floored to the millisecond.
+    #[test]
+    fn rule_14_times_of_rfc_3339_are_floored_to_the_millisecond() {
+        let of = |text| read_as(Extension::Datetime, text);
+        let exact = |text: &str| Some((text.to_owned(), None));
+        let finer = |text: &str, below: &str| Some((text.to_owned(), Some(below.to_owned())));
+        assert_eq!(of("2026-03-01T12:30:00Z"), exact("2026-03-01T12:30:00Z"), "as Cedar writes it");
+        assert_eq!(of("2026-03-01T12:30:00+00:00"), exact("2026-03-01T12:30:00.000Z"));
+        assert_eq!(of("2026-03-01T12:30:00.123456+00:00"), finer("2026-03-01T12:30:00.123Z", "456"));
+        assert_eq!(of("2026-03-01T12:30:00.123456789Z"), finer("2026-03-01T12:30:00.123Z", "456789"));
+        assert_eq!(of("2026-03-01T12:30:00.1Z"), exact("2026-03-01T12:30:00.100Z"));
+        assert_eq!(of("2026-03-01T12:30:00.100000Z"), exact("2026-03-01T12:30:00.100Z"), "zeros say nothing");
+        assert_eq!(of("2026-03-01t14:30:00+02:00"), exact("2026-03-01T12:30:00.000Z"));
+        assert_eq!(of("2026-03-01T12:30:00-05:45"), exact("2026-03-01T18:15:00.000Z"));
+        // Towards the past, before 1970 too.
+        assert_eq!(of("1969-12-31T23:59:59.9999Z"), finer("1969-12-31T23:59:59.999Z", "9"));
+        assert_eq!(of("0000-01-01T00:00:00.0000001Z"), finer("0000-01-01T00:00:00.000Z", "0001"));
+    }
+
+    #[test]
+    fn rule_14_what_is_no_rfc_3339_is_no_time() {
+        for text in [
+            "2026-03-01T12:30:60Z",
+            "2026-03-01T23:59:60+00:00",
+            "2026-03-01 12:30:00Z",
+            "2026-03-01T12:30:00",
+            "2026-03-01T12:30Z",
+            "2026-03-01T12:30:00.Z",
+            "2026-02-29T12:30:00+00:00",
+            "2026-03-01T24:00:00+00:00",
+            "2026-03-01T12:30:00+24:00",
+            "2026-03-01T12:30:00 +00:00",
+            "+2026-03-01T12:30:00Z",
+            "2026-03-01T12:30:00,5Z",
+            "0000-01-01T00:00:00+00:01",
+            "9999-12-31T23:59:59-00:01",
+            "２０26-03-01T12:30:00Z",
+            "now",
+            "",
+        ] {
+            assert_eq!(read_as(Extension::Datetime, text), None, "{text}");
+        }
+    }
+
+    /// "An IPv4-mapped address, in either spelling, alone or as a range of /96 and longer, is that IPv4 address."
+    #[test]
+    fn rule_14_a_mapped_address_is_the_ipv4_address() {
+        let of = |text| read_as(Extension::Ip, text).map(|(text, _)| text);
+        for (text, expected) in [
+            ("::ffff:10.1.2.3", Some("10.1.2.3")),
+            ("::ffff:a01:203", Some("10.1.2.3")),
+            ("::FFFF:0A01:0203", Some("10.1.2.3")),
+            ("0:0:0:0:0:ffff:a01:203", Some("10.1.2.3")),
+            ("0000:0000:0000:0000:0000:FFFF:10.1.2.3", Some("10.1.2.3")),
+            ("::ffff:a01:203/128", Some("10.1.2.3/32")),
+            ("::ffff:10.0.0.0/104", Some("10.0.0.0/8")),
+            ("::ffff:0:0/96", Some("0.0.0.0/0")),
+            ("::ffff:0:0/95", Some("::ffff:0:0/95")),
+            ("10.1.2.3", Some("10.1.2.3")),
+            ("::a01:203", Some("::a01:203")),
+            ("64:ff9b::10.1.2.3", Some("64:ff9b:0:0:0:0:a01:203")),
+            ("fe80::1%eth0", None),
+            ("010.1.2.3", None),
+            ("::ffff:10.1.2.3/129", None),
+            ("::ffff:10.1.2.3/096", None),
+            ("::ffff:10.1.2.3/+96", None),
+            ("localhost", None),
+        ] {
+            assert_eq!(of(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    /// Two texts are spelt alike if, and only if, Cedar takes them for equal.
+    #[test]
+    fn a_value_has_one_canonical_spelling() {
+        use Extension::{Datetime, Decimal, Duration, Ip};
+        let all = [
+            (Ip, "1.2.3.4"),
+            (Ip, "1.2.3.4/32"),
+            (Ip, "1.2.3.4/24"),
+            (Ip, "::1"),
+            (Ip, "0:0::1/128"),
+            (Ip, "::1/64"),
+            (Decimal, "1.0"),
+            (Decimal, "1.0000"),
+            (Decimal, "-0.0"),
+            (Decimal, "0.00"),
+            (Decimal, "1.01"),
+            (Datetime, "2024-01-01"),
+            (Datetime, "2024-01-01T00:00:00Z"),
+            (Datetime, "2024-01-01T00:00:00.000Z"),
+            (Datetime, "2024-01-01T01:00:00+0100"),
+            (Datetime, "2024-01-01T00:00:00.001Z"),
+            (Duration, "1d"),
+            (Duration, "24h"),
+            (Duration, "1m30s"),
+            (Duration, "90s"),
+            (Duration, "-90s"),
+            (Duration, "90000ms"),
+        ];
+        let constructor = |extension| match extension {
+            Ip => "ip",
+            Decimal => "decimal",
+            Datetime => "datetime",
+            Duration => "duration",
+        };
+        for ((extension, left), (other, right)) in
+            all.iter().flat_map(|one| all.iter().map(move |other| (*one, *other)))
+        {
+            if extension != other {
+                continue;
+            }
+            let name = constructor(extension);
+            let text = format!("{name}({left:?}) == {name}({right:?})");
+            let expression: cedar_policy::Expression = text.parse().unwrap();
+            let uid = || "Any::\"a\"".parse().unwrap();
+            let request = cedar_policy::Request::new(uid(), uid(), uid(), Context::empty(), None).unwrap();
+            let equal = cedar_policy::eval_expression(&request, &cedar_policy::Entities::empty(), &expression).unwrap();
+            let same = canonical(extension, left) == canonical(extension, right);
+            assert_eq!(equal, cedar_policy::EvalResult::Bool(same), "{text}");
+        }
+    }
+}

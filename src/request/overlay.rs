@@ -1,0 +1,96 @@
+//! The overlay: what is stored of an entity, and over it what a caller says.
+
+use cedar_policy::EntityUid;
+
+use super::facts::{Roots, read_facts, read_tags};
+use super::place::{Participant, Way};
+use super::said::Said;
+use super::stored::{Stored, StoredEntities};
+use super::value::{Decoder, Record, Value};
+use super::{Tags, TypedEntity};
+use crate::store::schema::{EntityType, RecordShape, Shape};
+
+/// The attributes of an entity: what is stored, and over it, attribute by attribute, what is said of it, with the facts that the
+/// plugins read in both.
+pub fn overlaid(uid: EntityUid, said: Record, entity_type: &EntityType, stored: &StoredEntities) -> TypedEntity {
+    Overlaid::new(uid, Said { attributes: said, ..Said::default() }, entity_type, stored).read()
+}
+
+/// An entity of the request: what is stored, and over it, attribute by attribute and tag by tag, what the caller says.
+pub(super) struct Overlaid<'a> {
+    pub(super) uid: EntityUid,
+    /// The attributes, as they came.
+    pub(super) raw: Record,
+    /// The tags that the caller says, as they came.
+    tags: Record,
+    parents: Vec<EntityUid>,
+    /// The stored attributes, already read, where the caller says nothing.
+    read: Option<Record>,
+    pub(super) stored: Option<Stored<'a>>,
+    entity_type: &'a EntityType,
+}
+
+impl<'a> Overlaid<'a> {
+    pub(super) fn new(uid: EntityUid, said: Said, entity_type: &'a EntityType, stored: &'a StoredEntities) -> Self {
+        let stored = stored.get(&uid);
+        let Said { mut attributes, tags, parents } = said;
+        let read = stored.filter(|_| attributes.is_empty() && entity_type.has_raw).map(Stored::attributes);
+        let raw = match stored {
+            Some(stored) => {
+                if entity_type.stores_within && !attributes.is_empty() {
+                    keep_stored(&entity_type.attributes, &mut attributes, &stored.raw());
+                }
+                stored.raw_under(attributes)
+            }
+            None => attributes,
+        };
+        Self { uid, raw, tags, parents, read, stored, entity_type }
+    }
+
+    /// Notes what the schema requires and is not there.
+    pub(super) fn require(&self, decoder: &mut Decoder<'_>, participant: Participant) {
+        let way = Way::Part(participant.attributes());
+        decoder.require(&self.entity_type.attributes, &self.raw, &way);
+        if self.entity_type.stores_within {
+            decoder.require_stored(&self.entity_type.attributes, &self.raw, &way);
+        }
+    }
+
+    pub(super) fn read(self) -> TypedEntity {
+        let tags = self.read_tags();
+        let Self { uid, raw, parents, read, entity_type, .. } = self;
+        if !entity_type.has_raw {
+            return TypedEntity { uid, attributes: raw, raw: Record::default(), tags, parents };
+        }
+        let facts = || read_facts(&entity_type.attributes, &raw, &Roots::of_entity(&raw));
+        TypedEntity { uid, attributes: read.unwrap_or_else(facts), raw, tags, parents }
+    }
+
+    /// The tags, where they are not those that are stored: the caller says some, or a plugin reads those that are stored by attributes
+    /// that the caller says.
+    fn read_tags(&self) -> Option<Box<Tags>> {
+        let shape = self.entity_type.tags.as_ref()?;
+        let reads_attributes = self.entity_type.tags_have_raw && self.read.is_none() && self.stored.is_some();
+        if self.tags.is_empty() && !reads_attributes {
+            return None;
+        }
+        let facts = |tags: &Record| read_tags(shape, tags, &Roots::of_entity(&self.raw));
+        let mut raw = self.stored.map(Stored::raw_tags).unwrap_or_default();
+        raw.extend(self.tags.clone());
+        Some(Box::new(Tags { all: facts(&raw), said: facts(&self.tags), said_raw: self.tags.clone() }))
+    }
+}
+
+/// Adds to the records that are said what in them only the store may say.
+fn keep_stored(shape: &RecordShape, said: &mut Record, stored: &Record) {
+    for (name, field) in &shape.0 {
+        let (Shape::Record(inner), Some(Value::Record(stored))) = (&field.shape, stored.get(name)) else { continue };
+        let Some(Value::Record(said)) = said.get_mut(name) else { continue };
+        for (name, _) in inner.0.iter().filter(|(_, field)| field.stored) {
+            if let Some(kept) = stored.get(name) {
+                said.insert(name.clone(), kept.clone());
+            }
+        }
+        keep_stored(inner, said, stored);
+    }
+}

@@ -1,0 +1,618 @@
+//! "Nothing that is stated is lost": whatever the schema declares, a request or a stored entity can say; what contradicts itself is
+//! refused; what only the store may say, no caller says.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod common;
+
+use common::{folder, open_limits, problems_of, snapshot_of};
+use gatepost::engine::{Snapshot, Target};
+use gatepost::http::authzen;
+use gatepost::request::Facts;
+use gatepost::request::json::{DEEPEST, Json};
+use serde_json::{Value, json};
+
+/// A store of one schema, these policies and these entities.
+fn snapshot(schema: &str, policies: &str, entities: &Value) -> Snapshot {
+    let store = folder([
+        ("schema/a.cedarschema", schema.to_owned()),
+        ("policies/a.cedar", policies.to_owned()),
+        ("entities/a.json", entities.to_string()),
+    ]);
+    snapshot_of(store.path())
+}
+
+/// The problems of such a store, in one line each.
+fn refused(schema: &str, policies: &str, entities: &str) -> String {
+    let store =
+        folder([("schema/a.cedarschema", schema), ("policies/a.cedar", policies), ("entities/a.json", entities)]);
+    problems_of(store.path())
+        .iter()
+        .filter(|problem| common::is_error(problem))
+        .map(common::shown)
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// What a single evaluation answers: `allow`, `deny`, or why it is refused.
+fn answer(snapshot: &Snapshot, body: &Value) -> String {
+    match common::evaluate(snapshot, &open_limits(), body) {
+        Ok(answer) if answer["decision"] == json!(true) => "allow".to_owned(),
+        Ok(_) => "deny".to_owned(),
+        Err(error) => error,
+    }
+}
+
+fn asked(subject: &Value, action: &Value, resource: &Value, context: &Value) -> Value {
+    json!({ "subject": subject, "action": action, "resource": resource, "context": context })
+}
+
+/// What a search for resources, or for subjects, finds.
+fn found(snapshot: &Snapshot, body: &Value, target: Target) -> Vec<String> {
+    use gatepost::engine::Search;
+    let text = body.to_string();
+    let json = Json::parse(text.as_bytes(), DEEPEST).unwrap();
+    let question = authzen::question(&json).unwrap();
+    let search = snapshot.search(question, target, Facts::FromPlugins).unwrap();
+    let all = (0..search.candidates()).filter_map(|place| search.candidate(place));
+    all.filter(|id| search.allows(id)).map(str::to_owned).collect()
+}
+
+mod actions_as_values {
+    use super::*;
+
+    const SCHEMA: &str = r#"
+        entity U = { blocked?: Set<Action>, last?: Action } tags Action;
+        entity D;
+        action "write group";
+        action read, share in ["write group"] appliesTo { principal: U, resource: D, context: { via?: Action } };
+        namespace N { action audit appliesTo { principal: U, resource: D, context: { of?: Action, outer?: __cedar::Bool } }; }
+    "#;
+    const POLICIES: &str = r#"
+        @id("all") permit (principal, action, resource);
+        @id("blocked") forbid (principal is U, action in [Action::"read", Action::"share"], resource) when { principal has blocked && principal.blocked.contains(action) };
+        @id("via") forbid (principal is U, action in [Action::"read", Action::"share"], resource is D)
+            when { context has via && context.via in Action::"write group" };
+        @id("tagged") forbid (principal is U, action in [Action::"read", Action::"share"], resource) when { principal.hasTag("t") && principal.getTag("t") == action };
+        @id("own") forbid (principal is U, action == N::Action::"audit", resource is D)
+            when { context has of && context.of == N::Action::"audit" };
+    "#;
+
+    fn subject(id: &str, properties: &Value) -> Value {
+        json!({ "type": "U", "id": id, "properties": properties })
+    }
+
+    /// A1: an attribute, a tag and a member of the context whose type is an action's are read like any reference.
+    #[test]
+    fn a1_an_action_is_read_like_any_reference_and_forbids() {
+        let stored = json!([
+            { "uid": { "type": "U", "id": "stored" }, "attrs": { "blocked": ["share", { "type": "Action", "id": "read" }] } },
+            { "uid": { "type": "U", "id": "tagged" }, "tags": { "t": "read" } },
+        ]);
+        let store = snapshot(SCHEMA, POLICIES, &stored);
+        let ask = |subject: Value, action: &str, context: Value| {
+            answer(&store, &asked(&subject, &json!({ "name": action }), &json!({ "type": "D", "id": "d" }), &context))
+        };
+        let nothing = json!({});
+        for blocked in [json!(["share"]), json!([{ "type": "Action", "id": "share" }]), json!(["read", "share"])] {
+            assert_eq!(
+                ask(subject("u", &json!({ "blocked": blocked })), "share", nothing.clone()),
+                "deny",
+                "{blocked}"
+            );
+        }
+        assert_eq!(ask(subject("u", &json!({ "blocked": ["read"] })), "share", nothing.clone()), "allow");
+        assert_eq!(ask(subject("stored", &nothing), "share", nothing.clone()), "deny");
+        assert_eq!(ask(subject("stored", &nothing), "read", nothing.clone()), "deny");
+        assert_eq!(ask(subject("tagged", &nothing), "read", nothing.clone()), "deny");
+        assert_eq!(ask(subject("tagged", &nothing), "share", nothing.clone()), "allow");
+        // What an action is in stands in the schema.
+        assert_eq!(ask(subject("u", &nothing), "read", json!({ "via": "share" })), "deny");
+        assert_eq!(ask(subject("u", &nothing), "read", json!({ "via": "write group" })), "deny");
+        // In a namespace, its own actions.
+        assert_eq!(ask(subject("u", &nothing), "audit", json!({ "of": "audit" })), "deny");
+        assert_eq!(
+            ask(subject("u", &nothing), "audit", json!({ "of": { "type": "N::Action", "id": "audit" } })),
+            "deny"
+        );
+        assert!(ask(subject("u", &nothing), "audit", json!({ "of": "read" })).contains("`context.of` must be"));
+        assert!(
+            ask(subject("u", &nothing), "audit", json!({ "of": { "type": "Action", "id": "read" } }))
+                .contains("one to a `Action`")
+        );
+    }
+
+    /// A1: "another type is 400, and so is an action that the schema lacks".
+    #[test]
+    fn a1_an_action_that_the_schema_lacks_is_refused() {
+        let store = snapshot(SCHEMA, POLICIES, &json!([]));
+        let ask = |blocked: Value| {
+            let subject = subject("u", &json!({ "blocked": blocked }));
+            answer(
+                &store,
+                &asked(&subject, &json!({ "name": "share" }), &json!({ "type": "D", "id": "d" }), &json!({})),
+            )
+        };
+        assert_eq!(
+            ask(json!(["shaer"])),
+            "`subject.properties.blocked[0]` must be the id of an Action: `read`, `share`, `write group`, but is `shaer`"
+        );
+        assert!(ask(json!([{ "type": "U", "id": "share" }])).contains("but is one to a `U`"));
+        assert!(ask(json!([{ "type": "Action" }])).contains("but is an object without them"));
+        assert!(ask(json!([{}])).contains("an object without them"));
+        let entities = r#"[{"uid": {"type": "U", "id": "u"}, "attrs": {"blocked": ["shaer"]}}]"#;
+        assert!(refused(SCHEMA, POLICIES, entities).contains("`blocked[0]` must be the id of an Action"));
+    }
+}
+
+/// A1: "wherever a reference of one type is declared, `"id"` and `{"type": THAT TYPE, "id"}` mean the same", at any depth.
+#[test]
+fn a1_a_reference_is_its_id_or_its_type_and_id() {
+    let store = snapshot(
+        "entity U = { friend?: U, all?: Set<U>, deep?: { friend: U } }; entity D; action a appliesTo { principal: U, resource: D };",
+        r#"permit (principal, action, resource) when {
+            principal.friend == U::"x" && principal.all == [U::"x", U::"y"] && principal.deep.friend == U::"x" };"#
+            .replace("when {", "when { principal has friend && principal has all && principal has deep &&")
+            .as_str(),
+        &json!([]),
+    );
+    let (plain, whole) = (json!("x"), json!({ "type": "U", "id": "x" }));
+    for x in [plain, whole] {
+        let properties = json!({ "friend": x, "all": ["y", x], "deep": { "friend": x } });
+        let subject = json!({ "type": "U", "id": "u", "properties": properties });
+        assert_eq!(
+            answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &json!({}))),
+            "allow"
+        );
+    }
+}
+
+mod action_in_context {
+    use super::*;
+
+    fn store(declared: &str, condition: &str) -> Snapshot {
+        let schema = format!(
+            "entity U; entity D; action a appliesTo {{ principal: U, resource: D, context: {{ {declared} }} }};"
+        );
+        let policies = format!(
+            "permit (principal, action, resource); @id(\"no\") forbid (principal, action, resource) when {{ {condition} }};"
+        );
+        snapshot(&schema, &policies, &json!([]))
+    }
+
+    fn ask(store: &Snapshot, properties: &Value, context: &Value) -> String {
+        let action = json!({ "name": "a", "properties": properties });
+        answer(store, &asked(&json!({ "type": "U", "id": "u" }), &action, &json!({ "type": "D", "id": "d" }), context))
+    }
+
+    /// A2, rule 11: what the schema declares of `context.action` is read as sent, and the action's properties are laid over it.
+    #[test]
+    fn a2_what_the_context_says_of_the_action_is_read() {
+        let store = store(
+            "action?: { dangerous?: Bool, level?: Long }",
+            "context has action && context.action has dangerous && context.action.dangerous",
+        );
+        assert_eq!(ask(&store, &json!({}), &json!({})), "allow");
+        assert_eq!(ask(&store, &json!({}), &json!({ "action": { "dangerous": true } })), "deny");
+        assert_eq!(ask(&store, &json!({ "dangerous": true }), &json!({})), "deny");
+        assert_eq!(
+            ask(&store, &json!({ "level": 1 }), &json!({ "action": { "dangerous": true } })),
+            "deny",
+            "both are kept"
+        );
+        assert_eq!(
+            ask(&store, &json!({ "dangerous": true }), &json!({ "action": { "dangerous": true, "level": 1 } })),
+            "deny"
+        );
+        assert_eq!(
+            ask(&store, &json!({ "dangerous": false }), &json!({ "action": { "dangerous": true } })),
+            "`context.action.dangerous` and `action.properties.dangerous` contradict each other: send one of them, or the same value"
+        );
+        assert!(ask(&store, &json!({}), &json!({ "action": "x" })).contains("`context.action` must be an object"));
+    }
+
+    #[test]
+    fn a2_what_either_says_need_not_be_said_twice() {
+        let store = store("action: { force: Bool, note: String }", "context.action.force");
+        assert_eq!(ask(&store, &json!({ "note": "n" }), &json!({ "action": { "force": false } })), "allow");
+        assert_eq!(ask(&store, &json!({ "force": true }), &json!({ "action": { "note": "n" } })), "deny");
+        assert_eq!(ask(&store, &json!({}), &json!({ "action": { "note": "n" } })), "deny", "`force` is missing");
+        assert_eq!(ask(&store, &json!({ "force": false, "note": "n" }), &json!({})), "allow");
+    }
+
+    /// With `action: String` nothing could ever be allowed.
+    #[test]
+    fn a2_a_member_of_another_type_is_read_as_it_is_declared() {
+        let store = store("action: String", "context.action == \"no\"");
+        assert_eq!(ask(&store, &json!({}), &json!({ "action": "yes" })), "allow");
+        assert_eq!(ask(&store, &json!({}), &json!({ "action": "no" })), "deny");
+        assert_eq!(ask(&store, &json!({}), &json!({})), "deny");
+    }
+}
+
+/// A3: what is said of one entity in two places agrees, or is refused; as typed values, not as texts.
+#[test]
+fn a3_one_entity_said_twice_agrees_or_is_refused() {
+    let schema = "entity U = { suspended?: Bool, tags?: Set<String>, since?: datetime, price?: decimal, ip?: ipaddr, deep?: { a: Long } } tags Long;
+        action a appliesTo { principal: U, resource: U };";
+    let policies = r#"permit (principal, action, resource); forbid (principal, action, resource)
+        when { principal has suspended && principal.suspended };"#;
+    let store = snapshot(
+        schema,
+        policies,
+        &json!([{ "uid": { "type": "U", "id": "u" } }, { "uid": { "type": "U", "id": "v" } }]),
+    );
+    let ask = |subject: Value, resource: Value| {
+        let of = |properties: Value| json!({ "type": "U", "id": "u", "properties": properties });
+        answer(&store, &asked(&of(subject), &json!({ "name": "a" }), &of(resource), &json!({})))
+    };
+    assert_eq!(
+        ask(json!({ "suspended": true }), json!({ "suspended": false })),
+        "`subject.properties.suspended` and `resource.properties.suspended` contradict each other: send one of them, or the same value"
+    );
+    assert_eq!(ask(json!({ "suspended": true }), json!({})), "deny", "what is said once is merged");
+    assert_eq!(ask(json!({}), json!({ "suspended": true })), "deny");
+    for (one, other) in [
+        (json!({ "tags": ["a", "b", "a"] }), json!({ "tags": ["b", "a"] })),
+        (json!({ "since": "2026-01-01" }), json!({ "since": "2026-01-01T01:00:00+01:00" })),
+        (json!({ "price": 1.5 }), json!({ "price": "1.50" })),
+        (json!({ "ip": "::ffff:1.2.3.4" }), json!({ "ip": "1.2.3.4/32" })),
+    ] {
+        assert_eq!(ask(one.clone(), other.clone()), "allow", "{one} {other}");
+    }
+    for (one, other) in [
+        (json!({ "tags": ["a"] }), json!({ "tags": [] })),
+        (json!({ "since": "2026-01-01" }), json!({ "since": "2026-01-02" })),
+        (json!({ "price": 1.5 }), json!({ "price": 1.6 })),
+        (json!({ "ip": "1.2.3.4/32" }), json!({ "ip": "1.2.3.4/31" })),
+        (json!({ "deep": { "a": 1 } }), json!({ "deep": { "a": 2 } })),
+    ] {
+        assert!(ask(one.clone(), other.clone()).contains("contradict each other"), "{one} {other}");
+    }
+    let tagged = |tags: Value| json!({ "type": "U", "id": "u", "tags": tags });
+    let tags = asked(&tagged(json!({ "x": 1 })), &json!({ "name": "a" }), &tagged(json!({ "x": 2 })), &json!({}));
+    assert!(answer(&store, &tags).starts_with("`subject.tags.x` and `resource.tags.x` contradict"));
+    // In a search such a candidate is no result.
+    let of = |id: &str, suspended: bool| json!({ "type": "U", "id": id, "properties": { "suspended": suspended } });
+    let search = asked(&of("u", false), &json!({ "name": "a" }), &of("", true), &json!({}));
+    assert_eq!(found(&store, &search, Target::Resource), ["v"]);
+}
+
+/// A4, rule 14: without its nulls, an array would be another set.
+#[test]
+fn a4_a_null_in_an_array_is_refused_with_its_place() {
+    let schema = "entity U = { blockers?: Set<String>, deep?: { all: Set<Set<Long>> } } tags Set<Long>; entity D;
+        action a appliesTo { principal: U, resource: D, context: { all?: Set<U> } };";
+    let policies =
+        r#"permit (principal, action, resource) when { principal has blockers && principal.blockers.isEmpty() };"#;
+    let store = snapshot(schema, policies, &json!([]));
+    let ask = |subject: Value, context: Value| {
+        let subject = common::with(json!({ "type": "U", "id": "u" }), subject);
+        answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &context))
+    };
+    assert_eq!(
+        ask(json!({ "properties": { "blockers": [null] } }), json!({})),
+        "`subject.properties.blockers[0]` must be a string, but is null"
+    );
+    let deep = json!({ "properties": { "deep": { "all": [[1], [2, null, 3]] } } });
+    assert_eq!(
+        ask(deep, json!({})),
+        "`subject.properties.deep.all[1][1]` must be a whole number of 64 bits, but is null"
+    );
+    assert!(ask(json!({}), json!({ "all": ["x", null] })).starts_with("`context.all[1]` must be"));
+    assert!(ask(json!({ "tags": { "t": [null] } }), json!({})).starts_with("`subject.tags.t[0]` must be"));
+    assert!(ask(json!({ "parents": [null] }), json!({})).starts_with("`subject.parents` cannot be"));
+    for (attrs, expected) in [
+        (r#""attrs": {"blockers": [null]}"#, "`blockers[0]` must be a string, but is null"),
+        (r#""attrs": {"blockers": null}"#, "`blockers` must be an array, but is null"),
+        (r#""tags": {"t": null}"#, "`t` must be an array, but is null"),
+        (r#""tags": {"t": [1, null]}"#, "`t[1]` must be a whole number of 64 bits, but is null"),
+    ] {
+        let entities = format!(r#"[{{"uid": {{"type": "U", "id": "u"}}, {attrs}}}]"#);
+        let told = refused(schema, policies, &entities);
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+mod tags_and_parents {
+    use super::*;
+
+    const SCHEMA: &str = r#"
+        entity Org;
+        entity Group in [Org, Group];
+        entity Level enum ["low", "high"];
+        entity Staff in [Group, Level] tags String;
+        @parents_from("caller")
+        entity Guest in [Group] tags String;
+        @stored
+        entity Robot in [Group] tags String;
+        entity D in [Group];
+        action a appliesTo { principal: [Staff, Guest, Robot], resource: [D, Group] };
+    "#;
+    const POLICIES: &str = r#"
+        @id("in") permit (principal in Group::"g", action, resource);
+        @id("org") permit (principal in Org::"o", action, resource);
+        @id("level") permit (principal is Staff in Level::"high", action, resource);
+        @id("suspended") forbid (principal is Staff, action, resource) when { principal.hasTag("suspended") };
+        @id("same") permit (principal, action, resource) when { principal.hasTag("project") && principal.getTag("project") == "x" };
+    "#;
+
+    fn store() -> Snapshot {
+        let uid = |kind: &str, id: &str| json!({ "type": kind, "id": id });
+        snapshot(
+            SCHEMA,
+            POLICIES.replace("@id(\"same\") permit (principal,", "@id(\"same\") permit (principal is Staff,").as_str(),
+            &json!([
+                { "uid": uid("Org", "o") },
+                { "uid": uid("Group", "g"), "parents": [uid("Org", "o")] },
+                { "uid": uid("Group", "sub"), "parents": [uid("Group", "g")] },
+                { "uid": uid("Group", "other") },
+                { "uid": uid("Staff", "stored"), "parents": [uid("Group", "other")], "tags": { "project": "y", "suspended": "no" } },
+                { "uid": uid("Staff", "free"), "tags": { "project": "y" } },
+                { "uid": uid("Guest", "stored"), "parents": [uid("Group", "other")] },
+                { "uid": uid("Robot", "stored"), "parents": [uid("Group", "g")] },
+            ]),
+        )
+    }
+
+    fn ask(subject: &Value, resource: &Value) -> String {
+        answer(&store(), &asked(subject, &json!({ "name": "a" }), resource, &json!({})))
+    }
+
+    fn d() -> Value {
+        json!({ "type": "D", "id": "d" })
+    }
+
+    /// A5: of an entity that is not stored, tags and parents are as sent.
+    #[test]
+    fn a5_tags_and_parents_of_what_is_not_stored_are_as_sent() {
+        let staff = |more: Value| ask(&common::with(json!({ "type": "Staff", "id": "new" }), more), &d());
+        let group = |id: &str| json!({ "type": "Group", "id": id });
+        assert_eq!(staff(json!({})), "deny");
+        assert_eq!(staff(json!({ "parents": [group("g")] })), "allow");
+        assert_eq!(staff(json!({ "parents": [group("sub")] })), "allow", "what a parent is in is stored");
+        assert_eq!(staff(json!({ "parents": [group("other")] })), "deny");
+        assert_eq!(staff(json!({ "parents": [{ "type": "Level", "id": "high" }] })), "allow");
+        assert_eq!(staff(json!({ "parents": [group("g")], "tags": { "suspended": "x" } })), "deny");
+        assert_eq!(staff(json!({ "tags": { "project": "x" } })), "allow");
+        assert_eq!(staff(json!({ "tags": { "project": null } })), "deny");
+        // Where there is one type of parents, the plain id says the same.
+        assert_eq!(ask(&json!({ "type": "Guest", "id": "new", "parents": ["g"] }), &d()), "allow");
+        assert!(staff(json!({ "parents": ["g"] })).contains("must be an object with the `type` (`Group` or `Level`)"));
+    }
+
+    /// A5: sent tags are laid over the stored ones; sent parents are added, and only where the type takes them from a caller.
+    #[test]
+    fn a5_of_what_is_stored_tags_are_laid_over_and_parents_added_where_the_type_says_so() {
+        let staff = |id: &str, more: Value| ask(&common::with(json!({ "type": "Staff", "id": id }), more), &d());
+        let group = json!([{ "type": "Group", "id": "g" }]);
+        assert_eq!(staff("free", json!({ "tags": { "project": "x" } })), "allow");
+        assert_eq!(staff("stored", json!({ "tags": { "project": "x" } })), "deny", "the stored tag stays");
+        assert!(
+            staff("stored", json!({ "parents": group }))
+                .contains("`subject.parents` cannot be sent: what a stored `Staff` is in, the store alone says")
+        );
+        let guest = |more: Value| ask(&common::with(json!({ "type": "Guest", "id": "stored" }), more), &d());
+        assert_eq!(guest(json!({})), "deny");
+        assert_eq!(guest(json!({ "parents": group })), "allow");
+        assert_eq!(guest(json!({ "parents": [{ "type": "Group", "id": "sub" }] })), "allow");
+    }
+
+    /// A5: a cycle, an enumerated child, a parent that is not stored but can have parents itself, and a parent of another type are refused.
+    #[test]
+    fn a5_a_parent_that_cannot_be_is_refused() {
+        let staff = |more: Value| ask(&common::with(json!({ "type": "Staff", "id": "new" }), more), &d());
+        assert!(
+            staff(json!({ "parents": [{ "type": "Group", "id": "nowhere" }] }))
+                .contains("`subject.parents[0]` is not stored")
+        );
+        assert!(staff(json!({ "parents": [{ "type": "Org", "id": "o" }] })).contains("but is one to a `Org`"));
+        assert!(
+            staff(json!({ "parents": [{ "type": "Level", "id": "middle" }] })).contains("must be the id of a Level")
+        );
+        assert!(staff(json!({ "parents": {} })).contains("`subject.parents` must be an array"));
+        let level = json!({ "type": "Level", "id": "low", "parents": [] });
+        assert_eq!(ask(&json!({ "type": "Staff", "id": "new" }), &level), "deny", "the action does not apply to it");
+        // A group in itself, directly and through what is stored.
+        let group = |id: &str, parent: &str| json!({ "type": "Group", "id": id, "parents": [{ "type": "Group", "id": parent }] });
+        let staff = json!({ "type": "Staff", "id": "new", "parents": [{ "type": "Group", "id": "new" }] });
+        assert!(ask(&staff, &group("new", "new")).contains("would make the entity its own ancestor"));
+        let known = json!({ "type": "Staff", "id": "new" });
+        assert!(ask(&known, &group("g", "sub")).contains("what a stored `Group` is in, the store alone says"));
+        // The other entity of the request may be the parent, with what is said of it.
+        assert_eq!(ask(&staff, &group("new", "g")), "allow");
+        assert_eq!(ask(&staff, &group("new", "other")), "deny");
+        let org = json!({ "type": "Group", "id": "new", "parents": [{ "type": "Org", "id": "o" }] });
+        assert_eq!(ask(&staff, &org), "allow");
+    }
+
+    /// A7: `@stored` on a type covers its attributes, tags and parents.
+    #[test]
+    fn a7_nothing_is_said_of_a_type_that_only_the_store_describes() {
+        let robot = |id: &str, more: Value| ask(&common::with(json!({ "type": "Robot", "id": id }), more), &d());
+        assert_eq!(robot("stored", json!({})), "allow");
+        assert_eq!(robot("stored", json!({ "tags": {}, "parents": [] })), "allow");
+        assert!(
+            robot("new", json!({ "tags": { "project": "x" } }))
+                .contains("`subject.tags` is for the store alone to say")
+        );
+        assert!(robot("new", json!({ "parents": ["g"] })).contains("`subject.parents` is for the store alone to say"));
+        assert_eq!(robot("new", json!({})), "deny", "a policy asks what it is in");
+    }
+
+    /// Search = decision, with tags and parents said of candidates and of the other entity.
+    #[test]
+    fn a5_a_search_finds_what_is_allowed_with_tags_and_parents_said() {
+        let store = store();
+        let search = |kind: &str, more: Value| {
+            let subject = common::with(json!({ "type": kind, "id": "" }), more);
+            found(&store, &asked(&subject, &json!({ "name": "a" }), &d(), &json!({})), Target::Principal)
+        };
+        assert_eq!(search("Staff", json!({})), Vec::<String>::new());
+        assert_eq!(search("Staff", json!({ "tags": { "project": "x" } })), ["free"]);
+        assert_eq!(search("Guest", json!({ "parents": ["g"] })), ["stored"]);
+        let staff = json!({ "type": "Staff", "id": "new", "parents": [{ "type": "Group", "id": "sub" }] });
+        let group = json!({ "type": "Group", "id": "" });
+        let all = found(&store, &asked(&staff, &json!({ "name": "a" }), &group, &json!({})), Target::Resource);
+        assert_eq!(all, ["g", "other", "sub"]);
+    }
+}
+
+mod only_the_store {
+    use super::*;
+
+    const SCHEMA: &str = r#"
+        entity U = { @stored roles: Set<String>, @stored blocked?: Bool, name?: String,
+            profile?: { nick?: String, @stored admin?: Bool, @stored level: Long } };
+        entity D = { owner?: U };
+        action a, b, c, d, e appliesTo { principal: U, resource: D };
+    "#;
+    const POLICIES: &str = r#"
+        permit (principal, action in [Action::"a", Action::"b"], resource) when { principal.roles.contains("admin") };
+        permit (principal, action in [Action::"c", Action::"d", Action::"e"], resource);
+        forbid (principal, action == Action::"c", resource) when { principal has blocked && principal.blocked };
+        forbid (principal, action == Action::"e", resource) when { principal has profile && principal.profile has admin && principal.profile.admin };
+    "#;
+
+    fn ask(subject: &str, action: &str, properties: Value) -> String {
+        let store = snapshot(
+            &SCHEMA.replace("@stored roles: Set", "@stored roles?: Set"),
+            &POLICIES
+                .replace("when { principal.roles.contains", "when { principal has roles && principal.roles.contains"),
+            &json!([
+                { "uid": { "type": "U", "id": "viewer" }, "attrs": { "roles": ["viewer"], "profile": { "nick": "v", "admin": true, "level": 3 } } },
+                { "uid": { "type": "U", "id": "admin" }, "attrs": { "roles": ["admin"] } },
+                { "uid": { "type": "U", "id": "blocked" }, "attrs": { "blocked": true } },
+            ]),
+        );
+        let subject = json!({ "type": "U", "id": subject, "properties": properties });
+        answer(&store, &asked(&subject, &json!({ "name": action }), &json!({ "type": "D", "id": "d" }), &json!({})))
+    }
+
+    /// A7: "a caller that sends it is 400", nested members included.
+    #[test]
+    fn a7_what_only_the_store_may_say_is_refused_from_a_caller() {
+        assert_eq!(
+            ask("viewer", "a", json!({ "roles": ["admin"] })),
+            "`subject.properties.roles` is for the store alone to say: leave it out"
+        );
+        assert!(ask("nobody", "a", json!({ "roles": [] })).contains("for the store alone"));
+        assert!(
+            ask("viewer", "a", json!({ "profile": { "admin": false } }))
+                .contains("`subject.properties.profile.admin` is for the store alone")
+        );
+        assert_eq!(ask("viewer", "a", json!({ "roles": null })), "deny", "null is as if absent");
+        assert_eq!(ask("admin", "a", json!({ "name": "x" })), "allow");
+    }
+
+    /// A7: what a caller says of a record leaves in it what the store alone may say.
+    #[test]
+    fn a7_a_record_that_is_said_keeps_what_only_the_store_may_say() {
+        assert_eq!(ask("viewer", "e", json!({})), "deny", "the stored profile is an admin's");
+        assert_eq!(ask("viewer", "e", json!({ "profile": { "nick": "w" } })), "deny");
+        // The store says nothing of this one's profile, of which it must say the level.
+        assert_eq!(ask("admin", "e", json!({ "profile": { "nick": "w" } })), "deny");
+        assert_eq!(ask("admin", "e", json!({})), "allow");
+    }
+
+    /// A7: a request about an entity that is not stored is denied where a policy reads what only the store may say.
+    #[test]
+    fn a7_of_what_is_not_stored_nothing_is_allowed_that_asks_the_store() {
+        assert_eq!(ask("blocked", "c", json!({})), "deny");
+        assert_eq!(ask("admin", "c", json!({})), "allow");
+        assert_eq!(ask("deleted", "c", json!({})), "deny", "a `forbid` would be silent");
+        assert_eq!(ask("deleted", "d", json!({})), "allow", "no policy for it reads such an attribute");
+        assert_eq!(ask("deleted", "e", json!({})), "deny");
+    }
+}
+
+mod wire {
+    use super::*;
+
+    fn ask(context: &str) -> String {
+        let schema = r#"entity U; entity D = { end?: datetime }; action a appliesTo { principal: U, resource: D, context: {
+            level?: Long, price?: decimal, now?: datetime, later?: datetime, ip?: ipaddr } };"#;
+        let policies = r#"
+            @id("all") permit (principal, action, resource);
+            @id("level") forbid (principal, action, resource) when { context has level && context.level >= 9007199254740993 };
+            @id("price") forbid (principal, action, resource) when { context has price && context.price.greaterThan(decimal("1.5")) };
+            @id("ip") forbid (principal, action, resource) when { context has ip && context.ip.isInRange(ip("10.0.0.0/8")) };
+            @id("now") forbid (principal, action, resource) when { context has now && context.now >= datetime("2026-03-01T12:30:00Z") };
+        "#;
+        let stored = json!([
+            { "uid": { "type": "D", "id": "d" }, "attrs": { "end": "2026-01-01T00:00:00.123456Z" } },
+        ]);
+        let store = snapshot(schema, policies, &stored);
+        let body = format!(
+            r#"{{"subject":{{"type":"U","id":"u"}},"action":{{"name":"a"}},"resource":{{"type":"D","id":"d"}},"context":{context}}}"#
+        );
+        let answered = authzen::evaluation(
+            &store,
+            &open_limits(),
+            &gatepost::http::callers::Caller::anonymous(),
+            body.as_bytes(),
+            &mut gatepost::http::journal::Journal::none(),
+        );
+        match answered {
+            Ok(answer) => if answer.decision { "allow" } else { "deny" }.to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    /// B1, rule 14: numbers are read from their text, exactly; never through a binary fraction.
+    #[test]
+    fn b1_numbers_are_exact() {
+        assert_eq!(ask(r#"{"level": 9007199254740993.0}"#), "deny", "as a binary fraction it would be …992");
+        assert_eq!(ask(r#"{"level": 9007199254740992.0}"#), "allow");
+        assert_eq!(ask(r#"{"level": 1e0}"#), "allow");
+        assert_eq!(ask(r#"{"level": -0}"#), "allow");
+        assert_eq!(ask(r#"{"level": 900719925474099300e-2}"#), "deny");
+        assert!(ask(r#"{"level": 1.5}"#).contains("must be a whole number of 64 bits, but is the number `1.5`"));
+        assert_eq!(ask(r#"{"price": 1.5}"#), "allow");
+        assert_eq!(ask(r#"{"price": 1.50010}"#), "deny");
+        assert_eq!(ask(r#"{"price": 2}"#), "deny");
+        assert!(ask(r#"{"price": 1.50001}"#).contains("at most four digits behind the point"));
+        assert!(ask(r#"{"price": 922337203685478}"#).contains("but is a number"));
+    }
+
+    /// B1, rule 14: times of RFC 3339 are read, and two that differ only below the millisecond are refused.
+    #[test]
+    fn b1_times_are_floored_and_not_confused() {
+        assert_eq!(ask(r#"{"now": "2026-03-01T12:29:59.999999+00:00"}"#), "allow");
+        assert_eq!(ask(r#"{"now": "2026-03-01T12:30:00.000001+00:00"}"#), "deny");
+        assert!(
+            ask(r#"{"now": "2026-02-28T23:59:60Z"}"#)
+                .contains("as RFC 3339 writes it, such as \"2026-03-01T12:30:00Z\"")
+        );
+        assert!(ask(r#"{"now": "2026-02-28 23:59:00Z"}"#).contains("as RFC 3339 writes it"));
+        let differ = ask(r#"{"now": "2026-02-01T00:00:00.0001Z", "later": "2026-02-01T00:00:00.0002Z"}"#);
+        assert_eq!(
+            differ,
+            "`context.now` and `context.later` differ only below the millisecond, where times are not compared: send whole milliseconds"
+        );
+        assert_eq!(
+            ask(r#"{"now": "2026-02-01T00:00:00.0001Z", "later": "2026-02-01T00:00:00.00010Z"}"#),
+            "allow",
+            "they are the same"
+        );
+        assert!(ask(r#"{"now": "2026-02-01T00:00:00.0001Z", "later": "2026-02-01"}"#).contains("differ only below"));
+        // Stored ones included, whether they are exact or not.
+        assert!(ask(r#"{"now": "2026-01-01T00:00:00.123Z"}"#).contains("differ only below the millisecond"));
+        assert_eq!(ask(r#"{"now": "2026-01-01T00:00:00.123456Z"}"#), "allow");
+        assert!(ask(r#"{"now": "2026-01-01T00:00:00.123457Z"}"#).contains("differ only below the millisecond"));
+    }
+
+    /// B1, rule 14: an IPv4-mapped address is that IPv4 address.
+    #[test]
+    fn b1_a_mapped_address_does_not_walk_past_a_forbid() {
+        for denied in
+            ["10.1.2.3", "::ffff:10.1.2.3", "::ffff:a01:203", "0:0:0:0:0:FFFF:0a01:0203", "::ffff:10.0.0.0/104"]
+        {
+            assert_eq!(ask(&format!(r#"{{"ip": "{denied}"}}"#)), "deny", "{denied}");
+        }
+        for allowed in ["11.1.2.3", "::ffff:11.1.2.3", "2001:db8::10.1.2.3"] {
+            assert_eq!(ask(&format!(r#"{{"ip": "{allowed}"}}"#)), "allow", "{allowed}");
+        }
+        assert!(ask(r#"{"ip": "fe80::1%eth0"}"#).contains("an IP address or range, such as"));
+    }
+}
