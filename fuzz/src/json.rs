@@ -47,7 +47,10 @@ fn is(json: &Json<'_>, value: &Value) -> bool {
         (Json::Null, Value::Null) => true,
         (Json::Bool(json), Value::Bool(value)) => json == value,
         (Json::Long(json), Value::Number(value)) => value.as_i64() == Some(*json),
-        (Json::Number(json), Value::Number(value)) => value.as_i64().is_none() && value.as_f64() == Some(*json),
+        (Json::Number(json), Value::Number(value)) => {
+            value.as_i64().is_none()
+                && serde_json::from_str::<Value>(json).ok().as_ref() == Some(&Value::Number(value.clone()))
+        }
         (Json::String(json), Value::String(value)) => json == value,
         (Json::Array(json), Value::Array(value)) => {
             json.len() == value.len() && json.iter().zip(value).all(|(json, value)| is(json, value))
