@@ -526,6 +526,93 @@ mod only_the_store {
     }
 }
 
+/// A7: a request that `prove` or `test` shows is decided as it was found, with the entities to store.
+#[test]
+fn a7_a_case_is_shown_with_the_entities_to_store() {
+    use gatepost::request::case::Case;
+    use gatepost::request::stored::StoredEntities;
+    let store = snapshot(
+        "entity U = { @stored roles: Set<String>, name?: String }; entity D; action a appliesTo { principal: U, resource: D };",
+        "permit (principal, action, resource) when { principal.roles.contains(\"x\") };",
+        &json!([{ "uid": { "type": "U", "id": "u" }, "attrs": { "roles": ["x"], "name": "n" } }]),
+    );
+    let body = asked(
+        &json!({ "type": "U", "id": "u" }),
+        &json!({ "name": "a" }),
+        &json!({ "type": "D", "id": "d" }),
+        &json!({}),
+    );
+    let text = body.to_string();
+    let json = Json::parse(text.as_bytes(), DEEPEST).unwrap();
+    let resolved = store.resolve(&authzen::question(&json).unwrap(), Facts::FromPlugins).unwrap();
+    let gatepost::request::Resolved::Request(request) = resolved else { panic!("{resolved:?}") };
+    let case = Case { request: *request, entities: StoredEntities::default() };
+    assert!(store.decide_case(&case).allowed);
+    let shown = gatepost::http::body::of_case(&case, &store.store.types);
+    assert_eq!(shown["subject"], json!({ "type": "U", "id": "u" }));
+    assert_eq!(
+        shown["entities"],
+        json!([{ "uid": { "type": "U", "id": "u" }, "attrs": { "roles": ["x"], "name": "n" }, "parents": [] }])
+    );
+    let shown = shown.to_string();
+    let shown = Json::parse(shown.as_bytes(), DEEPEST).unwrap();
+    let entities = StoredEntities::from_json(shown.get("entities").unwrap(), &store.store.types, Facts::Given).unwrap();
+    let question = authzen::question(&shown).unwrap();
+    assert!(store.decide_with(&question, Facts::Given, &entities).unwrap().allowed);
+    assert!(
+        !store.decide_with(&question, Facts::Given, &StoredEntities::default()).unwrap().allowed,
+        "it is not stored"
+    );
+}
+
+/// A2: `check` says where nothing can take `action.properties`.
+#[test]
+fn a2_check_says_what_the_actions_properties_need() {
+    let store = folder([
+        (
+            "schema/a.cedarschema",
+            "entity U; action a appliesTo { principal: U, resource: U, context: { action: String } };",
+        ),
+        ("policies/a.cedar", "permit (principal, action, resource);"),
+    ]);
+    let told: Vec<String> = problems_of(store.path()).iter().map(common::shown).collect();
+    assert!(
+        told.concat()
+            .contains("`context.action` of the action `Action::\"a\"` is String, which takes no `action.properties`"),
+        "{told:?}"
+    );
+}
+
+/// B1: "in a policy's literal it is an error that says what to write", in a row of the matrix too.
+#[test]
+fn b1_a_policy_that_writes_a_mapped_address_is_told_what_to_write() {
+    let schema = "entity U; action a appliesTo { principal: U, resource: U, context: { ip: ipaddr } };";
+    let told = |literal: &str, folder_name: &str| {
+        let policy = format!(
+            "@id(\"p\") permit (principal, action, resource) when {{ context.ip.isInRange(ip(\"{literal}\")) }};"
+        );
+        let store = folder([
+            ("schema/a.cedarschema", schema.to_owned()),
+            ("policies/p.cedar", "@id(\"q\") permit (principal, action, resource);".to_owned()),
+            (folder_name, policy),
+        ]);
+        problems_of(store.path())
+            .iter()
+            .filter(|problem| common::is_error(problem))
+            .map(common::shown)
+            .collect::<String>()
+    };
+    for place in ["policies/a.cedar", "matrix/a.cedar"] {
+        let told_of = told("::ffff:a01:203", place);
+        assert!(told_of.contains(&format!("{place}:1:")), "{told_of}");
+        assert!(told_of.contains("`::ffff:a01:203` is an IPv4-mapped address, which no request has"), "{told_of}");
+        assert!(told_of.contains("write the IPv4 address, as requests have it: `ip(\"10.1.2.3\")`"), "{told_of}");
+        assert!(told("::ffff:0:0/104", place).contains("`ip(\"0.0.0.0/8\")`"));
+        assert_eq!(told("::ffff:0:0/95", place), "");
+        assert_eq!(told("2001:db8::/32", place), "");
+    }
+}
+
 mod wire {
     use super::*;
 

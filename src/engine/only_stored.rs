@@ -36,7 +36,7 @@ impl OnlyStored {
         types: &Types,
     ) -> Self {
         let sides = [&environment.principal_type, &environment.resource_type];
-        if !sides.iter().any(|side| has_only_stored(side)) {
+        if !sides.iter().any(|side| side.has_only_stored()) {
             return Self::default();
         }
         let mut walk = Walk { environment, types, found: BTreeSet::new() };
@@ -49,10 +49,6 @@ impl OnlyStored {
             resource: of(&environment.resource, Participant::Resource),
         }
     }
-}
-
-fn has_only_stored(entity_type: &EntityType) -> bool {
-    entity_type.stored || entity_type.stores_within || entity_type.attributes.0.values().any(|field| field.stored)
 }
 
 impl Read {

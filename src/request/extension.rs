@@ -2,7 +2,7 @@
 //! exactly the same.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use cedar_policy::{Context, RestrictedExpression};
@@ -10,6 +10,7 @@ use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use smol_str::SmolStr;
 
 use super::number::decimal;
+use crate::store::addresses::{ipv4_of_mapped, split_range};
 use crate::store::schema::Extension;
 
 /// A text that was read.
@@ -65,34 +66,6 @@ pub fn expected(extension: Extension) -> impl fmt::Display {
 fn is_cedars(extension: Extension, text: &str) -> bool {
     // Cedar evaluates an extension value when a context is made of it, and not before.
     Context::from_pairs([("value".to_owned(), to_cedar(extension, text))]).is_ok()
-}
-
-/// The IPv4 address or range that an IPv4-mapped IPv6 address (RFC 4291, section 2.5.5.2), or a range of /96 and longer of such, is.
-pub fn ipv4_of_mapped(text: &str) -> Option<SmolStr> {
-    let (address, prefix) = split_range(text)?;
-    let IpAddr::V6(address) = IpAddr::from_str(address).ok()? else { return None };
-    let mapped = address.to_ipv4_mapped()?;
-    match prefix {
-        None => Some(mapped.to_string().into()),
-        Some(prefix @ 96..=128) => Some(masked(mapped, prefix - 96)),
-        Some(_) => None,
-    }
-}
-
-/// Cedar keeps the host bits of a range, and so does this: `10.1.2.3/8` is written as it stands.
-fn masked(address: Ipv4Addr, prefix: u8) -> SmolStr {
-    format!("{address}/{prefix}").into()
-}
-
-fn split_range(text: &str) -> Option<(&str, Option<u8>)> {
-    match text.split_once('/') {
-        None => Some((text, None)),
-        Some((address, prefix)) => {
-            let plain = !prefix.is_empty() && prefix.bytes().all(|byte| byte.is_ascii_digit());
-            let zeros = prefix.len() > 1 && prefix.starts_with('0');
-            Some((address, Some(prefix.parse().ok().filter(|_| plain && !zeros)?)))
-        }
-    }
 }
 
 /// An IPv6 address whose last part is written as IPv4 (RFC 4291, section 2.2), which Cedar does not read.

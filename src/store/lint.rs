@@ -9,7 +9,7 @@ use smol_str::SmolStr;
 use super::policy::Statement;
 use super::problem::Problem;
 use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
-use super::{Store, scope};
+use super::{Store, addresses, scope};
 
 /// In `@allow`: the policy may be one that never changes a decision.
 pub const SHADOWED: &str = "shadowed";
@@ -27,8 +27,9 @@ const ALLOWABLE: [&str; 3] = [SHADOWED, CONSTANT, MASKED];
 pub(super) fn lint(store: &Store) -> Vec<Problem> {
     let mut problems = Vec::new();
     for statement in store.policies.iter().chain(&store.rows) {
-        problems.extend(required_has(statement, store));
+        problems.extend(of_statement(statement, store));
     }
+    problems.extend(actions_of_other_types(&store.types));
     problems.extend(unknown_lints(store));
     problems.extend(reserved_ids(store));
     problems.extend(citations(store));
@@ -36,9 +37,31 @@ pub(super) fn lint(store: &Store) -> Vec<Problem> {
     problems
 }
 
+/// What is wrong with one statement by itself.
+pub(super) fn of_statement(statement: &Statement, store: &Store) -> Vec<Problem> {
+    [required_has(statement, store), addresses::mapped_literals(statement)].concat()
+}
+
+/// Actions whose context has an `action` that is no record: nothing can take what a caller says of the action.
+fn actions_of_other_types(types: &Types) -> Vec<Problem> {
+    let other = types.environments.iter().filter_map(|environment| {
+        let field = environment.context.0.get("action")?;
+        (!matches!(field.shape, Shape::Record(_))).then(|| (&environment.action_name, field.shape.to_string()))
+    });
+    let problems = other.collect::<BTreeSet<_>>().into_iter().map(|(action, shape)| {
+        Problem::warning(format!(
+            "`context.action` of the action `{action}` is {shape}, which takes no `action.properties`"
+        ))
+        .with_help(
+            "declare it as a record, whose fields a caller may say as `action.properties`; or give it another name",
+        )
+    });
+    problems.collect()
+}
+
 /// `has` on a required attribute: on an entity that is not there it is false without an error, so a `forbid` behind it would
 /// not fire; the solver takes it for true. On anything else it says nothing.
-pub(super) fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
+fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
     let Some(condition) = statement.policy.as_ref().non_scope_constraints() else { return Vec::new() };
     let mut found: Vec<(String, (usize, usize))> = Vec::new();
     for environment in &store.types.environments {

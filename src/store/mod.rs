@@ -3,6 +3,7 @@
 //! [`Store::load`] reads every file of a store, and gives either a store that can be served or everything that is wrong
 //! with it. What was checked is what is served: no file is read twice.
 
+pub mod addresses;
 mod ancestors;
 mod bindings;
 pub mod changes;
@@ -119,7 +120,7 @@ impl Store {
     pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
         let (rows, mut problems) = policy::read(files);
         problems.extend(validate(&self.schema, &rows));
-        problems.extend(rows.iter().flat_map(|row| lint::required_has(row, self)));
+        problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
     }

@@ -77,6 +77,11 @@ impl EntityType {
         }
     }
 
+    /// Whether there is anything of such an entity that only the store may say.
+    pub fn has_only_stored(&self) -> bool {
+        self.stored || self.stores_within || self.attributes.0.values().any(|field| field.stored)
+    }
+
     /// Whether an entity of that id can exist: any id, but for an enumerated type.
     pub fn has_id(&self, id: &str) -> bool {
         self.ids.as_ref().is_none_or(|ids| ids.iter().any(|known| known == id))
