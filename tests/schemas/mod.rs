@@ -1,6 +1,5 @@
 //! Random schemas, and on a schema, random or not, what stands on it: [`policies`], and entities and requests ([`world`]).
 
-pub mod plain;
 pub mod policies;
 pub mod world;
 

@@ -115,7 +115,7 @@ pub fn question(random: &mut Random, model: &Model) -> Value {
     if random.chance(2) {
         context = record(random, model, &environment.context, 50);
     }
-    let properties = if model.every_form { of_action(random, &mut context) } else { Map::new() };
+    let properties = if model.every_form { of_action(random, &environment.context, &mut context) } else { Map::new() };
     let id: &str = environment.action.id().as_ref();
     let is_alone = model.environments.iter().all(|other| {
         let other_id: &str = other.action.id().as_ref();
@@ -126,9 +126,10 @@ pub fn question(random: &mut Random, model: &Model) -> Value {
 }
 
 /// Of what the context says of the action, the part that is said with the action itself; some is said twice.
-fn of_action(random: &mut Random, context: &mut Map<String, Value>) -> Map<String, Value> {
+fn of_action(random: &mut Random, shape: &RecordShape, context: &mut Map<String, Value>) -> Map<String, Value> {
     let mut properties = Map::new();
-    if let Some(Value::Object(members)) = context.get_mut("action") {
+    let is_record = shape.0.get("action").is_some_and(|field| matches!(field.shape, Shape::Record(_)));
+    if let Some(Value::Object(members)) = context.get_mut("action").filter(|_| is_record) {
         let (moved, said_twice) = (random.below(3), random.chance(20));
         properties = members.clone();
         properties.retain(|_, _| moved == 1 || moved == 2 && random.chance(50));

@@ -6,7 +6,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, Entity, PolicySet, R
 use gatepost::store::schema::{Extension, RecordShape, Shape};
 use serde_json::{Map, Value, json};
 
-use super::Model;
+use crate::schemas::Model;
 
 /// Plain Cedar, and what is stored.
 pub struct Plain<'m> {
