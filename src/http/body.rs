@@ -17,7 +17,10 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
     if let Some(environment) = types.environments.get(request.environment) {
         action.insert("name".to_owned(), types.name_of_action(environment).into());
     }
-    if let Some(attributes) = context.remove(ACTION_MEMBER) {
+    // What is declared as anything else than a record is a member of the context as any other.
+    if matches!(context.get(ACTION_MEMBER), Some(Value::Record(_)))
+        && let Some(attributes) = context.remove(ACTION_MEMBER)
+    {
         action.insert("properties".to_owned(), of_value(&attributes));
     }
     let named = |uid: &EntityUid, attributes: &Record| {
@@ -50,7 +53,9 @@ pub fn sample(types: &Types) -> Json {
     };
     let mut context = plain_record(&environment.context, types);
     let mut action = Map::from_iter([("name".to_owned(), types.name_of_action(environment).into())]);
-    if let Some(attributes) = context.remove(ACTION_MEMBER) {
+    if context.get(ACTION_MEMBER).is_some_and(Json::is_object)
+        && let Some(attributes) = context.remove(ACTION_MEMBER)
+    {
         action.insert("properties".to_owned(), attributes);
     }
     json!({
