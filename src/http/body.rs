@@ -19,9 +19,11 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
     if let Some(environment) = types.environments.get(request.environment) {
         action.insert("name".to_owned(), types.name_of_action(environment).into());
     }
-    if let Some(Value::Record(attributes)) = context.get(ACTION_MEMBER) {
-        action.insert("properties".to_owned(), of_record(attributes));
-        context.remove(ACTION_MEMBER);
+    // What is declared as anything else than a record is a member of the context as any other.
+    if matches!(context.get(ACTION_MEMBER), Some(Value::Record(_)))
+        && let Some(attributes) = context.remove(ACTION_MEMBER)
+    {
+        action.insert("properties".to_owned(), of_value(&attributes));
     }
     let named = |uid: &EntityUid, attributes: &Record| {
         let mut named = of_uid(uid);
@@ -61,9 +63,10 @@ pub fn sample(types: &Types) -> Json {
     };
     let mut context = plain_record(&environment.context, types);
     let mut action = Map::from_iter([("name".to_owned(), types.name_of_action(environment).into())]);
-    if let Some(attributes @ Json::Object(_)) = context.get(ACTION_MEMBER) {
-        action.insert("properties".to_owned(), attributes.clone());
-        context.remove(ACTION_MEMBER);
+    if context.get(ACTION_MEMBER).is_some_and(Json::is_object)
+        && let Some(attributes) = context.remove(ACTION_MEMBER)
+    {
+        action.insert("properties".to_owned(), attributes);
     }
     json!({
         "subject": entity(&environment.principal),

@@ -8,6 +8,7 @@
 //! A counterexample is decided by the engine before it is shown: one that the engine decides otherwise is none. An answer that
 //! the solver does not give is never a proof.
 
+mod bounded;
 pub mod compare;
 pub mod idle;
 mod model;
@@ -29,8 +30,10 @@ use shrink::Kept;
 use solver::{Asker, Solver};
 
 /// What every proof takes for granted, as a sentence.
-pub const ASSUMPTION: &str = "every entity that a request refers to exists with the attributes that the schema requires \
-    (where a policy reads one that does not, the service denies); facts are any value of their type, which includes more than the plugins return";
+pub const ASSUMPTION: &str = "an entity that is referred to and not stored acts as one without parents, tags and optional attributes, \
+    which the proofs include (where a policy reads a required attribute of one, the service denies); each datetime of a request or an \
+    entity is one that a string can say (-62167305540000 to 253402387139999 ms since 1970); facts are any value of their type, which \
+    includes more than the plugins return";
 
 /// What is asked of the solver, in one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -425,7 +428,7 @@ fn confirmed(
 }
 
 fn unsupported(error: Error) -> String {
-    format!("it cannot be put to the solver: {error}")
+    solver::in_a_sentence(&error)
 }
 
 /// A denial because something is missing, unknown or in error is none that policies make.

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use cedar_policy::{EntityTypeName, EntityUid, EvalResult};
 use cedar_policy_symcc::Env;
-use chrono::DateTime;
+use chrono::{DateTime, Datelike as _};
 use smol_str::SmolStr;
 
+use super::bounded::{EARLIEST, LATEST};
 use crate::request::case::{Case, direct_parents};
 use crate::request::stored::StoredEntity;
 use crate::request::value::{Record, Value, plain};
@@ -101,9 +102,7 @@ fn value(shape: &Shape, found: &EvalResult) -> Option<Value> {
 fn extension_text(extension: Extension, text: &str) -> Option<SmolStr> {
     const EPOCH: &str = "datetime(\"1970-01-01\").offset(duration(\"";
     if let Some(offset) = text.strip_prefix(EPOCH) {
-        let milliseconds = offset.strip_suffix("ms\"))")?.parse().ok()?;
-        let time = DateTime::from_timestamp_millis(milliseconds)?;
-        return Some(time.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string().into());
+        return written_time(offset.strip_suffix("ms\"))")?.parse().ok()?);
     }
     let function = match extension {
         Extension::Ip => "ip",
@@ -111,6 +110,21 @@ fn extension_text(extension: Extension, text: &str) -> Option<SmolStr> {
     };
     let inner = text.strip_prefix(function)?.strip_prefix("(\"")?.strip_suffix("\")")?;
     Some(inner.into())
+}
+
+/// A point in time as a request can say it. Beyond what one can say are only values that no policy tells from others (see
+/// [`bounded`](super::bounded)), such as the element by which two sets differ: for each of them stands another, the same everywhere.
+fn written_time(milliseconds: i64) -> Option<SmolStr> {
+    const FARTHEST_ZONE: i64 = (23 * 60 + 59) * 60_000;
+    let (earliest, span) = (i128::from(EARLIEST), i128::from(LATEST - EARLIEST + 1));
+    let milliseconds = i64::try_from(earliest + (i128::from(milliseconds) - earliest).rem_euclid(span)).ok()?;
+    let (local, zone) = match DateTime::from_timestamp_millis(milliseconds)?.year() {
+        ..0 => (milliseconds + FARTHEST_ZONE, "+2359"),
+        0..=9999 => (milliseconds, "Z"),
+        _ => (milliseconds - FARTHEST_ZONE, "-2359"),
+    };
+    let time = DateTime::from_timestamp_millis(local)?;
+    Some(format!("{}{zone}", time.format("%Y-%m-%dT%H:%M:%S%.3f")).into())
 }
 
 /// An entity of that type, for where any will do.

@@ -15,7 +15,7 @@ use crate::store::schema::{EntityType, RecordShape, Shape, Types};
 pub struct Case {
     /// The request; its values are facts.
     pub request: TypedRequest,
-    /// The other entities, and the principal and the resource where they have parents or tags.
+    /// The other entities, and the principal and the resource where they have parents or tags, or something is in them.
     pub entities: StoredEntities,
 }
 
@@ -44,9 +44,11 @@ impl Case {
             dropped: Places::default(),
             masked: Vec::new(),
         };
+        // What something is in must be stored, as a service asks of its stored entities.
+        let is_parent: BTreeSet<EntityUid> = entities.values().flat_map(|entity| entity.parents.clone()).collect();
         let stored = entities.into_iter().filter(|(uid, entity)| {
             let asked = *uid == principal || *uid == resource;
-            !asked || !entity.parents.is_empty() || !entity.tags.is_empty()
+            !asked || !entity.parents.is_empty() || !entity.tags.is_empty() || is_parent.contains(uid)
         });
         Some(Self { request, entities: StoredEntities::acyclic(stored)? })
     }

@@ -22,6 +22,8 @@ pub struct Model {
     /// The ids of each type that are stored.
     pub ids: BTreeMap<EntityTypeName, Vec<String>>,
     pub strings: Vec<String>,
+    /// Whether requests take every form that a caller may choose, and are such that none is refused; else they take the plainest.
+    pub every_form: bool,
 }
 
 impl Model {
@@ -77,8 +79,8 @@ const NAMESPACES: [&[&str]; 5] = [&[""], &["Acme"], &["Acme", "Acme::Sub"], &["A
 
 /// What is required nowhere has another name than what is required somewhere: `has` on the latter is refused, also where the types of the
 /// principal differ.
-const REQUIRED: [&str; 5] = ["r0", "r1", "type", "principal", "two words"];
-const OPTIONAL: [&str; 5] = ["o0", "o1", "o2", "if", "x-y"];
+const REQUIRED: [&str; 6] = ["r0", "r1", "type", "principal", "two words", "id"];
+const OPTIONAL: [&str; 6] = ["o0", "o1", "o2", "if", "x-y", "action"];
 
 const STRINGS: [&str; 6] = ["", "a", "ab", "b*", "k0", "é\"\\"];
 const IDS: [&str; 5] = ["a", "b", "two words", "\"é\\", ""];
@@ -110,6 +112,8 @@ struct Action {
     uid: EntityUid,
     /// Itself, and all that it is in.
     within: BTreeSet<EntityUid>,
+    /// What it is declared to be in, as it is written.
+    groups: Vec<String>,
 }
 
 /// Writes a schema, and notes what it says.
@@ -131,14 +135,11 @@ pub fn schema(random: &mut Random) -> (String, Model) {
     let (types, common, actions, text) = (Vec::new(), Vec::new(), Vec::new(), BTreeMap::new());
     let mut writer = Writer { random, namespaces, types, common, actions, text, model };
     writer.name_types();
+    (0..3 + writer.random.below(4)).for_each(|index| writer.name_action(index));
+    writer.types_of_actions();
     (0..writer.random.below(3)).for_each(|index| writer.common_type(index));
     (0..writer.types.len()).for_each(|index| writer.entity_type(index));
-    let actions = 3 + writer.random.below(4);
-    let mut index = 0;
-    while index < actions || writer.model.environments.is_empty() {
-        writer.action(index);
-        index += 1;
-    }
+    (0..writer.actions.len()).for_each(|index| writer.action(index));
     let within = writer.actions.iter().map(|action| (action.uid.clone(), action.within.clone()));
     writer.model.actions = within.collect();
     (writer.whole(), writer.model)
@@ -226,6 +227,9 @@ impl Writer<'_> {
             2 => plain(Shape::Bool),
             3 | 4 => plain(Shape::String),
             5..=8 => {
+                if let Some(action) = self.action_type(namespace) {
+                    return action;
+                }
                 let name = &self.types[self.random.below(self.types.len())];
                 (Shape::Entity(name.entity_type()), name.within(namespace))
             }
@@ -255,8 +259,39 @@ impl Writer<'_> {
         (Shape::Record(RecordShape(fields)), format!("{{ {} }}", text.join(", ")))
     }
 
+    /// The type of some actions: their values are references as any other.
+    fn action_type(&mut self, namespace: &str) -> Option<(Shape, String)> {
+        if !self.random.chance(15) {
+            return None;
+        }
+        let action = &self.actions[self.random.below(self.actions.len())];
+        let of = action.name.namespace;
+        let kind = Name { namespace: of, name: "Action".to_owned() };
+        let shadowed = || self.actions.iter().any(|other| other.name.namespace == namespace);
+        if of.is_empty() && !namespace.is_empty() && shadowed() {
+            return None;
+        }
+        let written = if self.random.chance(50) { kind.full() } else { kind.within(namespace) };
+        Some((Shape::Entity(kind.entity_type()), written))
+    }
+
+    /// The actions of each namespace are a type with ids of its own.
+    fn types_of_actions(&mut self) {
+        for namespace in self.namespaces {
+            let own = self.actions.iter().filter(|action| action.name.namespace == *namespace);
+            let ids: Vec<SmolStr> = own.map(|action| SmolStr::new(&action.name.name)).collect();
+            if ids.is_empty() {
+                continue;
+            }
+            let kind = Name { namespace, name: "Action".to_owned() };
+            self.model.ids.insert(kind.entity_type(), ids.iter().map(ToString::to_string).collect());
+            let entity = EntityType { ids: Some(ids), ..plain_type(&kind) };
+            self.model.entities.insert(kind.entity_type(), Arc::new(entity));
+        }
+    }
+
     /// An action, or a group of actions.
-    fn action(&mut self, index: usize) {
+    fn name_action(&mut self, index: usize) {
         let id = if self.random.chance(30) { "go on".to_owned() } else { format!("act{}", index / 2) };
         let name = Name { namespace: self.random.pick(self.namespaces), name: id };
         // Of actions as of types, none may have the name of one in the empty namespace.
@@ -279,9 +314,16 @@ impl Writer<'_> {
         let kind = Name { namespace: name.namespace, name: "Action".to_owned() };
         let uid = EntityUid::from_type_name_and_id(kind.entity_type(), EntityId::new(&name.name));
         within.insert(uid.clone());
-        let applies = if self.random.chance(70) { self.applies_to(&name, &uid) } else { String::new() };
-        self.declare(name.namespace, format!("action {}{}{applies};", literal(&name.name), in_all(&groups)));
-        self.actions.push(Action { name, uid, within });
+        self.actions.push(Action { name, uid, within, groups });
+    }
+
+    fn action(&mut self, index: usize) {
+        let Action { name, uid, groups, .. } = &self.actions[index];
+        let (name, uid, groups) = (name.clone(), uid.clone(), in_all(groups));
+        let is_last = index + 1 == self.actions.len();
+        let applies = self.random.chance(70) || is_last && self.model.environments.is_empty();
+        let applies = if applies { self.applies_to(&name, &uid) } else { String::new() };
+        self.declare(name.namespace, format!("action {}{groups}{applies};", literal(&name.name)));
     }
 
     fn applies_to(&mut self, name: &Name, action: &EntityUid) -> String {

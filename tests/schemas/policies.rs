@@ -167,6 +167,7 @@ impl Author<'_> {
             Path::new("principal".to_owned(), Shape::Entity(environment.principal.clone())),
             Path::new("resource".to_owned(), Shape::Entity(environment.resource.clone())),
             Path::new("context".to_owned(), Shape::Record(environment.context.clone())),
+            Path::new("action".to_owned(), Shape::Entity(environment.action.type_name().clone())),
         ];
         let types: Vec<&EntityTypeName> = self.model.entities.keys().collect();
         for _ in 0..2 {
