@@ -18,7 +18,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{Entities, EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
+use cedar_policy::{EntityUid, Policy, PrincipalConstraint, ResourceConstraint};
 use hashbrown::HashMap;
 
 use super::cedar::{Entity, Rule, entity};
@@ -109,16 +109,20 @@ impl<'a> Side<'a> {
 }
 
 impl Index {
-    pub(super) fn build(store: &Store) -> Self {
+    /// # Errors
+    ///
+    /// What actions are in cannot be told, or made entities of.
+    pub(super) fn build(store: &Store) -> Result<Self, String> {
         let notes: Vec<Arc<PolicyNote>> =
             store.policies.iter().map(|policy| Arc::new(PolicyNote::new(policy, store.clauses.as_ref()))).collect();
-        // A schema whose action hierarchy cannot be built was refused before.
-        let actions = store.schema.action_entities().unwrap_or_else(|_| Entities::empty());
-        let with_ancestors = actions.iter().filter_map(|action| {
-            let ancestors = actions.ancestors(&action.uid()).into_iter().flatten().cloned().collect();
-            // An action has no attributes, so nothing in them can be wrong.
-            Some((action.uid(), entity(&action.uid(), &Record::new(), &Record::new(), &ancestors).ok()?))
-        });
+        let all = store.schema.action_entities().map_err(|error| error.to_string())?;
+        let mut actions = HashMap::new();
+        for action in all.iter() {
+            let ancestors = all.ancestors(&action.uid()).into_iter().flatten().cloned().collect();
+            // An action has no attributes.
+            let made = entity(&action.uid(), &Record::new(), &Record::new(), &ancestors)?;
+            actions.insert(action.uid(), made);
+        }
         let buckets = store.types.environments.iter().map(|environment| {
             let all = store.policies.iter().zip(&notes).enumerate();
             let matching = all.filter(|(_, (policy, _))| scope::can_match(&policy.policy, environment, &store.schema));
@@ -127,7 +131,7 @@ impl Index {
                 .collect();
             Bucket::new(environment, policies, &store.policies, &store.types)
         });
-        Self { buckets: buckets.collect(), actions: with_ancestors.collect() }
+        Ok(Self { buckets: buckets.collect(), actions })
     }
 
     pub(super) fn bucket(&self, environment: usize) -> Option<&Bucket> {
@@ -136,8 +140,12 @@ impl Index {
 }
 
 impl Bucket {
+    #[expect(
+        clippy::indexing_slicing,
+        reason = "candidates are made of the statements of the store, by their places in it"
+    )]
     fn new(environment: &Environment, policies: Vec<Candidate>, all: &[Statement], types: &Types) -> Self {
-        let statements = policies.iter().filter_map(|policy| all.get(policy.statement));
+        let statements = policies.iter().map(|policy| &all[policy.statement]);
         let only_stored = OnlyStored::of(statements.clone().map(|statement| &statement.policy), environment, types);
         let references = statements.map(|statement| policy::accesses(&statement.policy)).max().unwrap_or(0);
         let named: BTreeSet<_> = policies.iter().flat_map(|policy| &policy.named).cloned().collect();
@@ -156,13 +164,14 @@ impl Bucket {
     }
 
     /// The policies whose scope holds for a request, in no order.
+    #[expect(clippy::indexing_slicing, reason = "the numbers are the places of the policies, which do not change")]
     pub(super) fn matching(&self, principal: &Side<'_>, resource: &Side<'_>) -> Vec<&Candidate> {
         let Filed { anyway, principal: by_principal, resource: by_resource } = &self.filed;
         let mut found: Vec<u32> = Vec::with_capacity(anyway.len());
         found.extend(anyway);
         by_principal.find(principal, &mut found);
         by_resource.find(resource, &mut found);
-        let found = found.into_iter().filter_map(|number| self.policies.get(number as usize));
+        let found = found.into_iter().map(|number| &self.policies[number as usize]);
         let holds = |policy: &&Candidate| policy.principal.holds(principal) && policy.resource.holds(resource);
         found.filter(holds).collect()
     }

@@ -34,7 +34,7 @@ use crate::request::case::Case;
 use crate::request::stored::{Hierarchy, StoredEntities};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::schema::Types;
-use crate::store::{Origin, Revision, Source, Statement, Store, StoreError};
+use crate::store::{Origin, Problem, Revision, Source, Statement, Store, StoreError};
 
 /// The snapshot that is in force; a clone is the same engine.
 #[derive(Clone, Debug)]
@@ -97,7 +97,8 @@ impl Snapshot {
         // Their text is not needed again, and may be large.
         let files = store.files.take_entities();
         let entities = StoredEntities::read(&files, &store.types).map_err(StoreError)?;
-        let index = Index::build(&store);
+        let index = Index::build(&store)
+            .map_err(|why| StoreError(vec![Problem::error(format!("what actions are in cannot be told: {why}"))]))?;
         Ok(Self { store, entities, index })
     }
 

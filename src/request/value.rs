@@ -56,9 +56,7 @@ impl Value {
             Self::String(value) | Self::Raw(value) => RestrictedExpression::new_string(value.to_string()),
             Self::Entity(uid) => RestrictedExpression::new_entity_uid(uid.clone()),
             Self::Set(elements) => RestrictedExpression::new_set(elements.iter().map(Self::to_cedar)),
-            // A map has no key twice, which is the only reason for which Cedar refuses.
-            Self::Record(record) => RestrictedExpression::new_record(to_cedar(record))
-                .unwrap_or_else(|_| RestrictedExpression::new_bool(false)),
+            Self::Record(record) => record_to_cedar(record),
             Self::Extension(extension, text) => extension::to_cedar(*extension, text),
         }
     }
@@ -84,6 +82,11 @@ impl Value {
             other => other.clone(),
         }
     }
+}
+
+#[expect(clippy::expect_used, reason = "a map has no key twice, which is the only reason for which Cedar refuses")]
+fn record_to_cedar(record: &Record) -> RestrictedExpression {
+    RestrictedExpression::new_record(to_cedar(record)).expect("a record has each name once")
 }
 
 /// The fields of a record for Cedar.

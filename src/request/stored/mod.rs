@@ -13,7 +13,7 @@ use smol_str::SmolStr;
 
 pub use ancestors::Ancestors;
 pub use hierarchy::Hierarchy;
-pub use packed::{Packed, PackedEntity, Reading, Slots, Table};
+pub use packed::{NotStored, Packed, PackedEntity, Reading, Slots, Table};
 
 use super::value::{Floored, Record, Value};
 

@@ -97,6 +97,20 @@ pub enum Reading {
     Facts,
 }
 
+/// Why an entity is not stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotStored {
+    /// One of its id is stored.
+    #[error("it is stored twice")]
+    Twice,
+    /// It has more than 32 bits can count, or is one too many.
+    #[error("it is too large")]
+    TooLarge,
+    /// It has a value that is not of its type's shape.
+    #[error("it does not have the shape of its type")]
+    Misshapen,
+}
+
 impl Table {
     /// A table without entities.
     pub fn new(entity_type: Arc<EntityType>) -> Self {
@@ -110,10 +124,17 @@ impl Table {
         }
     }
 
-    /// Stores an entity; `false` where one of that id is stored already (or four thousand million are).
-    pub fn insert(&mut self, id: SmolStr, entity: &StoredEntity) -> bool {
-        let Some(number) = u32::try_from(self.len()).ok().filter(|_| self.get(&id).is_none()) else { return false };
-        let entity = self.packer.pack(&self.entity_type, entity);
+    /// Stores an entity.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be stored.
+    pub fn insert(&mut self, id: SmolStr, entity: &StoredEntity) -> Result<(), NotStored> {
+        if self.get(&id).is_some() {
+            return Err(NotStored::Twice);
+        }
+        let number = u32::try_from(self.len()).map_err(|_| NotStored::TooLarge)?;
+        let entity = self.packer.pack(&self.entity_type, entity)?;
         let hash = self.hasher.hash_one(id.as_str());
         match self.blocks.last_mut() {
             Some(block) if block.len() < BLOCK => block.push(Row { id, entity }),
@@ -127,7 +148,7 @@ impl Table {
         let rehash = |number: &u32| row(blocks, *number).map_or(0, |row| hasher.hash_one(row.id.as_str()));
         self.index.insert_unique(hash, number, rehash);
         self.order.push(number);
-        true
+        Ok(())
     }
 
     /// Puts the entities into the order of their ids, and gives back what memory is not needed.
@@ -242,21 +263,25 @@ impl<'a> Slots<'a> {
 struct Packer {
     slots: Vec<Slot>,
     text: String,
+    /// What went wrong first: an entity of which a part is lost is none that may be stored.
+    failed: Option<NotStored>,
 }
 
 /// In so much text is looked for a text that is put there, in bytes: a longer one repeats itself less than it takes time.
 const SEARCHED: usize = 2048;
 
 impl Packer {
-    fn pack(&mut self, entity_type: &EntityType, entity: &StoredEntity) -> PackedEntity {
+    fn pack(&mut self, entity_type: &EntityType, entity: &StoredEntity) -> Result<PackedEntity, NotStored> {
         self.slots.clear();
         self.text.clear();
+        self.failed = None;
         let attributes = entity_type.attributes.0.len();
-        let parents = entity.parents.iter().filter_map(|parent| {
-            let number = entity_type.parents.iter().position(|name| name == parent.type_name())?;
-            Some((i64::try_from(number).ok()?, parent))
+        let parents = entity.parents.iter().map(|parent| {
+            let number = entity_type.parents.iter().position(|name| name == parent.type_name());
+            let number = number.and_then(|number| i64::try_from(number).ok());
+            number.map(|number| (number, parent)).ok_or(NotStored::Misshapen)
         });
-        let parents: Vec<(i64, &EntityUid)> = parents.collect();
+        let parents: Vec<(i64, &EntityUid)> = parents.collect::<Result<_, _>>()?;
         let tags = entity.raw_tags.iter().zip(entity.tags.values());
         let tags: Vec<_> =
             entity_type.tags.iter().flat_map(|shape| tags.clone().map(move |tag| (shape, tag))).collect();
@@ -273,14 +298,21 @@ impl Packer {
             self.put(at, key);
             self.value(at + 1, shape, raw, facts);
         }
-        // The file that they came from has fewer than 2³² bytes of each.
-        let count = |number: usize| u32::try_from(number).unwrap_or_default();
-        PackedEntity {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
+        let count = |number: usize| u32::try_from(number).map_err(|_| NotStored::TooLarge);
+        Ok(PackedEntity {
             slots: self.slots.as_slice().into(),
             text: self.text.as_str().into(),
-            parents: count(parents.len()),
-            tags: count(tags.len()),
-        }
+            parents: count(parents.len())?,
+            tags: count(tags.len())?,
+        })
+    }
+
+    fn fail(&mut self, why: NotStored) -> Slot {
+        self.failed.get_or_insert(why);
+        Slot::Absent
     }
 
     /// Room for so many values more: where it begins.
@@ -291,12 +323,16 @@ impl Packer {
     }
 
     fn put(&mut self, at: usize, slot: Slot) {
-        if let Some(place) = self.slots.get_mut(at) {
-            *place = slot;
+        match self.slots.get_mut(at) {
+            Some(place) => *place = slot,
+            None => drop(self.fail(NotStored::Misshapen)),
         }
     }
 
     fn record(&mut self, start: usize, shape: &RecordShape, raw: &Record, facts: &Record) {
+        if raw.keys().any(|name| !shape.0.contains_key(name)) {
+            self.fail(NotStored::Misshapen);
+        }
         for (index, (name, field)) in shape.0.iter().enumerate() {
             if let (Some(raw), Some(facts)) = (raw.get(name), facts.get(name)) {
                 self.value(start + index, &field.shape, raw, facts);
@@ -331,14 +367,13 @@ impl Packer {
             (_, Value::Long(value), _) => Slot::Long(*value),
             (_, Value::String(text) | Value::Raw(text) | Value::Extension(_, text), _) => self.text(text),
             (_, Value::Entity(uid), _) => self.text(AsRef::<str>::as_ref(uid.id())),
-            // What the decoder makes has the shape by which it was made.
-            (_, Value::Set(_) | Value::Record(_), _) => Slot::Absent,
+            (_, Value::Set(_) | Value::Record(_), _) => self.fail(NotStored::Misshapen),
         };
         self.put(at, slot);
     }
 
-    fn many(&self, start: usize, len: usize) -> Slot {
-        part(start, len).map_or(Slot::Absent, Slot::Many)
+    fn many(&mut self, start: usize, len: usize) -> Slot {
+        part(start, len).map(Slot::Many).unwrap_or_else(|| self.fail(NotStored::TooLarge))
     }
 
     /// A text, put where it is already if it is.
@@ -348,7 +383,7 @@ impl Packer {
             self.text.push_str(text);
             self.text.len() - text.len()
         });
-        part(start, text.len()).map_or(Slot::Absent, Slot::Text)
+        part(start, text.len()).map(Slot::Text).unwrap_or_else(|| self.fail(NotStored::TooLarge))
     }
 }
 

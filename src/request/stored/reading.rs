@@ -7,7 +7,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use hashbrown::HashMap;
 use miette::SourceSpan;
 
-use super::{StoredEntities, StoredEntity, Table, id};
+use super::{NotStored, StoredEntities, StoredEntity, Table, id};
 use crate::request::facts::{Roots, read_facts, read_tags};
 use crate::request::json::{DEEPEST, Json, Members};
 use crate::request::place::{Part, Place, Way};
@@ -108,7 +108,7 @@ fn read_file(file: &SourceFile, types: &Types, all: &mut Read) -> Vec<Problem> {
     let mut more = 0;
     let read = Json::elements(file.text.as_bytes(), DEEPEST, |element| {
         let problem = match read_entity(&element, types, Facts::FromPlugins) {
-            Ok((uid, entity)) => (!store(&uid, entity, types, all)).then(|| twice(&uid)),
+            Ok((uid, entity)) => store(&uid, entity, types, all).err().map(|why| not_stored(&uid, why)),
             Err(message) => Some(broken(index, &message)),
         };
         index += 1;
@@ -129,14 +129,21 @@ fn read_file(file: &SourceFile, types: &Types, all: &mut Read) -> Vec<Problem> {
     problems
 }
 
-fn store(uid: &EntityUid, entity: StoredEntity, types: &Types, all: &mut Read) -> bool {
-    let Some(entity_type) = types.shared_entity(&uid.type_name().to_string()) else { return false };
+fn store(uid: &EntityUid, entity: StoredEntity, types: &Types, all: &mut Read) -> Result<(), NotStored> {
+    let entity_type = types.shared_entity(&uid.type_name().to_string()).ok_or(NotStored::Misshapen)?;
     let table = all.tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
-    let is_new = table.insert(id(uid), &entity);
-    if is_new && !entity.floored.is_empty() {
+    table.insert(id(uid), &entity)?;
+    if !entity.floored.is_empty() {
         all.floored.insert(uid.clone(), entity.floored);
     }
-    is_new
+    Ok(())
+}
+
+fn not_stored(uid: &EntityUid, why: NotStored) -> Problem {
+    match why {
+        NotStored::Twice => twice(uid),
+        why => Problem::error(format!("the entity `{uid}` cannot be stored: {why}")),
+    }
 }
 
 fn no_array() -> Problem {
