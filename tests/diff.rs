@@ -296,7 +296,7 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
 
     // A policy of the older revision that the newer schema does not understand.
     let found = changed(&SCHEMA.replace("title: String", "title?: String"), everything);
-    let why = "not compared: under the newer schema, the older policy `team`: it cannot be put to the solver";
+    let why = "not compared: of the older policies, under the newer schema: `team`: it cannot be put to the solver";
     assert!(access(&found)[0].1.starts_with(why), "{found}");
     assert_eq!(access(&found)[1].1, "only wider");
 

@@ -548,3 +548,38 @@ fn no_name_in_a_schema_is_taken_for_a_question() {
     let snapshot = common::snapshot_of(store.path());
     assert_eq!(statuses(&snapshot, &proofs_of(&snapshot)), [RowStatus::Refuted]);
 }
+
+/// A row that fails where a policy fails does not match there: that is no counterexample, and leaves nothing undecided.
+#[test]
+#[ignore = "needs cvc5"]
+fn a_row_that_fails_with_a_policy_is_decided() {
+    let schema = "entity User = { age: Long }; action read appliesTo { principal: User, resource: User };";
+    let policies = "@id(\"sum\") permit (principal, action, resource) when { principal.age + resource.age > 3 };";
+    let rows = r#"permit (principal is User, action == Action::"read", resource is User) when { principal.age + resource.age > 3 };"#;
+    let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", rows)]);
+    let snapshot = common::snapshot_of(store.path());
+    let proofs = proofs_of(&snapshot);
+    let of = |wanted: Claim| proofs.iter().find(|proof| proof.claim == wanted).map(|proof| &proof.verdict).unwrap();
+    assert!(matches!(of(Claim::RowHolds(0)), Verdict::Proven), "{proofs:#?}");
+    assert!(matches!(of(Claim::RowNeverErrs(0)), Verdict::Refuted(Some(_))), "{proofs:#?}");
+}
+
+/// What a counterexample stores can be stored: what something is in is stored too; what the context says of an action that is no record
+/// is no property of the action.
+#[test]
+#[ignore = "needs cvc5"]
+fn a_counterexample_can_be_stored_and_sent() {
+    let schema = r#"entity Team; entity User in [Team] = { best?: User };
+        action read appliesTo { principal: User, resource: Team, context: { action: Long } };"#;
+    let policies = "permit (principal, action, resource) when { principal has best && principal.best in resource && context.action == 3 };";
+    let rows = r#"forbid (principal is User, action == Action::"read", resource is Team);"#;
+    let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", rows)]);
+    let json = gatepost(store.path(), &["prove", "--store", ".", "--format", "json"]).with(1).json();
+    let proofs = json["proofs"].as_array().unwrap();
+    let refuted = proofs.iter().find(|proof| proof["claim"] == "row-holds").unwrap();
+    let mut request = refuted["counterexample"].clone();
+    assert_eq!(request["context"]["action"], 3, "{request}");
+    let entities = request.as_object_mut().unwrap().remove("entities").unwrap();
+    common::write(store.path(), "entities/e.json", entities.to_string().as_bytes());
+    fed(store.path(), &["decide", "--store", "."], &request.to_string()).with(0);
+}

@@ -87,12 +87,19 @@ pub fn exercise_with_coverage(
 }
 
 /// What was found in all environments: one result for each row.
+#[expect(clippy::expect_used, reason = "each result is of a row of this very store: none may be lost")]
 fn together(snapshot: &Snapshot, found: impl Iterator<Item = (usize, RowResult)>) -> Vec<RowResult> {
     let mut results = vec![RowResult::default(); snapshot.store.rows.len()];
     for (row, result) in found {
-        results.get_mut(row).into_iter().for_each(|row| row.add(result.clone()));
+        results.get_mut(row).expect("a row of the store").add(result);
     }
     results
+}
+
+/// The assignment of that number, which is below their count: without one of them, a row would hold on fewer requests than are counted.
+#[expect(clippy::expect_used, reason = "the numbers are those of `spread`, over as many as there are")]
+fn matched_by(matching: &[Assignment], number: u128) -> &Assignment {
+    usize::try_from(number).ok().and_then(|number| matching.get(number)).expect("a number below the count")
 }
 
 /// What is kept of a decision.
@@ -168,10 +175,7 @@ impl<'a> Field<'a> {
         let mut result = RowResult { sampled, ..RowResult::default() };
         let mut worst: Option<(usize, Assignment)> = None;
         for index in indices {
-            let Some(matched) = usize::try_from(index / inner).ok().and_then(|index| matching.get(index)) else {
-                break;
-            };
-            let assignment = self.space.assign(matched, &rest, index % inner);
+            let assignment = self.space.assign(matched_by(&matching, index / inner), &rest, index % inner);
             let Some(decided) = self.decide(&assignment) else { continue };
             result.requests += 1;
             decided.policies.iter().for_each(|policy| *result.policies.entry(policy.clone()).or_default() += 1);

@@ -29,7 +29,10 @@ pub struct Idle {
 ///
 /// A thread that cannot be started.
 pub fn idle(snapshot: &Snapshot, solver: &Solver, progress: &(dyn Fn(usize, usize) + Sync)) -> std::io::Result<Idle> {
-    let places = Place::all(snapshot);
+    let places = match Place::all(snapshot) {
+        Ok(places) => places,
+        Err(why) => return Ok(Idle { undecided: vec![why], ..Idle::default() }),
+    };
     let policies = snapshot.store.policies.iter();
     let questions: Vec<(&Statement, Topic)> =
         policies.flat_map(|policy| [(policy, Topic::Policy), (policy, Topic::Conditions)]).collect();
@@ -91,12 +94,13 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn all(snapshot: &'a Snapshot) -> Vec<Self> {
+    /// Every environment: without one of them, a policy could seem never to change a decision.
+    fn all(snapshot: &'a Snapshot) -> Result<Vec<Self>, String> {
         let store = &snapshot.store;
-        let places = store.types.environments.iter().filter_map(|environment| {
+        let places = store.types.environments.iter().map(|environment| {
             let policies = store.policies.iter().map(|policy| &policy.policy);
-            Some(Self {
-                request: request_of(environment, store).ok()?,
+            Ok(Self {
+                request: request_of(environment, store)?,
                 policies: policies.filter(|policy| scope::can_match(policy, environment, &store.schema)).collect(),
                 can_fail: OnceLock::new(),
                 decided: OnceLock::new(),
@@ -218,7 +222,7 @@ impl<'a> About<'_, 'a> {
         let all: Vec<String> = parts.iter().map(Part::as_cedar).collect();
         let holding = self.holding(asker, &all)?;
         for (index, (part, holds)) in parts.iter().zip(&all).enumerate() {
-            let (before, with) = (all.get(..index).unwrap_or_default(), all.get(..=index).unwrap_or_default());
+            let ((before, _), (with, _)) = (all.split_at(index), all.split_at(index + 1));
             let is_always = match (index < holding, self.can_match(asker, before, &format!("!({holds})"))?) {
                 (true, true) => None,
                 (true, false) => Some(!part.negated),
@@ -253,7 +257,7 @@ impl<'a> About<'_, 'a> {
         // Mostly all of them can, so that is asked first.
         let mut next = conditions.len();
         while holding + 1 < failing {
-            let can_hold = match conditions.get(..next).unwrap_or_default().split_last() {
+            let can_hold = match conditions.split_at(next).0.split_last() {
                 Some((last, before)) => self.can_match(asker, before, last)?,
                 None => true,
             };

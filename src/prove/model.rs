@@ -22,13 +22,15 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
     let context = record(&declared.context, &|name| Some(context.get(name)))?;
 
     let known = |uid: &EntityUid| types.entity_of(uid.type_name());
-    // Of an enumerated type nothing is stored.
-    let storable = |uid: &EntityUid| known(uid).filter(|found| found.ids.is_none());
     let mut ancestors: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();
     let mut entities = BTreeMap::new();
     for entity in model.entities.iter() {
         let uid = entity.uid();
-        let Some(entity_type) = storable(&uid) else { continue };
+        let entity_type = known(&uid)?;
+        // Of an enumerated type nothing is stored.
+        if entity_type.ids.is_some() {
+            continue;
+        }
         let attributes = record(&entity_type.attributes, &|name| match entity.attr(name) {
             Some(value) => Some(Some(value.ok()?)),
             None => Some(None),
@@ -39,8 +41,7 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
                 stored.tags.insert(key.into(), value(shape, &tag.ok()?)?);
             }
         }
-        let above = model.entities.ancestors(&uid).into_iter().flatten().filter(|uid| known(uid).is_some());
-        let mut above: Vec<EntityUid> = above.cloned().collect();
+        let mut above: Vec<EntityUid> = model.entities.ancestors(&uid).into_iter().flatten().cloned().collect();
         above.sort();
         ancestors.insert(uid.clone(), above);
         entities.insert(uid, stored);

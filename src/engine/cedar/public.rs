@@ -40,9 +40,9 @@ impl Rule {
     }
 
     /// All of a policy.
+    #[expect(clippy::expect_used, reason = "a rule without its policy would never match: no forbid would fire")]
     pub(in crate::engine) fn whole(policy: &Policy) -> Self {
-        // One policy has no id twice, and a template is none: the only two reasons for which Cedar refuses.
-        Self(PolicySet::from_policies([policy.clone()]).unwrap_or_default())
+        Self(PolicySet::from_policies([policy.clone()]).expect("one policy has no id twice, and is no template"))
     }
 }
 
