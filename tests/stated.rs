@@ -526,6 +526,32 @@ mod only_the_store {
     }
 }
 
+/// A14: `@must_exist` says that a referred entity must be stored; else a request is denied, and a store refused.
+#[test]
+fn a14_what_must_exist_is_stored_or_the_request_is_denied() {
+    let schema = "entity G; entity U in [G]; entity D = { @must_exist owner?: U, other?: U, deep?: { @must_exist all: Set<U> } };
+        action a appliesTo { principal: U, resource: D, context: { @must_exist via?: U } };";
+    let policies =
+        r#"permit (principal, action, resource) unless { resource has owner && resource.owner in G::"blocked" };"#;
+    let store = snapshot(schema, policies, &json!([{ "uid": { "type": "U", "id": "known" } }]));
+    let ask = |properties: Value, context: Value| {
+        let resource = json!({ "type": "D", "id": "d", "properties": properties });
+        answer(&store, &asked(&json!({ "type": "U", "id": "u" }), &json!({ "name": "a" }), &resource, &context))
+    };
+    assert_eq!(ask(json!({ "owner": "known" }), json!({})), "allow");
+    assert_eq!(ask(json!({ "owner": "nobody" }), json!({})), "deny");
+    assert_eq!(ask(json!({ "other": "nobody" }), json!({})), "allow");
+    assert_eq!(ask(json!({ "deep": { "all": ["known"] } }), json!({ "via": "known" })), "allow");
+    assert_eq!(ask(json!({ "deep": { "all": ["known", "nobody"] } }), json!({})), "deny");
+    assert_eq!(ask(json!({}), json!({ "via": "nobody" })), "deny");
+    let entities = r#"[{"uid": {"type": "D", "id": "d"}, "attrs": {"deep": {"all": ["nobody"]}}}]"#;
+    let told = refused(schema, policies, entities);
+    assert!(
+        told.contains(r#"`D::"d"`: `deep.all[0]` refers to `U::"nobody"`, which must exist and is not stored"#),
+        "{told}"
+    );
+}
+
 /// A7: a request that `prove` or `test` shows is decided as it was found, with the entities to store.
 #[test]
 fn a7_a_case_is_shown_with_the_entities_to_store() {

@@ -203,8 +203,11 @@ pub fn resolve(
     let said = (!decoder.floored.is_empty() || stored.has_floored()).then(|| [principal.clone(), resource.clone()]);
     let principal = Overlaid::new(principal_uid, principal, principal_type, stored);
     let resource = Overlaid::new(resource_uid, resource, resource_type, stored);
-    principal.require(&mut decoder, Participant::Principal);
-    resource.require(&mut decoder, Participant::Resource);
+    principal.require(&mut decoder, stored, Participant::Principal);
+    resource.require(&mut decoder, stored, Participant::Resource);
+    if environment.context.has_must_exist() {
+        decoder.require_referred(&environment.context, &context, stored, &Way::Part(Part::Context));
+    }
     if let Some([of_principal, of_resource]) = &said {
         let entities =
             [(&principal, of_principal, Participant::Principal), (&resource, of_resource, Participant::Resource)];

@@ -48,11 +48,14 @@ impl<'a> Overlaid<'a> {
     }
 
     /// Notes what the schema requires and is not there.
-    pub(super) fn require(&self, decoder: &mut Decoder<'_>, participant: Participant) {
+    pub(super) fn require(&self, decoder: &mut Decoder<'_>, stored: &StoredEntities, participant: Participant) {
         let way = Way::Part(participant.attributes());
         decoder.require(&self.entity_type.attributes, &self.raw, &way);
         if self.entity_type.stores_within {
             decoder.require_stored(&self.entity_type.attributes, &self.raw, &way);
+        }
+        if self.entity_type.has_must_exist {
+            decoder.require_referred(&self.entity_type.attributes, &self.raw, stored, &way);
         }
     }
 

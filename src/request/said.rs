@@ -97,7 +97,8 @@ fn tags(
 /// The tags that are there as a record of optional fields.
 pub(super) fn shape_of_tags(shape: &Shape, tags: Members<'_>) -> RecordShape {
     let field = |name: &str| {
-        let field = FieldShape { required: false, sensitive: false, stored: false, shape: shape.clone() };
+        let field =
+            FieldShape { required: false, sensitive: false, stored: false, must_exist: false, shape: shape.clone() };
         (SmolStr::from(name), field)
     };
     RecordShape(tags.iter().map(|(name, _)| field(name)).collect())

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::json::{Json, Members, member};
 use super::number::Number;
 use super::place::{Place, Places, Way};
+use super::stored::StoredEntities;
 use super::{InvalidRequest, extension};
 use crate::plugin::Fact;
 use crate::store::schema::{EntityType, Extension, FieldShape, Parsed, RecordShape, Shape, Types};
@@ -277,6 +278,13 @@ impl<'a> Decoder<'a> {
         }
     }
 
+    /// Notes every reference that must be to a stored entity and is not.
+    pub fn require_referred(&mut self, shape: &RecordShape, record: &Record, stored: &StoredEntities, way: &Way<'_>) {
+        let mut lost = Vec::new();
+        lost_references(shape, record, self.types, stored, way, &mut lost);
+        self.missing.extend(lost.len(), lost.into_iter().map(|(place, _)| place));
+    }
+
     /// Reads the value of a member that the shape says.
     ///
     /// # Errors
@@ -418,6 +426,47 @@ impl<'a> Decoder<'a> {
             self.floored.push(Floored { place, below_millisecond });
         }
         Ok(Value::Extension(extension, read.text))
+    }
+}
+
+/// The references in a record that must be to stored entities and are not, with their places.
+pub(super) fn lost_references<'r>(
+    shape: &RecordShape,
+    record: &'r Record,
+    types: &Types,
+    stored: &StoredEntities,
+    way: &Way<'_>,
+    lost: &mut Vec<(Place, &'r EntityUid)>,
+) {
+    for (name, field) in &shape.0 {
+        if let Some(value) = record.get(name) {
+            lost_in(&field.shape, field.must_exist, value, (types, stored), &Way::Member(way, name), lost);
+        }
+    }
+}
+
+fn lost_in<'r>(
+    shape: &Shape,
+    must_exist: bool,
+    value: &'r Value,
+    (types, stored): (&Types, &StoredEntities),
+    way: &Way<'_>,
+    lost: &mut Vec<(Place, &'r EntityUid)>,
+) {
+    match (shape, value) {
+        (Shape::Entity(name), Value::Entity(uid)) if must_exist => {
+            let is_enumerated = types.entity_of(name).is_some_and(|known| known.ids.is_some());
+            if !is_enumerated && stored.get(uid).is_none() {
+                lost.push((way.place(), uid));
+            }
+        }
+        (Shape::Record(inner), Value::Record(record)) => lost_references(inner, record, types, stored, way, lost),
+        (Shape::Set(element), Value::Set(values)) => {
+            for (index, value) in values.iter().enumerate() {
+                lost_in(element, must_exist, value, (types, stored), &Way::Element(way, index), lost);
+            }
+        }
+        _ => {}
     }
 }
 

@@ -169,9 +169,10 @@ impl Typing<'_> {
             },
             ExprKind::Record(fields) => {
                 let known = fields.iter().filter_map(|(name, value)| match self.of(value) {
-                    Typed::Shape(shape) => {
-                        Some((name.clone(), FieldShape { required: true, sensitive: false, stored: false, shape }))
-                    }
+                    Typed::Shape(shape) => Some((
+                        name.clone(),
+                        FieldShape { required: true, sensitive: false, stored: false, must_exist: false, shape },
+                    )),
                     _ => None,
                 });
                 Typed::Shape(Shape::Record(RecordShape(known.collect())))

@@ -50,6 +50,8 @@ pub struct EntityType {
     pub stored: bool,
     /// Whether there is something inside its records that only the store may say.
     pub stores_within: bool,
+    /// Whether anything in its attributes refers to entities that must be stored.
+    pub has_must_exist: bool,
     /// `@parents_from("caller")`: a caller may say what a stored entity is in, beside what is stored.
     pub parents_from_caller: bool,
     /// The types whose entities can be its parents.
@@ -72,6 +74,7 @@ impl EntityType {
             tags_have_raw: false,
             stored: false,
             stores_within: false,
+            has_must_exist: false,
             parents_from_caller: false,
             parents: Vec::new(),
         }
@@ -173,6 +176,11 @@ impl RecordShape {
         PLUGINS.iter().any(|plugin| self.is_read_by(*plugin))
     }
 
+    /// Whether anything in it refers to entities that must be stored.
+    pub fn has_must_exist(&self) -> bool {
+        self.0.values().any(|field| field.must_exist || field.shape.has_must_exist())
+    }
+
     /// Whether a record in it has a field that only the store may say.
     fn stores_within(&self) -> bool {
         self.0.values().any(|field| match &field.shape {
@@ -190,6 +198,14 @@ impl Shape {
     /// Whether plugins read strings in it, at any depth.
     fn has_raw(&self) -> bool {
         PLUGINS.iter().any(|plugin| self.is_read_by(*plugin))
+    }
+
+    fn has_must_exist(&self) -> bool {
+        match self {
+            Self::Record(record) => record.has_must_exist(),
+            Self::Set(element) => element.has_must_exist(),
+            _ => false,
+        }
     }
 
     fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
@@ -211,6 +227,8 @@ pub struct FieldShape {
     pub sensitive: bool,
     /// `@stored`: only the store may say it.
     pub stored: bool,
+    /// `@must_exist`: the entities that it refers to must be stored.
+    pub must_exist: bool,
     /// The shape of its value.
     pub shape: Shape,
 }
@@ -454,6 +472,7 @@ impl Reader {
                 ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
                 has_raw: attributes.has_raw(),
                 stores_within: attributes.stores_within(),
+                has_must_exist: attributes.has_must_exist(),
                 attributes,
                 tags_have_raw: tags.as_ref().is_some_and(Shape::has_raw),
                 tags,
@@ -550,6 +569,7 @@ impl Reader {
                 required: is_required(json),
                 sensitive: annotations.contains_key(SENSITIVE),
                 stored: annotations.contains_key(STORED),
+                must_exist: annotations.contains_key(MUST_EXIST),
                 shape,
             };
             (SmolStr::from(name.as_str()), field)
@@ -653,6 +673,9 @@ pub(super) const SENSITIVE: &str = "sensitive";
 
 /// The annotation on what only the store may say: an attribute of an entity type, or all of the type.
 pub(super) const STORED: &str = "stored";
+
+/// The annotation on an attribute whose entities must be stored.
+pub(super) const MUST_EXIST: &str = "must_exist";
 
 /// The annotation on an entity type that says who may say what a stored entity is in, beside the store.
 pub(super) const PARENTS_FROM: &str = "parents_from";

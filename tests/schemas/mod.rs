@@ -253,7 +253,10 @@ impl Writer<'_> {
             if self.random.chance(35) {
                 let (shape, written) = self.shape(namespace, depth);
                 text.push(format!("{}{}: {written}", literal(name), if required { "" } else { "?" }));
-                fields.insert(name.into(), FieldShape { required, sensitive: false, stored: false, shape });
+                fields.insert(
+                    name.into(),
+                    FieldShape { required, sensitive: false, stored: false, must_exist: false, shape },
+                );
             }
         }
         (Shape::Record(RecordShape(fields)), format!("{{ {} }}", text.join(", ")))

@@ -12,7 +12,7 @@ use crate::request::facts::{Roots, read_facts, read_tags};
 use crate::request::json::{DEEPEST, Json, Members};
 use crate::request::place::{Part, Place, Way};
 use crate::request::said::shape_of_tags;
-use crate::request::value::{Decoder, Facts, Floored, Record, Speaker};
+use crate::request::value::{Decoder, Facts, Floored, Record, Speaker, lost_references};
 use crate::store::schema::{EntityType, RecordShape, Types};
 use crate::store::{Problem, SourceFile};
 
@@ -91,7 +91,28 @@ impl StoredEntities {
             (cycle.into_iter().next(), problem.with_help("take one of these parents away"))
         });
         let cycle = cycle.filter_map(|(first, problem)| Some((first?, problem)));
-        orphans.into_iter().chain(cycle.collect::<Vec<_>>())
+        orphans.into_iter().chain(cycle.collect::<Vec<_>>()).chain(self.lost_references(types))
+    }
+
+    /// Every entity that refers to one that must be stored and is not, with the problem.
+    fn lost_references(&self, types: &Types) -> Vec<(EntityUid, Problem)> {
+        let mut problems = Vec::new();
+        let way = Way::Part(Part::Resource);
+        for (uid, stored) in self.iter() {
+            let Some(known) = types.entity_of(uid.type_name()).filter(|known| known.has_must_exist) else { continue };
+            let (raw, mut lost) = (stored.raw(), Vec::new());
+            lost_references(&known.attributes, &raw, types, self, &way, &mut lost);
+            problems.extend(lost.into_iter().map(|(place, referred)| {
+                let at = place.path.trim_start_matches('.').to_owned();
+                let problem = Problem::error(format!(
+                    "`{uid}`: `{at}` refers to `{referred}`, which must exist and is not stored"
+                ));
+                (uid.clone(), problem.with_help("store it too, if only with its uid"))
+            }));
+        }
+        problems.sort_by(|(uid, _), (other, _)| uid.cmp(other));
+        problems.truncate(TOLD);
+        problems
     }
 }
 
