@@ -431,6 +431,39 @@ fn a_limited_caller_is_answered_within_its_limits_only() {
     assert_eq!(ask(&all, "/access/v1/search/action", &next).0, 400);
 }
 
+/// "Types of sent parents count against the caller's limits": alone, in a batch, and in each search.
+#[test]
+fn a_limited_caller_says_no_parents_of_other_types() {
+    let (some, entry) = token("some");
+    let here = folder([
+        ("tokens.toml", format!("{entry}types = [\"User\", \"Doc\", \"Team\"]\n")),
+        ("s/schema/a.cedarschema", "entity Team; entity Admins; entity User in [Team, Admins]; entity Doc; action read appliesTo { principal: User, resource: Doc };".to_owned()),
+        ("s/policies/a.cedar", r#"@id("a") permit (principal in Admins::"a", action, resource); @id("t") permit (principal in Team::"t", action, resource);"#.to_owned()),
+        ("s/entities/a.json", r#"[{"uid":{"type":"Doc","id":"d"}},{"uid":{"type":"Team","id":"t"}},{"uid":{"type":"Admins","id":"a"}}]"#.to_owned()),
+    ]);
+    let serving = serve(&here, &[&WITH_TOKENS, ["--store", "s"].as_slice()].concat());
+    let client = plain(&serving);
+    let ask = |path: &str, parent: Value| {
+        let body = json!({
+            "subject": { "type": "User", "id": "u", "parents": [parent] }, "action": { "name": "read" },
+            "resource": { "type": "Doc", "id": "d" },
+        });
+        let body = if path.ends_with("evaluations") { json!({ "evaluations": [body] }) } else { body };
+        let answer = client.send("POST", path, &[JSON, ("authorization", &bearer(&some))], body.to_string()).unwrap();
+        (answer.status, answer.text)
+    };
+    let (team, admins) = (json!({ "type": "Team", "id": "t" }), json!({ "type": "Admins", "id": "a" }));
+    let refused = (403, "\"the caller may not ask about this action and these types\"".to_owned());
+    assert_eq!(ask(SINGLE, team.clone()), (200, "{\"decision\":true}".to_owned()));
+    assert_eq!(ask(SINGLE, admins.clone()), refused);
+    for search in ["resource", "action"] {
+        let path = format!("/access/v1/search/{search}");
+        assert_eq!(ask(&path, team.clone()).0, 200);
+        assert_eq!(ask(&path, admins.clone()), refused, "{path}");
+    }
+    assert!(ask("/access/v1/evaluations", admins).1.contains("\"decision\":false"));
+}
+
 /// A limit by the whole name of an action allows it by that name, and an action search then finds it by that name.
 #[test]
 fn an_action_search_finds_what_a_limit_by_a_whole_name_allows() {

@@ -62,6 +62,8 @@ pub struct ActionSearch<'a> {
     question: Question<'a>,
     /// `None` for one that is not looked for.
     names: Vec<Option<String>>,
+    /// The parents that the question says its principal and its resource have.
+    parents: Vec<EntityUid>,
 }
 
 #[derive(Debug)]
@@ -118,8 +120,7 @@ impl Snapshot {
             }
             (None, Some(table)) => {
                 search.candidates = Candidates::Stored(table);
-                let says_hierarchy = request.said_parents().iter().any(|(_, parents)| !parents.is_empty())
-                    || !search.target().tags.is_empty();
+                let says_hierarchy = request.parents().next().is_some() || !search.target().tags.is_empty();
                 if !says_hierarchy {
                     search.prepared = self.prepared(&request, target, entity_type, search.target().attributes, facts);
                 }
@@ -151,11 +152,16 @@ impl Snapshot {
                 && environment.resource.to_string() == question.resource.type_name
         };
         let question = Question { action_attributes: &[], ..question };
-        let mut names = BTreeMap::new();
+        let (mut names, mut parents) = (BTreeMap::new(), Vec::new());
         for environment in types.environments.iter().filter(|found| is(found)) {
             let name = types.name_of_action(environment);
             match self.resolve(&Question { action: &name, ..question }, Facts::FromPlugins) {
-                Ok(_) => drop(names.insert(name, environment.action.to_string())),
+                Ok(resolved) => {
+                    if let Resolved::Request(request) = resolved {
+                        parents = request.parents().cloned().collect();
+                    }
+                    names.insert(name, environment.action.to_string());
+                }
                 Err(error) if error.place.part == Part::Context => {}
                 Err(error) => return Err(error),
             }
@@ -163,7 +169,7 @@ impl Snapshot {
         let chosen = names
             .into_iter()
             .map(|(name, whole)| if passes(&name) { Some(name) } else { Some(whole).filter(|whole| passes(whole)) });
-        Ok(ActionSearch { snapshot: self, question, names: chosen.collect() })
+        Ok(ActionSearch { snapshot: self, question, names: chosen.collect(), parents })
     }
 
     /// What could be wrong with the question was found before the first candidate.
@@ -349,6 +355,11 @@ impl Search for ActionSearch<'_> {
 }
 
 impl<'a> ActionSearch<'a> {
+    /// The parents that the question says its principal and its resource have.
+    pub fn said_parents(&self) -> &[EntityUid] {
+        &self.parents
+    }
+
     /// The question for one action.
     pub fn asked<'q>(&self, name: &'q str) -> Question<'q>
     where

@@ -90,6 +90,7 @@ pub(super) async fn actions(
         }
         let may_ask = |name: &str| asked.caller.may_ask(name, types);
         let search = asked.snapshot.search_actions(request.question(), may_ask)?;
+        Refusal::unless_allowed_parents(asked.caller, search.said_parents())?;
         let (found, answer) =
             asked.answer("action", &search, &request.page, |name| FoundAction { name: name.to_owned() }).await?;
         for place in found.places.clone() {
@@ -145,6 +146,9 @@ impl Asked<'_> {
             Target::Resource => ("resource", question.resource.type_name),
         };
         let search = self.snapshot.search(question, target, Facts::FromPlugins)?;
+        if let Some(request) = search.request() {
+            Refusal::unless_allowed_parents(self.caller, request.parents())?;
+        }
         let found = |id: &str| FoundEntity { type_name: type_name.to_owned(), id: id.to_owned() };
         let (run, answer) = self.answer(kind, &search, page, found).await?;
         let before = |place: usize| place.checked_sub(1).and_then(|last| search.name(last));

@@ -126,6 +126,11 @@ pub struct Tags {
 }
 
 impl TypedRequest {
+    /// Every parent that the principal or the resource has beside those that are stored.
+    pub fn parents(&self) -> impl Iterator<Item = &EntityUid> {
+        self.principal.parents.iter().chain(&self.resource.parents)
+    }
+
     /// The parents that the principal and the resource have beside those that are stored.
     pub fn said_parents(&self) -> [(&EntityUid, &[EntityUid]); 2] {
         [&self.principal, &self.resource].map(|entity| (&entity.uid, entity.parents.as_slice()))

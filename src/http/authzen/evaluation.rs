@@ -16,7 +16,7 @@ use crate::http::journal::Journal;
 use crate::http::slice::Slice;
 use crate::log::record::NotDecided;
 use crate::request::json::{Json, Members};
-use crate::request::{Facts, Question};
+use crate::request::{Facts, Question, Resolved};
 
 /// An answer to `/access/v1/evaluation`, and an item of one to `/access/v1/evaluations`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -153,6 +153,10 @@ impl Asked<'_> {
             .inspect_err(|_| self.not_decided(NotDecided::NotAllowed(question), journal))?;
         let resolved = self.snapshot.resolve(question, Facts::FromPlugins);
         let resolved = resolved.inspect_err(|error| self.not_decided(NotDecided::Invalid(error), journal))?;
+        if let Resolved::Request(request) = &resolved {
+            Refusal::unless_allowed_parents(self.caller, request.parents())
+                .inspect_err(|_| self.not_decided(NotDecided::NotAllowed(question), journal))?;
+        }
         let entities = &self.snapshot.entities;
         let decision = self.snapshot.decide_resolved(&resolved, entities);
         let took = self.began.elapsed();

@@ -9,6 +9,8 @@ mod reasons;
 mod requests;
 mod search;
 
+use cedar_policy::EntityUid;
+
 use super::callers::Caller;
 use crate::request::InvalidRequest;
 use crate::request::json::JsonError;
@@ -100,6 +102,19 @@ impl Refusal {
     /// That it may not.
     pub fn unless_allowed(caller: &Caller, action: &str, types: [&str; 2]) -> Result<(), Self> {
         if caller.may_ask(action, types) { Ok(()) } else { Err(Self::NotAllowed) }
+    }
+
+    /// Nothing, if the caller may ask about the types of the parents that it says the subject and the resource have.
+    ///
+    /// # Errors
+    ///
+    /// That it may not.
+    pub fn unless_allowed_parents<'p>(
+        caller: &Caller,
+        parents: impl IntoIterator<Item = &'p EntityUid>,
+    ) -> Result<(), Self> {
+        let types: Vec<String> = parents.into_iter().map(|parent| parent.type_name().to_string()).collect();
+        if caller.may_ask_about(types.iter().map(String::as_str)) { Ok(()) } else { Err(Self::NotAllowed) }
     }
 }
 

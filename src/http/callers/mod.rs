@@ -76,8 +76,8 @@ impl Caller {
         action_is_allowed && self.may_ask_about(types)
     }
 
-    /// Whether it may ask about the types of the subject and of the resource: the limit holds the whole name of each.
-    pub fn may_ask_about(&self, types: [&str; 2]) -> bool {
+    /// Whether it may ask about these types, those of the subject and of the resource say: the limit holds the whole name of each.
+    pub fn may_ask_about<'t>(&self, types: impl IntoIterator<Item = &'t str>) -> bool {
         let limit = self.0.as_deref().and_then(|known| known.types.as_deref());
         limit.is_none_or(|limit| types.into_iter().all(|name| limit.iter().any(|allowed| allowed == name)))
     }
