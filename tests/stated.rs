@@ -458,6 +458,38 @@ mod tags_and_parents {
     }
 }
 
+/// What is said costs what it is long, wherever it is said: as tags and as parents, of one entity in both places, and in times.
+#[test]
+fn what_is_said_costs_no_more_than_its_length() {
+    use std::time::{Duration, Instant};
+    let schema =
+        "entity G in [G]; entity U in [G] = { at?: Set<datetime> } tags { a?: String, b?: String, c?: String };
+        action a appliesTo { principal: U, resource: U };";
+    let store =
+        snapshot(schema, "permit (principal, action, resource);", &json!([{ "uid": { "type": "G", "id": "g" } }]));
+    let ask = |subject: Value, resource: Value| {
+        let of = |more: Value| common::with(json!({ "type": "U", "id": "u" }), more);
+        let began = Instant::now();
+        let answer = answer(&store, &asked(&of(subject), &json!({ "name": "a" }), &of(resource), &json!({})));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        answer
+    };
+    let tags = |start: usize| json!({ "tags": (start..start + 10_000).map(|key| (format!("{key:06}"), json!({ "a": "x" }))).collect::<serde_json::Map<_, _>>() });
+    assert_eq!(ask(tags(0), tags(10_000)), "allow");
+    let parents = |id: &str| json!({ "parents": vec![json!({ "type": "G", "id": id }); 10_000] });
+    assert_eq!(ask(parents("g"), parents("g")), "allow");
+    assert!(ask(parents("g"), parents("h")).contains("contradict each other"));
+    let times = |count: usize| {
+        let times: Vec<String> = (0..count)
+            .map(|second| {
+                format!("2026-01-01T{:02}:{:02}:{:02}.0000001Z", second / 3600, second / 60 % 60, second % 60)
+            })
+            .collect();
+        json!({ "properties": { "at": times } })
+    };
+    assert_eq!(ask(times(10_000), json!({})), "allow");
+}
+
 mod only_the_store {
     use super::*;
 

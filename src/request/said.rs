@@ -1,14 +1,15 @@
 //! What a caller says of an entity of the request: attributes, tags and parents.
 
+use std::collections::BTreeSet;
+
 use cedar_policy::EntityUid;
-use smol_str::SmolStr;
 
 use super::json::Members;
 use super::place::{Participant, Way};
 use super::stored::{Hierarchy, StoredEntities};
 use super::value::{Decoder, Facts, Record};
 use super::{InvalidRequest, Named};
-use crate::store::schema::{EntityType, FieldShape, RecordShape, Shape, Types};
+use crate::store::schema::{EntityType, Types};
 
 /// What a caller says of an entity, typed.
 #[derive(Clone, Debug, Default)]
@@ -42,12 +43,11 @@ impl Said {
         let (own, other) = ways(Participant::tags);
         self.tags = merged(std::mem::take(&mut self.tags), &own, &resource.tags, &other)?;
         // What an entity is in is one set, which either says whole.
-        let is_same = |left: &[EntityUid], right: &[EntityUid]| left.iter().all(|uid| right.contains(uid));
+        let set = |parents: &[EntityUid]| parents.iter().cloned().collect::<BTreeSet<_>>();
         match (self.parents.is_empty(), resource.parents.is_empty()) {
             (_, true) => {}
             (true, false) => self.parents.clone_from(&resource.parents),
-            (false, false)
-                if is_same(&self.parents, &resource.parents) && is_same(&resource.parents, &self.parents) => {}
+            (false, false) if set(&self.parents) == set(&resource.parents) => {}
             (false, false) => {
                 let (own, other) = ways(Participant::parents);
                 return Err(InvalidRequest::contradiction(&own, &other));
@@ -57,23 +57,32 @@ impl Said {
     }
 }
 
-/// The members of both; a member that both have must be the same value.
+/// The members of both; a member that both have must be the same value. What it costs grows with their number.
 pub(super) fn merged(
-    mut record: Record,
+    record: Record,
     way: &Way<'_>,
     other: &Record,
     other_way: &Way<'_>,
 ) -> Result<Record, InvalidRequest> {
-    for (name, value) in other {
-        match record.get(name) {
-            Some(own) if !own.is_same(value) => {
-                return Err(InvalidRequest::contradiction(&Way::Member(way, name), &Way::Member(other_way, name)));
-            }
-            Some(_) => {}
-            None => drop(record.insert(name.clone(), value.clone())),
-        }
+    if other.is_empty() {
+        return Ok(record);
     }
-    Ok(record)
+    let mut all = Vec::with_capacity(record.len() + other.len());
+    let mut others = other.iter().peekable();
+    for (name, value) in record.into_tuple_vec() {
+        while let Some((name, value)) = others.next_if(|(other, _)| **other < name) {
+            all.push((name.clone(), value.clone()));
+        }
+        if let Some((_, said)) = others.next_if(|(other, _)| **other == name)
+            && !said.is_same(&value)
+        {
+            return Err(InvalidRequest::contradiction(&Way::Member(way, &name), &Way::Member(other_way, &name)));
+        }
+        all.push((name, value));
+    }
+    all.extend(others.map(|(name, value)| (name.clone(), value.clone())));
+    // Both are in the order of their names.
+    Ok(Record::from_sorted_store_unchecked(all))
 }
 
 fn tags(
@@ -90,18 +99,8 @@ fn tags(
             Ok(Record::new())
         }
         Some(_) if entity_type.stored && decoder.facts != Facts::Logged => Err(InvalidRequest::only_stored(&way)),
-        Some(shape) => decoder.members(&shape_of_tags(shape, said), said, &way),
+        Some(shape) => decoder.tags(shape, said, &way),
     }
-}
-
-/// The tags that are there as a record of optional fields.
-pub(super) fn shape_of_tags(shape: &Shape, tags: Members<'_>) -> RecordShape {
-    let field = |name: &str| {
-        let field =
-            FieldShape { required: false, sensitive: false, stored: false, must_exist: false, shape: shape.clone() };
-        (SmolStr::from(name), field)
-    };
-    RecordShape(tags.iter().map(|(name, _)| field(name)).collect())
 }
 
 fn parents(
@@ -150,6 +149,7 @@ pub(super) fn check_parents(
             let why = format!("cannot be sent: what a stored `{}` is in, the store alone says", uid.type_name());
             return Err(InvalidRequest::parent(&way, why));
         }
+        let is_cyclic = hierarchy.ancestors(uid).contains(uid);
         for (index, parent) in parents.iter().enumerate() {
             let way = Way::Element(&way, index);
             let is_described = said.iter().any(|(uid, parents)| *uid == parent && !parents.is_empty());
@@ -160,7 +160,7 @@ pub(super) fn check_parents(
                 let why = format!("is not stored: what the `{}` is in itself is not known", parent.type_name());
                 return Err(InvalidRequest::parent(&way, why));
             }
-            if parent == uid || hierarchy.ancestors(parent).contains(uid) {
+            if is_cyclic && (parent == uid || hierarchy.ancestors(parent).contains(uid)) {
                 return Err(InvalidRequest::parent(&way, "would make the entity its own ancestor".to_owned()));
             }
         }

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::EntityUid;
+use hashbrown::HashMap;
 use smol_str::SmolStr;
 
 use super::InvalidRequest;
@@ -24,7 +25,9 @@ const MOST_ENTITIES: usize = 1_000;
 /// The times of a request, of which some were floored.
 pub(super) struct Times<'a> {
     /// Of those that the caller says.
-    floored: &'a [Floored],
+    floored: HashMap<&'a Place, &'a SmolStr>,
+    /// Where the first of them stands.
+    first: Option<&'a Place>,
     stored: &'a StoredEntities,
     /// The digits below each millisecond, and where they stand in the request.
     seen: BTreeMap<i64, (SmolStr, Option<Place>)>,
@@ -39,7 +42,9 @@ enum Whose<'w> {
 
 impl<'a> Times<'a> {
     pub(super) fn new(floored: &'a [Floored], stored: &'a StoredEntities) -> Self {
-        Self { floored, stored, seen: BTreeMap::new() }
+        let first = floored.first().map(|time| &time.place);
+        let floored = floored.iter().map(|time| (&time.place, &time.below_millisecond)).collect();
+        Self { floored, first, stored, seen: BTreeMap::new() }
     }
 
     /// Looks at the context, at the entities with what is said of each, and at all that they refer to.
@@ -119,11 +124,15 @@ impl<'a> Times<'a> {
     }
 
     fn below_millisecond(&self, whose: Whose<'_>, place: Place) -> SmolStr {
-        let (floored, place) = match whose {
-            Whose::Said => (self.floored, place),
-            Whose::Stored(uid) => (self.stored.floored(uid), Place { part: as_stored(place.part), ..place }),
+        let found = match whose {
+            Whose::Said => self.floored.get(&place).copied(),
+            Whose::Stored(uid) => {
+                let place = Place { part: as_stored(place.part), ..place };
+                let mut floored = self.stored.floored(uid).iter();
+                floored.find(|time| time.place == place).map(|time| &time.below_millisecond)
+            }
         };
-        floored.iter().find(|time| time.place == place).map(|time| time.below_millisecond.clone()).unwrap_or_default()
+        found.cloned().unwrap_or_default()
     }
 
     fn time(&mut self, text: &str, below: SmolStr, place: Option<Place>) -> Result<(), InvalidRequest> {
@@ -146,8 +155,10 @@ impl<'a> Times<'a> {
 
     /// That a time cannot be told from one that is stored: at its place, else at the first that was floored.
     fn too_fine(&self, place: Option<Place>) -> InvalidRequest {
-        let first = self.floored.first().map(|floored| floored.place.clone());
-        InvalidRequest { place: place.or(first).unwrap_or(Place::new(Part::Resource)), fault: Fault::TooFine(None) }
+        InvalidRequest {
+            place: place.or(self.first.cloned()).unwrap_or(Place::new(Part::Resource)),
+            fault: Fault::TooFine(None),
+        }
     }
 }
 

@@ -243,6 +243,22 @@ impl<'a> Decoder<'a> {
         Ok(Record::from_sorted_store_unchecked(record))
     }
 
+    /// Reads the members of a JSON object as tags of that shape.
+    ///
+    /// # Errors
+    ///
+    /// One of another type.
+    pub fn tags(&mut self, shape: &Shape, members: Members<'_>, way: &Way<'_>) -> Result<Record, InvalidRequest> {
+        let mut tags = Vec::with_capacity(members.len());
+        for (key, json) in members {
+            if self.speaker == Speaker::Store || *json != Json::Null {
+                tags.push((key.as_ref().into(), self.value(shape, json, &Way::Member(way, key))?));
+            }
+        }
+        // Members are in the order of their names, of which each is there once.
+        Ok(Record::from_sorted_store_unchecked(tags))
+    }
+
     /// Whether a declared member says anything.
     fn is_said(&self, json: &Json<'_>, field: &FieldShape, way: &Way<'_>) -> Result<bool, InvalidRequest> {
         match (self.speaker, json) {

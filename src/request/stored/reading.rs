@@ -8,12 +8,12 @@ use hashbrown::HashMap;
 use miette::SourceSpan;
 
 use super::{NotStored, StoredEntities, StoredEntity, Table, id};
+use crate::request::InvalidRequest;
 use crate::request::facts::{Roots, read_facts, read_tags};
-use crate::request::json::{DEEPEST, Json, Members};
+use crate::request::json::{DEEPEST, Json};
 use crate::request::place::{Part, Place, Way};
-use crate::request::said::shape_of_tags;
 use crate::request::value::{Decoder, Facts, Floored, Record, Speaker, lost_references};
-use crate::store::schema::{EntityType, RecordShape, Types};
+use crate::store::schema::{EntityType, Types};
 use crate::store::{Problem, SourceFile};
 
 /// So many mistakes of one kind are told: who mends the first of a hundred thousand entities mends the others.
@@ -273,31 +273,25 @@ fn attributes(
         Some(other) => return Err(format!("`attrs` of `{uid}` is {}, not an object", other.kind())),
     };
     let mut decoder = Decoder::new(types, facts, Speaker::Store);
-    let record = decoded(&entity_type.attributes, members, &mut decoder, Part::Resource, "attribute");
+    let way = Way::Part(Part::Resource);
+    let record = decoder.members(&entity_type.attributes, members, &way);
+    let record = record.inspect(|record| decoder.require(&entity_type.attributes, record, &way));
+    let record = whole(record, &decoder, "attribute");
     floored.append(&mut decoder.floored);
     record.map_err(|why| format!("`{uid}`: {why}"))
 }
 
-/// Members that must conform to the shape. A caller's undeclared properties are dropped, and what is missing is denied; an author's
-/// are mistakes. `what` they are, a message says.
-fn decoded(
-    shape: &RecordShape,
-    members: Members<'_>,
-    decoder: &mut Decoder<'_>,
-    part: Part,
-    what: &str,
-) -> Result<Record, String> {
-    let way = Way::Part(part);
+/// What was read, if nothing of it was dropped or is missing. A caller's undeclared properties are dropped, and what is missing is denied;
+/// an author's are mistakes. `what` they are, a message says.
+fn whole(record: Result<Record, InvalidRequest>, decoder: &Decoder<'_>, what: &str) -> Result<Record, String> {
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
-    let record = decoder.members(shape, members, &way);
     let record = record.map_err(|error| error.in_words(at))?;
-    decoder.require(shape, &record, &way);
     // A time that was floored stands among what was dropped, but is declared.
     let is_floored = |place: &&Place| decoder.floored.iter().any(|floored| floored.place == **place);
     if let Some(place) = decoder.dropped.named.iter().find(|place| !is_floored(place)) {
         return Err(format!("the schema declares no {what} `{}`", at(place)));
     }
-    if decoder.dropped.more > 0 && decoder.dropped.named.len() + decoder.dropped.more > decoder.floored.len() {
+    if decoder.dropped.named.len() + decoder.dropped.more > decoder.floored.len() {
         return Err(format!("the schema does not declare every {what}"));
     }
     match decoder.missing.named.first() {
@@ -322,7 +316,7 @@ fn tags(
         (Some(other), _) => return Err(format!("`tags` of `{uid}` is {}, not an object", other.kind())),
     };
     let mut decoder = Decoder::new(types, facts, Speaker::Store);
-    let record = decoded(&shape_of_tags(shape, members), members, &mut decoder, Part::ResourceTags, "field");
+    let record = whole(decoder.tags(shape, members, &Way::Part(Part::ResourceTags)), &decoder, "field");
     floored.append(&mut decoder.floored);
     record.map_err(|why| format!("`{uid}`: among its tags, {why}"))
 }
