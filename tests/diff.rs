@@ -133,8 +133,8 @@ const POLICIES: &str = r#"
 @id("low") forbid (principal, action == Action::"write", resource) when { principal.level == Level::"low" };
 "#;
 const ROWS: &str = r#"
-@row("Owners") @column("Read") permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
-@row("Low") @column("Write") @cell("No") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" };
+@table("Documents") @row("Owners") @column("Read") permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
+@table("Documents") @row("Low") @column("Write") @cell("No") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" };
 "#;
 
 fn docs(schema: &str, policies: &str, rows: &str) -> TempDir {

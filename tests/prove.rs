@@ -117,12 +117,12 @@ fn with_rows(rows: &str) -> TempDir {
 fn everything_that_can_be_wrong_is_found_and_said() {
     let store = with_rows(
         r#"
-@row("Owners may write") permit (principal is User, action == Action::"write", resource is Doc) when { resource.owner == principal };
-@row("Low ones may not write") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" };
-@row("Owners may read") permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
-@row("Nobody") forbid (principal is User, action == Action::"read", resource is Doc) when { resource.title like "a*" && resource.title == "b" };
-@row("Sums") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" && principal.age + 1 > 3 };
-@row("Strangers") forbid (principal is User, action == Action::"write", resource is Doc) when { resource.owner != principal };
+@table("Rows") @row("Owners may write") @column("Holds") permit (principal is User, action == Action::"write", resource is Doc) when { resource.owner == principal };
+@table("Rows") @row("Low ones may not write") @column("Holds") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" };
+@table("Rows") @row("Owners may read") @column("Holds") permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
+@table("Rows") @row("Nobody") @column("Holds") forbid (principal is User, action == Action::"read", resource is Doc) when { resource.title like "a*" && resource.title == "b" };
+@table("Rows") @row("Sums") @column("Holds") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" && principal.age + 1 > 3 };
+@table("Rows") @row("Strangers") @column("Holds") forbid (principal is User, action == Action::"write", resource is Doc) when { resource.owner != principal };
 "#,
     );
     let out = gatepost(store.path(), &["prove", "--store", "."]).with(1).out;

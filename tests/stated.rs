@@ -671,6 +671,27 @@ fn b1_a_policy_that_writes_a_mapped_address_is_told_what_to_write() {
     }
 }
 
+/// A16: a reference to an entity that is not stored is a warning, with the nearest id.
+#[test]
+fn a16_a_reference_to_what_is_not_stored_is_warned_of() {
+    let store = snapshot(
+        "entity U; entity T; entity D = { owner: U, team?: T, all?: Set<U> }; action a appliesTo { principal: U, resource: D };",
+        "permit (principal, action, resource);",
+        &json!([
+            { "uid": { "type": "U", "id": "ada" } },
+            { "uid": { "type": "D", "id": "d" }, "attrs": { "owner": "adah", "team": "t", "all": ["ada", "zzzzz"] } },
+        ]),
+    );
+    let told: Vec<String> = store.entities.warnings(&store.store.types).iter().map(common::shown).collect();
+    assert_eq!(
+        told,
+        [
+            "warning: `D::\"d\"` refers to `U::\"adah\"`, which is not stored\n  help: did you mean `ada`?",
+            "warning: `D::\"d\"` refers to `U::\"zzzzz\"`, which is not stored\n  help: it acts as an entity without parents, tags and optional attributes",
+        ]
+    );
+}
+
 mod wire {
     use super::*;
 

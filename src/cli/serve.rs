@@ -33,6 +33,9 @@ pub(super) struct Arguments {
     /// Take up an edit to the store within a second, if every row of the matrix holds by it
     #[arg(long)]
     watch: bool,
+    /// Confirm a revision: take it up later although it lacks a forbid, a row or a file of the one before; may be given more than once
+    #[arg(long = "accept", value_name = "REVISION")]
+    accepted: Vec<String>,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
@@ -52,6 +55,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let told = following::told(callers.clone(), reports, Arc::clone(&metrics), Arc::clone(&log));
     let hooks = Hooks { request: body::of_case, told: Box::new(told) };
     let live = Arc::new(begin(source, is_watching || operators.is_some(), hooks)?);
+    arguments.accepted.iter().for_each(|revision| live.accept(revision));
     // Nothing holds on to a snapshot: it must go when another takes its place.
     let snapshot = || live.engine().snapshot();
     output::complain(&callers.warnings(&snapshot().store.types));

@@ -4,10 +4,12 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
 use axum::routing::{get, post};
+use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
@@ -45,10 +47,22 @@ fn routes(live: Arc<Live>, service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// Takes up the store on disk: 200 with the status if it is in force then, 422 with the status if it cannot be served.
-async fn reload(State((live, service)): State<(Arc<Live>, Arc<Service>)>) -> Response {
+/// Takes up the store on disk: 200 with the status if it is in force then, 422 with the status if it cannot be served. A body
+/// `{"accept": REVISION}` confirms that revision, whatever it has lost of the one in force.
+async fn reload(State((live, service)): State<(Arc<Live>, Arc<Service>)>, body: Body) -> Response {
+    let Ok(body) = axum::body::to_bytes(body, MOST_BODY).await else {
+        return message(StatusCode::BAD_REQUEST, ACCEPT_FORM);
+    };
+    let accepted = match accepted(&body) {
+        Ok(accepted) => accepted,
+        Err(why) => return message(StatusCode::BAD_REQUEST, why),
+    };
     // Building a store takes processors, and takes them for long.
-    match tokio::task::spawn_blocking(move || live.reload()).await {
+    let reload = move || {
+        accepted.iter().for_each(|revision| live.accept(revision));
+        live.reload()
+    };
+    match tokio::task::spawn_blocking(reload).await {
         Ok(status) => {
             let code = if status.is_current() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
             json(code, &told(&status, &service))
@@ -57,6 +71,27 @@ async fn reload(State((live, service)): State<(Arc<Live>, Arc<Service>)>) -> Res
             message(StatusCode::INTERNAL_SERVER_ERROR, "the store could not be taken up; what was in force stays so")
         }
     }
+}
+
+/// The largest body, in bytes.
+const MOST_BODY: usize = 4096;
+
+const ACCEPT_FORM: &str = "the body must be empty, or {\"accept\": REVISION} with the 64 digits of a revision";
+
+/// The revision that a body confirms.
+fn accepted(body: &[u8]) -> Result<Option<String>, &'static str> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(None);
+    }
+    let read: Accept = serde_json::from_slice(body).map_err(|_| ACCEPT_FORM)?;
+    let is_revision = read.accept.len() == 64 && read.accept.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_revision { Ok(Some(read.accept.to_ascii_lowercase())) } else { Err(ACCEPT_FORM) }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Accept {
+    accept: String,
 }
 
 /// Which store is in force, and what came of the last attempt to take one up; and whether decisions are made.

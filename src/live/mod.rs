@@ -6,6 +6,7 @@
 mod look;
 mod status;
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -16,7 +17,7 @@ use crate::engine::{Engine, Snapshot};
 use crate::matrix::{self, RowResult};
 use crate::request::case::Case;
 use crate::store::schema::Types;
-use crate::store::{Problem, Source, Statement, StoreError, StoreFiles, signature};
+use crate::store::{Problem, Revision, Source, Statement, Store, StoreError, StoreFiles, losses, signature};
 use look::{Look, SETTLE};
 pub use look::{Seen, Watcher};
 pub use status::{Attempt, Outcome, Status, StatusBoard};
@@ -30,6 +31,8 @@ pub struct Live {
     hooks: Hooks,
     /// What the last attempt was made on. Whoever holds it builds; others wait for what comes of it.
     judged: Mutex<Found>,
+    /// The revisions that somebody has confirmed, whatever they have lost.
+    accepted: Mutex<BTreeSet<String>>,
 }
 
 /// What is above this module, and is called from it.
@@ -64,7 +67,14 @@ impl Live {
         }
         allocator::give_back();
         let board = StatusBoard::of(&snapshot);
-        Ok(Self { source, engine: Engine::new(snapshot), board, hooks, judged: Mutex::new(found) })
+        Ok(Self {
+            source,
+            engine: Engine::new(snapshot),
+            board,
+            hooks,
+            judged: Mutex::new(found),
+            accepted: Mutex::default(),
+        })
     }
 
     /// What decides by the store that is in force.
@@ -91,6 +101,17 @@ impl Live {
             self.attempt(judged, found, read);
         }
         self.board.status()
+    }
+
+    /// Confirms a revision: it may be taken up although it has lost something of the one in force ([`losses::lost`]).
+    pub fn accept(&self, revision: &str) {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(revision.to_owned());
+        // What was rejected is looked at again.
+        *self.judged() = Err(String::new());
+    }
+
+    fn is_accepted(&self, revision: &Revision) -> bool {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).contains(revision.as_str())
     }
 
     /// Takes up what is in the files now, if that is not what the last attempt was made on.
@@ -132,7 +153,24 @@ impl Live {
         }
         let snapshot = Snapshot::build(store)?;
         hold(&snapshot, self.hooks.request)?;
+        self.lose_nothing(&snapshot.store)?;
         Ok(Some(snapshot))
+    }
+
+    /// # Errors
+    ///
+    /// What the store has lost of the one in force, where nobody has confirmed that: neither its signature nor somebody who names it.
+    fn lose_nothing(&self, store: &Store) -> Result<(), StoreError> {
+        if self.source.required_key.is_some() || self.is_accepted(&store.revision) {
+            return Ok(());
+        }
+        let mut lost = losses::lost(&self.engine.snapshot().store, store);
+        let Some(first) = lost.first_mut() else { return Ok(()) };
+        *first = first.clone().with_help(format!(
+            "if that is meant, confirm this revision: `POST /reload` with {{\"accept\": \"{0}\"}}, or `gatepost serve --accept {0}`",
+            store.revision
+        ));
+        Err(StoreError([store.warnings.clone(), lost].concat()))
     }
 
     fn conclude(&self, outcome: Outcome, problems: Vec<Problem>) {

@@ -1,10 +1,13 @@
 //! The files of a store, from a folder or compiled into the binary.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
 use super::git::{Blob, Commit};
+use super::policy::Statement;
 use super::problem::{Problem, Severity, SourceFile, StoreError};
 use super::signature;
 
@@ -110,6 +113,18 @@ impl StoreFiles {
         lists.into_iter().flatten().chain(&self.clauses)
     }
 
+    /// Every file of the store that decides, by its path, and whether it has nothing in it: no policy or row, no declaration, no entity.
+    pub(super) fn inventory(&self, policies: &[Statement], rows: &[Statement]) -> BTreeMap<Arc<str>, bool> {
+        let with_statements: BTreeSet<&str> =
+            policies.iter().chain(rows).map(|statement| &*statement.file.path).collect();
+        let is_cedar = |file: &SourceFile| file.path.ends_with(".cedar");
+        let is_empty = |file: &SourceFile| match is_cedar(file) {
+            true => !with_statements.contains(&*file.path),
+            false => says_nothing(&file.text),
+        };
+        self.deciding().map(|file| (Arc::clone(&file.path), is_empty(file))).collect()
+    }
+
     /// Reads further files of stored entities.
     ///
     /// # Errors
@@ -143,6 +158,13 @@ impl StoreFiles {
             _ => self.requests.push(file),
         }
     }
+}
+
+/// Whether a text is only comments and space, or an array without elements.
+fn says_nothing(text: &str) -> bool {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
+    let rest: String = lines.flat_map(str::chars).filter(|character| !character.is_whitespace()).collect();
+    rest.is_empty() || rest == "[]"
 }
 
 fn has_errors(problems: &[Problem]) -> bool {
@@ -194,8 +216,16 @@ fn is_wanted(blob: &Blob, problems: &mut Vec<Problem>) -> bool {
     if blob.path == CLAUSES || blob.path == signature::FILE {
         return true;
     }
-    let Some((folder, file)) = blob.path.split_once('/') else { return false };
-    let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else { return false };
+    let Some((folder, file)) = blob.path.split_once('/') else {
+        if FOLDERS.iter().any(|(name, _)| *name == blob.path) {
+            problems.push(no_folder(&blob.path));
+        }
+        return false;
+    };
+    let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else {
+        problems.extend(near_name(folder));
+        return false;
+    };
     let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
     is_part(folder, ending, file, is_folder || !blob.is_plain, problems)
 }
@@ -235,6 +265,10 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     for (name, ending) in FOLDERS {
         let folder = root.join(name);
         if !folder.is_dir() {
+            // A link that leads nowhere is there too.
+            if folder.symlink_metadata().is_ok() {
+                problems.push(Problem { severity: severity_in(name), ..no_folder(name) });
+            }
             continue;
         }
         let mut entries = match std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
@@ -251,9 +285,34 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
             is_part(name, ending, &file, path.is_dir(), problems)
         }));
     }
-    paths.extend([CLAUSES, signature::FILE].map(|name| root.join(name)).into_iter().filter(|path| path.is_file()));
+    for name in [CLAUSES, signature::FILE] {
+        let path = root.join(name);
+        match (path.is_file(), path.symlink_metadata().is_ok()) {
+            (true, _) => paths.push(path),
+            (false, true) => problems.push(not_read(name, "it is no file, or a link that leads nowhere")),
+            (false, false) => {}
+        }
+    }
+    let beside = std::fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let mut near: Vec<Problem> = beside.filter_map(|entry| near_name(&entry.file_name().to_string_lossy())).collect();
+    near.sort_by(|left, right| left.message.cmp(&right.message));
+    problems.extend(near);
     paths.sort();
     paths
+}
+
+fn no_folder(name: &str) -> Problem {
+    Problem::error(format!("`{name}` cannot be read: it is no folder, or a link that leads nowhere"))
+        .with_help(format!("`{name}` is a folder of a store; take away what has its name"))
+}
+
+/// A warning of a folder beside those of a store whose name is nearly that of one: nothing in it is read.
+fn near_name(found: &str) -> Option<Problem> {
+    let lower = found.to_lowercase();
+    let is_near = |name: &&str| found != *name && strsim::damerau_levenshtein(&lower, name) <= 2;
+    let near = FOLDERS.iter().map(|(name, _)| *name).find(is_near)?;
+    let problem = Problem::warning(format!("nothing in the folder `{found}` is read"));
+    Some(problem.with_help(format!("did you mean `{near}`?")))
 }
 
 /// Every path below a folder of a store whose change can change what decides: the files that decide, and those that would be an
@@ -264,8 +323,7 @@ pub(crate) fn watched_paths(root: &Path) -> Vec<PathBuf> {
         let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path());
         paths.extend(entries.filter(|path| {
             let file = path.file_name().unwrap_or_default().to_string_lossy();
-            let is_looked_at = has_known_ending(&file) || path.ends_with(CLAUSES) || path.is_dir();
-            !file.starts_with('.') && is_looked_at && !is_to_try(folder, ending, path)
+            !is_plainly_no_part(&file) && !is_to_try(folder, ending, path)
         }));
     }
     paths.sort();
@@ -273,7 +331,9 @@ pub(crate) fn watched_paths(root: &Path) -> Vec<PathBuf> {
 }
 
 fn is_to_try(folder: &str, ending: &str, path: &Path) -> bool {
-    folder == TO_TRY && !path.is_dir() && path.extension().is_some_and(|found| found == ending)
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_read = path.extension().is_some_and(|found| found == ending);
+    folder == TO_TRY && !path.is_dir() && (is_read || !has_known_ending(&file))
 }
 
 /// Whether a file has the ending of one that is read somewhere in a store.
@@ -282,16 +342,27 @@ fn has_known_ending(file: &str) -> bool {
     FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending))
 }
 
-/// Whether a file in a folder of the store is read. Hidden files (editors leave them) are passed over, and notes of other kinds;
-/// what looks like a part of the store but would not be read is a problem, because it may be a `forbid`.
+/// Whether a file in a folder of the store is read. What is plainly no part of it is passed over; anything else that would not be read is
+/// a problem, because it may be a `forbid`.
 fn is_part(folder: &str, ending: &str, file: &str, is_folder: bool, problems: &mut Vec<Problem>) -> bool {
-    if file.starts_with('.') {
+    if is_plainly_no_part(file) {
         return false;
     }
     let found = Path::new(file).extension().unwrap_or_default().to_string_lossy();
-    if is_folder || (has_known_ending(file) && found != ending) {
-        let help = format!("in `{folder}` the files `*.{ending}` are read, and no folders");
+    let is_part = !is_folder && found == ending;
+    let is_other_file = format!("{folder}/{file}") == CLAUSES || (folder == TO_TRY && !has_known_ending(file));
+    if is_folder || !(is_part || is_other_file) {
+        let help =
+            format!("in `{folder}` the files `*.{ending}` are read, and no folders; a README may stand there too");
         problems.push(Problem::error(format!("`{folder}/{file}` would not be read")).with_help(help));
     }
-    !is_folder && found == ending
+    is_part
+}
+
+/// Files that people and editors leave beside others: notes, hidden files, copies, and what tells an editor that it may write (`4913`).
+fn is_plainly_no_part(file: &str) -> bool {
+    let is_copy = file.ends_with('~') || (file.starts_with('#') && file.ends_with('#'));
+    let is_left_over = [".orig", ".rej"].iter().any(|ending| file.ends_with(ending));
+    let is_readme = file == "README" || file.starts_with("README.");
+    file.starts_with('.') || is_copy || is_left_over || is_readme || file == "4913"
 }

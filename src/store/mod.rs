@@ -15,13 +15,18 @@ mod git;
 pub mod keys;
 pub mod known;
 pub mod lint;
+pub mod losses;
 mod nesting;
+mod placement;
 pub mod policy;
 mod problem;
 pub mod schema;
 pub mod scope;
 pub mod signature;
 mod source;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
@@ -43,6 +48,8 @@ pub struct Store {
     pub origin: Origin,
     /// The files, as they were read.
     pub files: StoreFiles,
+    /// The files of policies, rows and entities, by their paths, and whether each has nothing in it.
+    pub inventory: BTreeMap<Arc<str>, bool>,
     /// The schema, resolved by Cedar.
     pub schema: Schema,
     /// The schema as the request layer needs it.
@@ -91,10 +98,11 @@ impl Store {
         if !whole {
             return Err(StoreError(problems));
         }
+        problems.extend(placement::check(&policies, &rows));
         problems.extend(files.unread.iter().cloned());
         let revision = Revision::of(&files);
-        let warnings = Vec::new();
-        let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };
+        let (warnings, inventory) = (Vec::new(), files.inventory(&policies, &rows));
+        let mut store = Self { origin, files, inventory, schema, types, policies, rows, clauses, revision, warnings };
         problems.extend(lint::lint(&store));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(StoreError(problems));

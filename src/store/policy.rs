@@ -203,9 +203,13 @@ pub fn read(files: &[SourceFile]) -> (Vec<Statement>, Vec<Problem>) {
 }
 
 /// A policy set of statements, which have ids of their own.
+#[expect(
+    clippy::expect_used,
+    reason = "ids are unique, and there are no templates: the only two reasons for which Cedar refuses"
+)]
 pub fn set_of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> PolicySet {
-    // Ids are unique, and there are no templates: the only two reasons for which Cedar refuses.
-    PolicySet::from_policies(statements.into_iter().map(|statement| statement.policy.clone())).unwrap_or_default()
+    PolicySet::from_policies(statements.into_iter().map(|statement| statement.policy.clone()))
+        .expect("every statement has an id of its own")
 }
 
 fn templates<'a>(set: &'a PolicySet, file: &'a SourceFile) -> impl Iterator<Item = Problem> + 'a {

@@ -4,6 +4,7 @@ mod ancestors;
 mod hierarchy;
 mod packed;
 mod reading;
+mod warnings;
 
 use std::sync::Arc;
 
