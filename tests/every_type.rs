@@ -16,6 +16,7 @@ use std::time::Duration;
 use common::server::Server;
 use common::{evaluate, folder, open_limits, told};
 use gatepost::engine::Snapshot;
+use gatepost::matrix::exercise;
 use gatepost::prove::compare::{Comparison, Found, compare};
 use gatepost::prove::solver::Solver;
 use gatepost::prove::{Claim, Proof, Verdict, prove};
@@ -212,6 +213,30 @@ fn what_the_solver_finds_is_decided_over_http_as_it_says() {
     println!("{tally:?}");
     assert!(tally.allowed > schemas && tally.denied > schemas, "{tally:?}");
     assert!(tally.undecided * 25 < tally.proofs, "{tally:?}");
+}
+
+/// The same of the requests that rows are tried on: each that is decided otherwise than a row says is taken over HTTP.
+#[test]
+fn what_rows_are_tried_on_is_decided_over_http_as_it_is_shown() {
+    let schemas = number("EVERY_TYPE_TRIED", 25);
+    let mut tally = Tally::default();
+    for seed in 800_000.. {
+        if tally.schemas == schemas {
+            break;
+        }
+        let (mut random, model, mut files) = Files::random(seed);
+        files.entities = String::new();
+        files.rows = rows(&mut random, &model, &files.policies);
+        let Ok(snapshot) = files.load() else { continue };
+        tally.schemas += 1;
+        for result in exercise(&snapshot, &|_, _| {}) {
+            if let Some(example) = result.counterexample {
+                tally.serve(seed, &files, &snapshot, &example.case, example.decision.allowed);
+            }
+        }
+    }
+    println!("{tally:?}");
+    assert!(tally.allowed * 5 > schemas && tally.denied * 2 > schemas, "{tally:?}");
 }
 
 /// That nobody may do something, and that everybody may, in one environment, and where one of the policies matches: what is found
