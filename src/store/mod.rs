@@ -17,6 +17,7 @@ pub mod known;
 pub mod lint;
 mod nesting;
 pub mod policy;
+mod presence;
 mod problem;
 pub mod schema;
 pub mod scope;
