@@ -16,6 +16,7 @@ use std::time::Duration;
 use common::server::Server;
 use common::{evaluate, folder, open_limits, told};
 use gatepost::engine::Snapshot;
+use gatepost::matrix::exercise;
 use gatepost::prove::compare::{Comparison, Found, compare};
 use gatepost::prove::solver::Solver;
 use gatepost::prove::{Claim, Proof, Verdict, prove};
@@ -173,12 +174,13 @@ fn what_is_said_is_decided_as_plain_cedar_decides_it() {
 }
 
 /// "Each witness and counterexample that the solver gives, written as a request with stored entities, is taken by the real service over
-/// HTTP and decided as the solver says." `EVERY_TYPE_PROVEN` sets of how many schemas, `EVERY_TYPE_SEED` from which on.
+/// HTTP and decided as the solver says." `EVERY_TYPE_PROVEN` sets of how many schemas, `EVERY_TYPE_SEED` from which on, and
+/// `EVERY_TYPE_SECONDS` how long a question may take.
 #[test]
 #[ignore = "needs cvc5"]
 fn what_the_solver_finds_is_decided_over_http_as_it_says() {
     let schemas = number("EVERY_TYPE_PROVEN", 5);
-    let solver = Solver::find(Path::new("cvc5"), Duration::from_secs(5)).unwrap();
+    let solver = Solver::find(Path::new("cvc5"), Duration::from_secs(number("EVERY_TYPE_SECONDS", 5) as u64)).unwrap();
     let mut tally = Tally::default();
     for seed in number("EVERY_TYPE_SEED", 900_000) as u64.. {
         if tally.schemas == schemas {
@@ -212,6 +214,25 @@ fn what_the_solver_finds_is_decided_over_http_as_it_says() {
     println!("{tally:?}");
     assert!(tally.allowed > schemas && tally.denied > schemas, "{tally:?}");
     assert!(tally.undecided * 25 < tally.proofs, "{tally:?}");
+}
+
+/// What refers to actions varies in the requests that rows are tried on: they are those that the schema has.
+#[test]
+fn rows_are_tried_on_requests_that_refer_to_actions() {
+    let files = Files {
+        schema: "entity User = { blocked: Set<Action>, last: Action };
+            action share, read appliesTo { principal: User, resource: User, context: { action: Long } };"
+            .to_owned(),
+        policies: r#"@id("all") permit (principal, action, resource);
+            @id("blocked") forbid (principal, action, resource) when { principal.blocked.contains(action) && principal.last == action };"#
+            .to_owned(),
+        rows: r#"permit (principal is User, action == Action::"share", resource is User);"#.to_owned(),
+        entities: String::new(),
+    };
+    let snapshot = files.load().unwrap_or_else(|error| panic!("{}", told(&error)));
+    let results = exercise(&snapshot, &|_, _| {});
+    let example = results[0].counterexample.as_ref().unwrap_or_else(|| panic!("{results:?}"));
+    Tally::default().serve(0, &files, &snapshot, &example.case, false);
 }
 
 /// That nobody may do something, and that everybody may, in one environment, and where one of the policies matches: what is found

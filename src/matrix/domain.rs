@@ -36,7 +36,7 @@ impl<'a> Domains<'a> {
     pub(super) fn new(reads: Reads<'a>) -> Self {
         let mut domains = Self { reads, pools: BTreeMap::new() };
         let types = domains.reads.types;
-        domains.pools = types.entities.values().map(|found| (found.name.clone(), domains.pool(found))).collect();
+        domains.pools = types.referable().map(|found| (found.name.clone(), domains.pool(found))).collect();
         domains
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use cedar_policy::{EntityTypeName, EntityUid, EvalResult};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, EvalResult};
 use cedar_policy_symcc::Env;
 use chrono::{DateTime, Datelike as _};
 use smol_str::SmolStr;
@@ -19,7 +19,7 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
     let resource = model.request.resource()?;
     let declared = types.environments.get(environment)?;
     let context = model.request.context()?;
-    let context = record(&declared.context, &|name| Some(context.get(name)))?;
+    let context = record(types, &declared.context, &|name| Some(context.get(name)))?;
 
     let known = |uid: &EntityUid| types.entity_of(uid.type_name());
     let mut ancestors: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();
@@ -31,14 +31,14 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
         if entity_type.ids.is_some() {
             continue;
         }
-        let attributes = record(&entity_type.attributes, &|name| match entity.attr(name) {
+        let attributes = record(types, &entity_type.attributes, &|name| match entity.attr(name) {
             Some(value) => Some(Some(value.ok()?)),
             None => Some(None),
         })?;
         let mut stored = StoredEntity::new(attributes);
         if let Some(shape) = &entity_type.tags {
             for (key, tag) in entity.tags() {
-                stored.tags.insert(key.into(), value(shape, &tag.ok()?)?);
+                stored.tags.insert(key.into(), value(types, shape, &tag.ok()?)?);
             }
         }
         let mut above: Vec<EntityUid> = model.entities.ancestors(&uid).into_iter().flatten().cloned().collect();
@@ -46,7 +46,8 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
         ancestors.insert(uid.clone(), above);
         entities.insert(uid, stored);
     }
-    let plain_entity = |uid: &EntityUid| Some(StoredEntity::new(record(&known(uid)?.attributes, &|_| Some(None))?));
+    let plain_entity =
+        |uid: &EntityUid| Some(StoredEntity::new(record(types, &known(uid)?.attributes, &|_| Some(None))?));
     for (uid, parents) in direct_parents(&ancestors, types)? {
         let mut entity = match entities.remove(&uid) {
             Some(entity) => entity,
@@ -65,33 +66,34 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
 
 /// The record whose fields `get` gives: `None` where one cannot be read, `Some(None)` where one is not there. A required field
 /// that is not there was of no interest to the solver.
-fn record(shape: &RecordShape, get: &dyn Fn(&str) -> Option<Option<EvalResult>>) -> Option<Record> {
+fn record(types: &Types, shape: &RecordShape, get: &dyn Fn(&str) -> Option<Option<EvalResult>>) -> Option<Record> {
     let mut record = Record::new();
     for (name, FieldShape { required, shape, .. }) in &shape.0 {
         match get(name)? {
-            Some(found) => drop(record.insert(name.clone(), value(shape, &found)?)),
-            None if *required => drop(record.insert(name.clone(), plain(shape, &some_entity))),
+            Some(found) => drop(record.insert(name.clone(), value(types, shape, &found)?)),
+            None if *required => drop(record.insert(name.clone(), plain(shape, &|name| some_entity(types, name)))),
             None => {}
         }
     }
     Some(record)
 }
 
-fn value(shape: &Shape, found: &EvalResult) -> Option<Value> {
+fn value(types: &Types, shape: &Shape, found: &EvalResult) -> Option<Value> {
     Some(match (shape, found) {
         (Shape::Bool, EvalResult::Bool(value)) => Value::Bool(*value),
         (Shape::Long, EvalResult::Long(value)) => Value::Long(*value),
         (Shape::String, EvalResult::String(text)) => Value::String(text.into()),
         (Shape::Entity(_), EvalResult::EntityUid(uid)) => Value::Entity(uid.clone()),
         (Shape::Set(element), EvalResult::Set(elements)) => {
-            let mut elements: Vec<Value> = elements.iter().map(|found| value(element, found)).collect::<Option<_>>()?;
+            let mut elements: Vec<Value> =
+                elements.iter().map(|found| value(types, element, found)).collect::<Option<_>>()?;
             elements.sort();
             Value::Set(elements)
         }
         (Shape::Record(shape), EvalResult::Record(found)) => {
-            Value::Record(record(shape, &|name| Some(found.get(name).cloned()))?)
+            Value::Record(record(types, shape, &|name| Some(found.get(name).cloned()))?)
         }
-        (Shape::Parsed(parsed), found) => value(&Shape::Record(parsed.facts.clone()), found)?,
+        (Shape::Parsed(parsed), found) => value(types, &Shape::Record(parsed.facts.clone()), found)?,
         (Shape::Extension(extension), EvalResult::ExtensionValue(text)) => {
             Value::Extension(*extension, extension_text(*extension, text)?)
         }
@@ -128,7 +130,8 @@ fn written_time(milliseconds: i64) -> Option<SmolStr> {
     Some(format!("{}{zone}", time.format("%Y-%m-%dT%H:%M:%S%.3f")).into())
 }
 
-/// An entity of that type, for where any will do.
-fn some_entity(name: &EntityTypeName) -> EntityUid {
-    EntityUid::from_type_name_and_id(name.clone(), cedar_policy::EntityId::new("any"))
+/// An entity of that type, for where any will do: the first of those that are declared.
+fn some_entity(types: &Types, name: &EntityTypeName) -> EntityUid {
+    let declared = types.entity_of(name).and_then(|found| found.ids.as_ref()?.first());
+    EntityUid::from_type_name_and_id(name.clone(), EntityId::new(declared.map_or("any", SmolStr::as_str)))
 }

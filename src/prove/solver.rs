@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cedar_policy_symcc::err::{CompileError, EncodeError, Error};
 use cedar_policy_symcc::solver::{Decision, DecisionWithModel, LocalSolver, Solver as _};
@@ -198,6 +198,7 @@ impl<'a> Asker<'a> {
                 .map_err(|error| format!("the solver cannot be started: {error}"))?,
         };
         let limit = self.solver.limit;
+        let start = Instant::now();
         let (runtime, asked) =
             (&self.runtime, async { tokio::time::timeout(limit + GRACE, question(&mut process)).await });
         // An encoder that panics has decided nothing.
@@ -207,13 +208,17 @@ impl<'a> Asker<'a> {
                 self.process = Some(process);
                 Ok(answer)
             }
-            Ok(Ok(Err(Error::SolverUnknown))) | Ok(Err(_)) => {
-                Err(format!("the solver did not decide it within {} s", limit.as_secs_f32()))
-            }
+            Ok(Ok(Err(Error::SolverUnknown))) | Ok(Err(_)) => Err(too_late(limit)),
+            // Where it is interrupted by its own limit while it reads the question, it says nothing and ends.
+            Ok(Ok(Err(Error::SolverError(_)))) if start.elapsed() >= limit => Err(too_late(limit)),
             Ok(Ok(Err(error))) => Err(in_a_sentence(&error)),
             Err(_) => Err("the question could not be put to the solver".to_owned()),
         }
     }
+}
+
+fn too_late(limit: Duration) -> String {
+    format!("the solver did not decide it within {} s", limit.as_secs_f32())
 }
 
 /// Why there is no answer, for who wrote the policies: nothing of how questions are written.

@@ -137,6 +137,8 @@ pub fn direct_parents(
     types: &Types,
 ) -> Option<BTreeMap<EntityUid, Vec<EntityUid>>> {
     let mut direct: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();
+    // Of each type and each ancestor, the one entity that is put between.
+    let mut put: BTreeMap<(EntityTypeName, EntityUid), EntityUid> = BTreeMap::new();
     for (uid, wanted) in ancestors {
         let mut parents = Vec::new();
         for ancestor in wanted {
@@ -146,8 +148,9 @@ pub fn direct_parents(
             }
             let mut next = ancestor.clone();
             for name in types_between(types, uid.type_name(), ancestor.type_name())?.into_iter().rev() {
-                let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(ancestor.id()));
-                let between = EntityUid::from_type_name_and_id(name, EntityId::new(id));
+                let is_taken = |between: &EntityUid| ancestors.contains_key(between) || direct.contains_key(between);
+                let between = put.entry((name.clone(), ancestor.clone()));
+                let between = between.or_insert_with(|| named_between(&name, ancestor, is_taken)).clone();
                 direct.insert(between.clone(), vec![next]);
                 next = between;
             }
@@ -156,6 +159,18 @@ pub fn direct_parents(
         direct.insert(uid.clone(), parents);
     }
     Some(direct)
+}
+
+/// `team-of-b`, or `team-of-b-2` where that is another entity: what is below two ancestors of one id must not lose one of them.
+fn named_between(name: &EntityTypeName, ancestor: &EntityUid, is_taken: impl Fn(&EntityUid) -> bool) -> EntityUid {
+    let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(ancestor.id()));
+    let mut between = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(&id));
+    let mut number = 1;
+    while is_taken(&between) {
+        number += 1;
+        between = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(format!("{id}-{number}")));
+    }
+    between
 }
 
 /// The types that lead from `descendant` up to `ancestor`, without the two; `None` where none do.

@@ -7,9 +7,10 @@ use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 use smol_str::SmolStr;
 
 use super::policy::Statement;
+use super::presence::PRESENCE;
 use super::problem::Problem;
 use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
-use super::{Store, addresses, scope};
+use super::{Store, addresses, presence, scope};
 
 /// In `@allow`: the policy may be one that never changes a decision.
 pub const SHADOWED: &str = "shadowed";
@@ -21,7 +22,7 @@ pub const CONSTANT: &str = "constant";
 pub const MASKED: &str = "masked";
 
 /// Every warning that a policy can allow.
-const ALLOWABLE: [&str; 3] = [SHADOWED, CONSTANT, MASKED];
+const ALLOWABLE: [&str; 4] = [SHADOWED, CONSTANT, MASKED, PRESENCE];
 
 /// Every problem beyond parsing and types.
 pub(super) fn lint(store: &Store) -> Vec<Problem> {
@@ -29,6 +30,7 @@ pub(super) fn lint(store: &Store) -> Vec<Problem> {
     for statement in store.policies.iter().chain(&store.rows) {
         problems.extend(of_statement(statement, store));
     }
+    problems.extend(store.policies.iter().flat_map(|policy| presence::hanging(policy, store)));
     problems.extend(actions_of_other_types(&store.types));
     problems.extend(unknown_lints(store));
     problems.extend(reserved_ids(store));
@@ -101,13 +103,13 @@ fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
 }
 
 /// The types of expressions in one environment, as far as `has` needs them: Cedar's validator has checked the rest.
-struct Typing<'a> {
-    types: &'a Types,
-    environment: &'a Environment,
+pub(super) struct Typing<'a> {
+    pub(super) types: &'a Types,
+    pub(super) environment: &'a Environment,
 }
 
 /// What an expression is.
-enum Typed {
+pub(super) enum Typed {
     /// The context: what is required there is promised by the schema, not by the value.
     Context,
     /// A value of that shape. What is required of an entity is only promised too; a record is what it is.
@@ -145,7 +147,7 @@ impl Typing<'_> {
         entities.any(|entity| entity.attributes.0.get(attribute).is_some_and(|field| field.required))
     }
 
-    fn of(&self, expression: &Expr) -> Typed {
+    pub(super) fn of(&self, expression: &Expr) -> Typed {
         match expression.expr_kind() {
             ExprKind::Var(Var::Principal) => Typed::Shape(Shape::Entity(self.environment.principal.clone())),
             ExprKind::Var(Var::Resource) => Typed::Shape(Shape::Entity(self.environment.resource.clone())),
@@ -186,7 +188,7 @@ impl Typing<'_> {
         field.map_or(Typed::Unknown, |field| Typed::Shape(field.shape.clone()))
     }
 
-    fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
+    pub(super) fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
         match holder {
             Typed::Context => Some(&self.environment.context),
             Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity_of(name)?.attributes),

@@ -19,6 +19,7 @@ pub mod losses;
 mod nesting;
 mod placement;
 pub mod policy;
+mod presence;
 mod problem;
 pub mod schema;
 pub mod scope;

@@ -332,6 +332,11 @@ impl Types {
         self.by_name.get(name).map(Arc::as_ref)
     }
 
+    /// Every type that a value can refer to: the entity types, and those of the actions.
+    pub fn referable(&self) -> impl Iterator<Item = &EntityType> {
+        self.by_name.values().map(Arc::as_ref)
+    }
+
     /// The same, for who keeps it.
     pub fn shared_entity(&self, name: &str) -> Option<Arc<EntityType>> {
         self.entities.get(name).cloned()
