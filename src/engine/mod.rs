@@ -67,6 +67,8 @@ pub struct Snapshot {
     /// The stored entities.
     pub entities: StoredEntities,
     index: Index,
+    /// An id that no request, no policy and no stored entity can name, since nobody knows it.
+    unnamed: String,
 }
 
 impl Snapshot {
@@ -99,7 +101,9 @@ impl Snapshot {
         let entities = StoredEntities::read(&files, &store.types).map_err(StoreError)?;
         let index = Index::build(&store)
             .map_err(|why| StoreError(vec![Problem::error(format!("what actions are in cannot be told: {why}"))]))?;
-        Ok(Self { store, entities, index })
+        let unnamed = unnamed()
+            .map_err(|_| StoreError(vec![Problem::error("the operating system gives no random bytes".to_owned())]))?;
+        Ok(Self { store, entities, index, unnamed })
     }
 
     /// The digest of everything that can change a decision.
@@ -283,6 +287,15 @@ impl Snapshot {
         Gathered::new(hierarchy.clone(), &self.index, named, *references, &request.context)?
             .of(request, &principal, bucket, &resource)
     }
+}
+
+/// So many random bytes nobody guesses.
+const UNGUESSABLE: usize = 32;
+
+fn unnamed() -> Result<String, ring::error::Unspecified> {
+    let mut bytes = [0; UNGUESSABLE];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)?;
+    Ok(hex::encode(bytes))
 }
 
 /// Policies that can be asked whether they match a request ([`Snapshot::matches`], [`Snapshot::matches_any`]).
