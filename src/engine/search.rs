@@ -204,7 +204,7 @@ impl Snapshot {
     }
 
     /// `None` where candidates have less in common: where a plugin reads the context by each of them, where what is said of them lacks
-    /// something, or lies beside what only the store may say, where times are to be compared, or so much is missing that it is not all
+    /// something, lies beside what only the store may say or has to refer to what is stored, where times are to be compared, or so much is missing that it is not all
     /// named.
     fn prepared<'a>(
         &'a self,
@@ -217,7 +217,7 @@ impl Snapshot {
         let environment = self.store.types.environments.get(request.environment)?;
         let has_own = request.missing.more > 0
             || depends_on(&environment.context, target.root())
-            || entity_type.stores_within && !said.is_empty()
+            || (entity_type.stores_within || entity_type.has_must_exist) && !said.is_empty()
             || request.floored
             || self.entities.has_floored();
         if has_own {

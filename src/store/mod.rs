@@ -15,9 +15,11 @@ mod git;
 pub mod keys;
 pub mod known;
 pub mod lint;
+pub mod masks;
 mod nesting;
 pub mod policy;
 mod problem;
+pub mod reserved;
 pub mod schema;
 pub mod scope;
 pub mod signature;
@@ -26,7 +28,7 @@ mod source;
 use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
 pub use clauses::{Clause, Clauses};
-pub use digest::Revision;
+pub use digest::{READING_RULES, Revision};
 pub(crate) use files::watched_paths;
 pub use files::{Origin, StoreFiles};
 pub use git::Commit;
@@ -96,6 +98,7 @@ impl Store {
         let warnings = Vec::new();
         let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };
         problems.extend(lint::lint(&store));
+        problems.extend(reserved::reserved(&store));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(StoreError(problems));
         }
