@@ -14,7 +14,7 @@ use gatepost::http::authzen::{self, Limits};
 use gatepost::http::callers::Caller;
 use gatepost::http::journal::Journal;
 use gatepost::log::Entries;
-use gatepost::log::mask::Mask;
+use gatepost::log::mask::{Links, Mask};
 use gatepost::log::record::{Endpoint, Heading, Recorder, Told};
 use gatepost::plugin;
 use gatepost::request::Facts;
@@ -40,7 +40,7 @@ fn steps(criterion: &mut Criterion) {
     })
     .to_string();
     let body = body.as_bytes();
-    let recorder = Recorder { mask: Some(Mask::new(b"a key")) };
+    let recorder = Recorder { mask: Mask::new(b"a key", Links::Auto).ok() };
     let heading = Heading {
         request_id: "0f6f2c1e-6a1c-4a55-9d0e-6e6a2f1f8a11",
         trace_id: None,

@@ -38,7 +38,10 @@ fn a10_rows_and_policies_stand_where_they_are_read() {
         let name = &annotation[..annotation.find('(').unwrap()];
         assert!(told.contains(&format!("policies/b.cedar:1:15: the policy `pasted` has `{name}`, which is for rows of the matrix: here it decides")), "{told}");
     }
-    let told = errors(&store(&[("matrix/b.cedar", "@id(\"p\") @reason(\"r\") @source(\"s\") forbid (principal, action, resource);")]));
+    let told = errors(&store(&[(
+        "matrix/b.cedar",
+        "@id(\"p\") @reason(\"r\") @source(\"s\") forbid (principal, action, resource);",
+    )]));
     assert!(told.contains("the row `p` does not say where it stands: it lacks `@table`, `@row`, `@column`"), "{told}");
 }
 
@@ -158,7 +161,12 @@ fn c5_a_name_of_the_store_that_leads_nowhere_is_an_error() {
 }
 
 fn live(store: &TempDir) -> Live {
-    let source = Source { origin: Origin::Folder(store.path().to_owned()), entities: Vec::new(), required_key: None };
+    let source = Source {
+        origin: Origin::Folder(store.path().to_owned()),
+        entities: Vec::new(),
+        required_key: None,
+        modes: Vec::new(),
+    };
     Live::open(source, true, Hooks { request: body::of_case, told: Box::new(|_, _| {}) }).unwrap()
 }
 

@@ -18,7 +18,7 @@ use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
 use crate::http::traces::{Collector, CollectorError};
-use crate::log::mask::Mask;
+use crate::log::mask::{Links, Mask};
 use crate::log::record::Recorder;
 use crate::log::{
     DecisionLog, Durability, FEWEST_QUEUE_BYTES, Log, LogSettings, MOST_QUEUE_BYTES, survive_file_size_limit,
@@ -127,6 +127,9 @@ pub(super) struct Settings {
     /// A secret of at least 32 bytes: who holds it can match masked values by their digests [default: a random one for each start]
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_LOG_MASK_KEY", help_heading = LOG, hide_short_help = true)]
     log_mask_key: Option<PathBuf>,
+    /// Which equal values have equal masks in the log: `auto`, all of which there are too many to try them out; `all`; or `none` [default: auto]
+    #[arg(long, global = true, value_name = "WHICH", env = "GATEPOST_LOG_MASKS", value_enum, help_heading = LOG, hide_short_help = true)]
+    log_masks: Option<Links>,
     /// Log raw strings and sensitive attributes as they are [default: false]
     #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = LOG, hide_short_help = true)]
     log_unmasked: Option<bool>,
@@ -251,6 +254,7 @@ impl Settings {
             log_keep_age: self.log_keep_age.or(read.log_keep_age),
             log_signing_key: self.log_signing_key.or(read.log_signing_key),
             log_mask_key: self.log_mask_key.or(read.log_mask_key),
+            log_masks: self.log_masks.or(read.log_masks),
             log_unmasked: self.log_unmasked.or(read.log_unmasked),
             header_timeout: self.header_timeout.or(read.header_timeout),
             body_timeout: self.body_timeout.or(read.body_timeout),
@@ -315,7 +319,7 @@ impl Settings {
     /// The same of a store that lies elsewhere: with the same further entities.
     pub(super) fn source_at(&self, origin: Origin) -> Result<Source, Failure> {
         let key = self.require_signed.as_deref().map(VerifyingKey::read).transpose()?;
-        Ok(Source { origin, entities: self.entities.clone(), required_key: key })
+        Ok(Source { origin, entities: self.entities.clone(), required_key: key, modes: Vec::new() })
     }
 
     /// The store, ready to decide.
@@ -426,11 +430,13 @@ impl Settings {
     /// Where decisions are logged, if they are; it is opened, and what is wrong with that is said. To be called within a runtime.
     pub(super) fn decision_log(&self) -> Result<Option<DecisionLog>, Failure> {
         let Some((settings, warnings)) = self.log_settings()? else { return Ok(None) };
+        let links = self.log_masks.unwrap_or_default();
         let mask = match (self.log_unmasked, &self.log_mask_key) {
             (Some(true), _) => None,
-            (_, Some(path)) => Some(Mask::new(&secret(path, "log mask key")?)),
-            (_, None) => Some(Mask::random().map_err(|_| Failure::new(NO_RANDOM))?),
+            (_, Some(path)) => Some(Mask::new(&secret(path, "log mask key")?, links)),
+            (_, None) => Some(Mask::random(links)),
         };
+        let mask = mask.transpose().map_err(|_| Failure::new(NO_RANDOM))?;
         output::complain(&warnings);
         survive_file_size_limit()
             .map_err(|error| Failure::new(format!("the limit of the size of files cannot be watched: {error}")))?;
@@ -500,6 +506,7 @@ impl Settings {
             ("log-keep-age", self.log_keep_age.is_some()),
             ("log-signing-key", self.log_signing_key.is_some()),
             ("log-mask-key", self.log_mask_key.is_some()),
+            ("log-masks", self.log_masks.is_some()),
             ("log-unmasked", self.log_unmasked.is_some()),
         ];
         settings.into_iter().find_map(|(name, is_set)| is_set.then_some(name))

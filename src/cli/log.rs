@@ -11,7 +11,7 @@ use super::config::secret;
 use super::output::{self, Failure, counted};
 use super::{Format, holds};
 use crate::log::Position;
-use crate::log::mask::Mask;
+use crate::log::mask::{Links, Mask};
 use crate::log::verify::{Question, Verdict, verify};
 use crate::store::keys::VerifyingKey;
 
@@ -34,6 +34,9 @@ struct MaskValues {
     /// The secret that the service has for `--log-mask-key`
     #[arg(long, value_name = "FILE")]
     key: PathBuf,
+    /// A mask of the log with a number before its digest: the values are masked with that number
+    #[arg(long, value_name = "MASK")]
+    like: Option<String>,
     /// The values, as callers send them; without any, each line of standard input is one
     values: Vec<String>,
 }
@@ -67,8 +70,16 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
 }
 
 fn mask(arguments: &MaskValues) -> Result<ExitCode, Failure> {
-    let mask = Mask::new(&secret(&arguments.key, "log mask key")?);
-    let print = |value: &str| output::print(&format!("{}\n", mask.of(value).as_str()));
+    let mask = Mask::new(&secret(&arguments.key, "log mask key")?, Links::default())
+        .map_err(|_| Failure::new("the operating system gives no random bytes"))?;
+    let of = |value: &str| match &arguments.like {
+        None => Ok(mask.linked(value)),
+        Some(other) => mask.like(other, value).ok_or_else(|| {
+            Failure::new(format!("`{other}` is no mask with a number"))
+                .with_help("leave out `--like`: equal values have it too")
+        }),
+    };
+    let print = |value: &str| output::print(&format!("{}\n", of(value)?));
     if arguments.values.is_empty() {
         for line in std::io::stdin().lines() {
             let line = line.map_err(|error| Failure::new(format!("standard input cannot be read: {error}")))?;

@@ -49,7 +49,7 @@ pub struct PolicyError {
     pub policy: Option<Arc<PolicyNote>>,
     /// What kind of error it is; it holds nothing of the request.
     pub kind: &'static str,
-    /// What went wrong, in Cedar's words: these may hold values of the request.
+    /// What went wrong, in Cedar's words, which may hold values of the request; of what is `@sensitive`, only the kind.
     pub message: String,
 }
 
@@ -82,11 +82,13 @@ impl Evaluated {
         for policy in policies {
             match evaluator.holds(&policy.rule) {
                 Ok(holds) => self.take(policy, holds),
-                Err(error) => self.errors.push(PolicyError {
-                    policy: Some(Arc::clone(&policy.note)),
-                    kind: kind_of(&error),
-                    message: format!("error while evaluating policy `{}`: {error}", policy.note.id),
-                }),
+                Err(error) => {
+                    let kind = kind_of(&error);
+                    // Cedar's words may hold what the policy read.
+                    let why = if policy.reads_sensitive { kind.to_owned() } else { error.to_string() };
+                    let message = format!("error while evaluating policy `{}`: {why}", policy.note.id);
+                    self.errors.push(PolicyError { policy: Some(Arc::clone(&policy.note)), kind, message });
+                }
             }
         }
     }

@@ -23,7 +23,8 @@ pub(super) struct Gathered<'a> {
     /// What is known of the actions.
     actions: &'a HashMap<EntityUid, Entity>,
     context: Context,
-    entities: HashMap<EntityUid, Entity>,
+    /// Each with how many references were followed from it.
+    entities: HashMap<EntityUid, (Entity, usize)>,
     /// Entities that may be read, each with how many references are followed from there.
     open: Vec<(EntityUid, usize)>,
     references: usize,
@@ -51,7 +52,8 @@ impl<'a> Gathered<'a> {
         self.put(side.uid, [&entity.attributes, &tags], &side.ancestors, self.references)
     }
 
-    /// Adds what can be read of what is there. An entity that is there stays as it is.
+    /// Adds what can be read of what is there. An entity that is there stays as it is, unless fewer references were followed from it: it
+    /// was then reached on a longer way, and what it refers to may not be there.
     pub(super) fn reach(&mut self) -> Result<(), String> {
         // Those from which the most references are followed come first, so that each is looked at once.
         while !self.open.is_empty() {
@@ -59,7 +61,8 @@ impl<'a> Gathered<'a> {
             next.sort_by_key(|(_, left)| std::cmp::Reverse(*left));
             for (uid, left) in next {
                 self.add_action(&uid);
-                if let Some(stored) = self.hierarchy.stored.get(&uid).filter(|_| !self.entities.contains_key(&uid)) {
+                let is_followed = self.entities.get(&uid).is_some_and(|(_, followed)| *followed >= left);
+                if let Some(stored) = self.hierarchy.stored.get(&uid).filter(|_| !is_followed) {
                     self.put(&uid, [&stored.attributes(), &stored.tags()], &self.hierarchy.ancestors(&uid), left)?;
                 }
             }
@@ -84,7 +87,7 @@ impl<'a> Gathered<'a> {
 
     fn add_action(&mut self, uid: &EntityUid) {
         if let Some(action) = self.actions.get(uid) {
-            self.entities.insert(uid.clone(), Entity::clone(action));
+            self.entities.insert(uid.clone(), (Entity::clone(action), usize::MAX));
         }
     }
 
@@ -96,7 +99,11 @@ impl<'a> Gathered<'a> {
         resource: &EntityUid,
     ) -> Result<CedarRequest, String> {
         self.add_action(&bucket.action);
-        CedarRequest::new([principal, &bucket.action, resource], self.context, self.entities.into_values())
+        CedarRequest::new(
+            [principal, &bucket.action, resource],
+            self.context,
+            self.entities.into_values().map(|(entity, _)| entity),
+        )
     }
 
     fn put(
@@ -109,7 +116,7 @@ impl<'a> Gathered<'a> {
         if let Some(left) = left.checked_sub(1) {
             attributes.values().chain(tags.values()).for_each(|value| readable(value, left, &mut self.open));
         }
-        self.entities.insert(uid.clone(), cedar::entity(uid, attributes, tags, ancestors)?);
+        self.entities.insert(uid.clone(), (cedar::entity(uid, attributes, tags, ancestors)?, left));
         Ok(())
     }
 }

@@ -24,9 +24,11 @@ use hashbrown::HashMap;
 use super::cedar::{Entity, Rule, entity};
 use super::decision::PolicyNote;
 use super::direct::Direct;
+use super::explain::reads_sensitive;
 use super::only_stored::OnlyStored;
 use crate::request::stored::{Ancestors, Hierarchy};
 use crate::request::value::Record;
+use crate::store::masks::Sensitive;
 use crate::store::schema::{Environment, Types};
 use crate::store::{Statement, Store, policy, scope};
 
@@ -65,6 +67,8 @@ pub(super) struct Candidate {
     pub(super) direct: Direct,
     /// The entities of which its conditions may read something.
     pub(super) named: Vec<EntityUid>,
+    /// Whether they read something of a name that is sensitive.
+    pub(super) reads_sensitive: bool,
     principal: Asked,
     resource: Asked,
 }
@@ -123,11 +127,12 @@ impl Index {
             let made = entity(&action.uid(), &Record::new(), &Record::new(), &ancestors)?;
             actions.insert(action.uid(), made);
         }
+        let sensitive = Sensitive::of(&store.types);
         let buckets = store.types.environments.iter().map(|environment| {
             let all = store.policies.iter().zip(&notes).enumerate();
             let matching = all.filter(|(_, (policy, _))| scope::can_match(&policy.policy, environment, &store.schema));
             let policies: Vec<_> = matching
-                .map(|(statement, (policy, note))| Candidate::new(statement, policy, note, &store.types))
+                .map(|(statement, (policy, note))| Candidate::new(statement, policy, note, &store.types, &sensitive))
                 .collect();
             Bucket::new(environment, policies, &store.policies, &store.types)
         });
@@ -178,7 +183,7 @@ impl Bucket {
 }
 
 impl Candidate {
-    fn new(statement: usize, policy: &Statement, note: &Arc<PolicyNote>, types: &Types) -> Self {
+    fn new(statement: usize, policy: &Statement, note: &Arc<PolicyNote>, types: &Types, sensitive: &Sensitive) -> Self {
         let policy = &policy.policy;
         Self {
             note: Arc::clone(note),
@@ -186,6 +191,7 @@ impl Candidate {
             rule: Rule::conditions(policy),
             direct: Direct::new(policy),
             named: can_be_read(policy::named_in_conditions(policy), types),
+            reads_sensitive: reads_sensitive(&policy.as_ref().condition(), sensitive),
             principal: match policy.principal_constraint() {
                 PrincipalConstraint::Any | PrincipalConstraint::Is(_) => Asked::Nothing,
                 PrincipalConstraint::Eq(uid) => Asked::Is(uid),

@@ -31,8 +31,10 @@ use only_stored::OnlyStored;
 pub use search::{ActionSearch, EntitySearch, Search, Target};
 
 use crate::request::case::Case;
+use crate::request::place::Place;
 use crate::request::stored::{Hierarchy, StoredEntities};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
+use crate::store::masks::Sensitive;
 use crate::store::schema::Types;
 use crate::store::{Origin, Problem, Revision, Source, Statement, Store, StoreError};
 
@@ -67,6 +69,8 @@ pub struct Snapshot {
     /// The stored entities.
     pub entities: StoredEntities,
     index: Index,
+    /// An id that no request, no policy and no stored entity can name, since nobody knows it.
+    unnamed: String,
 }
 
 impl Snapshot {
@@ -99,7 +103,9 @@ impl Snapshot {
         let entities = StoredEntities::read(&files, &store.types).map_err(StoreError)?;
         let index = Index::build(&store)
             .map_err(|why| StoreError(vec![Problem::error(format!("what actions are in cannot be told: {why}"))]))?;
-        Ok(Self { store, entities, index })
+        let unnamed = unnamed()
+            .map_err(|_| StoreError(vec![Problem::error("the operating system gives no random bytes".to_owned())]))?;
+        Ok(Self { store, entities, index, unnamed })
     }
 
     /// The digest of everything that can change a decision.
@@ -148,19 +154,27 @@ impl Snapshot {
         entities: &StoredEntities,
     ) -> Result<Resolved, InvalidRequest> {
         let mut resolved = resolve(question, &self.store.types, entities, facts)?;
-        if let Resolved::Request(request) = &mut resolved
-            && let Some(bucket) = self.index.bucket(request.environment)
-        {
-            let OnlyStored { principal, resource } = &bucket.only_stored;
-            for (uid, read) in [(&request.principal.uid, principal), (&request.resource.uid, resource)] {
-                if !read.is_empty() && entities.get(uid).is_none() {
-                    let missing = &mut request.missing;
-                    let unsaid: Vec<_> = read.iter().filter(|place| !missing.named.contains(place)).cloned().collect();
-                    missing.extend(unsaid.len(), unsaid);
+        match &mut resolved {
+            // The log says itself what was stored.
+            Resolved::Request(request) if facts != Facts::Logged => {
+                let [principal, resource] = self.only_stored(request.environment);
+                for (uid, read) in [(&request.principal.uid, principal), (&request.resource.uid, resource)] {
+                    if !read.is_empty() && entities.get(uid).is_none() {
+                        request.missing.include(read);
+                    }
                 }
             }
+            _ => {}
         }
         Ok(resolved)
+    }
+
+    /// What only the store may say and policies of an environment read: of the principal, and of the resource.
+    pub fn only_stored(&self, environment: usize) -> [&[Place]; 2] {
+        let bucket = self.index.bucket(environment);
+        let only_stored =
+            bucket.map(|Bucket { only_stored: OnlyStored { principal, resource }, .. }| [principal, resource]);
+        only_stored.map_or([&[]; 2], |sides| sides.map(Vec::as_slice))
     }
 
     /// Decides what [`Snapshot::resolve`] gave, over `entities`.
@@ -217,11 +231,12 @@ impl Snapshot {
         let Some(bucket) = self.index.bucket(request.environment) else { return Vec::new() };
         let Ok(cedar) = self.to_cedar(&request, bucket, &bucket.reads, entities) else { return Vec::new() };
         let evaluator = cedar.evaluator();
+        let sensitive = Sensitive::of(&self.store.types);
         let mut explained: Vec<Explained> = decision
             .spoken_of()
             .filter_map(|note| {
                 let statement = self.store.policies.iter().find(|policy| policy.id == note.id)?;
-                Some(Explained::new(Arc::clone(note), statement, &evaluator))
+                Some(Explained::new(Arc::clone(note), statement, &evaluator, &sensitive))
             })
             .collect();
         explained.sort_by_key(Explained::distance);
@@ -283,6 +298,15 @@ impl Snapshot {
         Gathered::new(hierarchy.clone(), &self.index, named, *references, &request.context)?
             .of(request, &principal, bucket, &resource)
     }
+}
+
+/// So many random bytes nobody guesses.
+const UNGUESSABLE: usize = 32;
+
+fn unnamed() -> Result<String, ring::error::Unspecified> {
+    let mut bytes = [0; UNGUESSABLE];
+    ring::rand::SecureRandom::fill(&ring::rand::SystemRandom::new(), &mut bytes)?;
+    Ok(hex::encode(bytes))
 }
 
 /// Policies that can be asked whether they match a request ([`Snapshot::matches`], [`Snapshot::matches_any`]).

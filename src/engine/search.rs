@@ -15,7 +15,7 @@ use super::filter::{Candidate, Filter, Reader};
 use super::gathered::Gathered;
 use super::index::{Bucket, Reads, Side};
 use crate::request::json::Members;
-use crate::request::place::{Part, Way};
+use crate::request::place::{Part, Participant, Way};
 use crate::request::stored::{Hierarchy, Table};
 use crate::request::value::{Decoder, Record, Speaker};
 use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, overlaid};
@@ -98,16 +98,12 @@ impl Snapshot {
             request: None,
         };
         let Some(entity_type) = self.store.types.entity(search.target().type_name) else { return Ok(search) };
-        let example = self.example(entity_type);
-        let request = match self.resolve(&search.asked(&example), facts)? {
+        let example = self.example(entity_type, search.other());
+        let request = match self.resolve(&search.asked(example), facts)? {
             Resolved::Unknown(_) => return Ok(search),
             Resolved::Request(request) => request,
         };
-        let own = match target {
-            Target::Principal => Part::Principal,
-            Target::Resource => Part::Resource,
-        };
-        if request.missing.named.iter().any(|place| place.part != own) {
+        if request.missing.named.iter().any(|place| !target.has(place.part)) {
             // What is missing is so for every candidate.
             search.request = Some(request);
             return Ok(search);
@@ -155,16 +151,17 @@ impl Snapshot {
         let (mut names, mut parents) = (BTreeMap::new(), Vec::new());
         for environment in types.environments.iter().filter(|found| is(found)) {
             let name = types.name_of_action(environment);
-            match self.resolve(&Question { action: &name, ..question }, Facts::FromPlugins) {
-                Ok(resolved) => {
-                    if let Resolved::Request(request) = resolved {
-                        parents = request.parents().cloned().collect();
-                    }
-                    names.insert(name, environment.action.to_string());
+            let of_action = Question { action: &name, ..question };
+            match self.resolve(&of_action, Facts::FromPlugins) {
+                Ok(Resolved::Request(request)) => parents = request.parents().cloned().collect(),
+                Ok(Resolved::Unknown(_)) => {}
+                Err(error) => {
+                    // What is wrong without the context too is wrong for every action.
+                    self.resolve(&Question { context: &[], ..of_action }, Facts::FromPlugins).map_err(|_| error)?;
+                    continue;
                 }
-                Err(error) if error.place.part == Part::Context => {}
-                Err(error) => return Err(error),
             }
+            names.insert(name, environment.action.to_string());
         }
         let chosen = names
             .into_iter()
@@ -177,17 +174,13 @@ impl Snapshot {
         self.decide(question, facts).is_ok_and(|decision| decision.allowed)
     }
 
-    /// An id that stands for all candidates: one of which nothing is stored.
-    fn example(&self, entity_type: &EntityType) -> String {
-        if let Some(first) = entity_type.ids.as_ref().and_then(|ids| ids.first()) {
-            return first.to_string();
-        }
-        let table = self.entities.table(&entity_type.name);
-        let mut id = "-".to_owned();
-        while table.is_some_and(|table| table.get(&id).is_some()) {
-            id.push('-');
-        }
-        id
+    /// An id that stands for all candidates: one that nobody can name. Of an enumerated type, of whose entities nothing can be said, it
+    /// is one that is not the other entity, if there is one.
+    fn example<'i>(&'i self, entity_type: &'i EntityType, other: &Named<'_>) -> &'i str {
+        let ids = entity_type.ids.as_deref().unwrap_or_default();
+        let is_other = |id: &str| (other.type_name, other.id) == (entity_type.full_name.as_str(), id);
+        let listed = ids.iter().find(|id| !is_other(id)).or_else(|| ids.first());
+        listed.map_or(&self.unnamed, SmolStr::as_str)
     }
 
     fn filter(&self, request: &TypedRequest, target: Target, entity_type: &EntityType) -> Filter {
@@ -211,7 +204,8 @@ impl Snapshot {
     }
 
     /// `None` where candidates have less in common: where a plugin reads the context by each of them, where what is said of them lacks
-    /// something, or so much is missing that it is not all named.
+    /// something, lies beside what only the store may say or has to refer to what is stored, where times are to be compared, or so much is missing that it is not all
+    /// named.
     fn prepared<'a>(
         &'a self,
         request: &TypedRequest,
@@ -221,7 +215,12 @@ impl Snapshot {
         facts: Facts,
     ) -> Option<Prepared<'a>> {
         let environment = self.store.types.environments.get(request.environment)?;
-        if request.missing.more > 0 || depends_on(&environment.context, target.root()) {
+        let has_own = request.missing.more > 0
+            || depends_on(&environment.context, target.root())
+            || (entity_type.stores_within || entity_type.has_must_exist) && !said.is_empty()
+            || request.floored
+            || self.entities.has_floored();
+        if has_own {
             return None;
         }
         let bucket = self.index.bucket(request.environment)?;
@@ -265,6 +264,15 @@ impl Snapshot {
 }
 
 impl Target {
+    /// Whether a part of a request is one of the searched entity.
+    fn has(self, part: Part) -> bool {
+        let of = match self {
+            Self::Principal => Participant::Principal,
+            Self::Resource => Participant::Resource,
+        };
+        [of.attributes(), of.tags(), of.parents()].contains(&part)
+    }
+
     fn root(self) -> PathRoot {
         match self {
             Self::Principal => PathRoot::Principal,
@@ -405,10 +413,14 @@ impl<'a> EntitySearch<'a> {
 
     /// Whether the candidate is the entity that the question names besides.
     fn is_the_other(&self, id: &str) -> bool {
-        let other = match self.target {
+        (self.other().type_name, self.other().id) == (self.target().type_name, id)
+    }
+
+    /// The entity that the question names besides.
+    fn other(&self) -> &Named<'a> {
+        match self.target {
             Target::Principal => &self.question.resource,
             Target::Resource => &self.question.principal,
-        };
-        (other.type_name, other.id) == (self.target().type_name, id)
+        }
     }
 }

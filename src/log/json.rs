@@ -2,6 +2,8 @@
 
 use serde::Serializer as _;
 
+use super::mask::Digest;
+
 /// Bytes that JSON is added to: values one after the other, with commas between those of one object or array.
 #[derive(Debug)]
 pub(super) struct Json<'b>(&'b mut Vec<u8>);
@@ -36,6 +38,14 @@ impl<'b> Json<'b> {
         } else {
             self.quoted(text);
         }
+    }
+
+    /// A text in which nothing has to be escaped.
+    pub(super) fn digest(&mut self, digest: &Digest) {
+        self.separate();
+        self.0.push(b'"');
+        digest.write(self.0);
+        self.0.push(b'"');
     }
 
     pub(super) fn number(&mut self, number: impl itoa::Integer) {

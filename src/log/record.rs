@@ -4,8 +4,10 @@
 //! without what the schema does not declare; of that, only the names are written. Every value is written as a request would send it
 //! (plain ids, strings), so that it can be read under another schema.
 //!
-//! Raw strings that plugins read, the facts that repeat them, and attributes that are marked `@sensitive` are masked ([`Mask`]).
+//! Raw strings that plugins read, the facts that repeat them, and attributes that are marked `@sensitive` are masked ([`Mask`]). The name
+//! of a type or an action that the schema does not know is whatever a caller sent, and is not written, unless nothing is masked.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
 use cedar_policy::EntityUid;
@@ -17,8 +19,8 @@ use super::json::Json;
 use super::mask::{Digest, Mask};
 use crate::engine::{Decision, Outcome, Snapshot};
 use crate::request::place::Places;
-use crate::request::value::{MASKED, RAW, Record, TYPE, Value};
-use crate::request::{InvalidRequest, Named, Question, Resolved, TypedEntity, TypedRequest};
+use crate::request::value::{MASKED, RAW, RESERVED, Record, TYPE, Value};
+use crate::request::{InvalidRequest, Named, Question, Resolved, Tags, TypedEntity, TypedRequest};
 use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
 
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
@@ -181,8 +183,8 @@ impl Recorder {
         entries: &mut Entries,
     ) {
         let asked = match resolved {
-            Resolved::Request(request) => self.request(&heading.snapshot.store.types, request),
-            Resolved::Unknown(_) => Asked::named(question),
+            Resolved::Request(request) => self.request(heading.snapshot, request),
+            Resolved::Unknown(_) => self.named(heading.snapshot, question),
         };
         entries.push(|bytes| Line { heading, told, asked, said: Said::Decision(decision) }.write(bytes));
     }
@@ -191,7 +193,7 @@ impl Recorder {
     pub fn not_decided(&self, heading: &Heading<'_>, told: Told, why: NotDecided<'_>, entries: &mut Entries) {
         let asked = match why {
             NotDecided::Malformed | NotDecided::Invalid(_) => Asked::default(),
-            NotDecided::NotAllowed(question) => Asked::named(question).shortened(),
+            NotDecided::NotAllowed(question) => self.named(heading.snapshot, question).shortened(),
         };
         entries.push(|bytes| Line { heading, told, asked, said: Said::NotDecided(why) }.write(bytes));
     }
@@ -206,22 +208,43 @@ impl Recorder {
         entries: &mut Entries,
     ) {
         let asked = match page.request {
-            Some(request) => self.request(&heading.snapshot.store.types, request),
-            None => Asked::named(question),
+            Some(request) => self.request(heading.snapshot, request),
+            None => self.named(heading.snapshot, question),
         };
         let asked = asked.searched(heading.endpoint);
         entries.push(|bytes| Line { heading, told, asked, said: Said::Found(page) }.write(bytes));
     }
 
-    fn request<'a>(&'a self, types: &'a Types, request: &'a TypedRequest) -> Asked<'a> {
+    /// Which entities a question is about, and nothing that is said of them; of what the schema does not know, nothing.
+    fn named<'a>(&self, snapshot: &Snapshot, question: &Question<'a>) -> Asked<'a> {
+        let types = &snapshot.store.types;
+        let all = self.mask.is_none();
+        let entity = |named: &Named<'a>| {
+            let is_named = all || types.entity(named.type_name).is_some();
+            is_named.then(|| EntitySaid::named(named))
+        };
+        let is_known = all || types.environments_of(question.action).next().is_some();
+        Asked {
+            principal: entity(&question.principal),
+            action: Some(question.action).filter(|_| is_known),
+            resource: entity(&question.resource),
+            context: None,
+        }
+    }
+
+    fn request<'a>(&'a self, snapshot: &'a Snapshot, request: &'a TypedRequest) -> Asked<'a> {
+        let types = &snapshot.store.types;
         let Some(environment) = types.environments.get(request.environment) else { return Asked::default() };
-        let mask = self.mask.as_ref();
+        let mask = self.mask.as_ref().map(|mask| Masking { mask, types });
         let entity = |entity: &'a TypedEntity, of_type: &'a EntityType| {
             let shape = &of_type.attributes;
+            let tags = entity.tags.as_ref().zip(of_type.tags.as_ref());
             Some(EntitySaid {
-                type_name: &of_type.full_name,
-                id: Some(id_of(&entity.uid)),
                 attributes: Some(Logged { shape, record: &entity.attributes, raw: &entity.raw, mask }),
+                tags: tags.map(|(tags, shape)| TagsSaid { shape, tags, mask }),
+                parents: &entity.parents,
+                stored: of_type.has_only_stored().then(|| snapshot.entities.get(&entity.uid).is_some()),
+                ..EntitySaid::of(&of_type.full_name, id_of(&entity.uid))
             })
         };
         Asked {
@@ -292,8 +315,10 @@ impl Line<'_> {
         if let Some(bytes) = too_large {
             json.member("tooLarge").number(bytes);
         }
-        if let Said::Decision(Decision { dropped, .. }) = said {
-            places(json, ["dropped", "moreDropped"], dropped);
+        match said {
+            Said::Decision(Decision { dropped, .. }) => places(json, ["dropped", "moreDropped"], dropped),
+            Said::Found(page) => dropped_in_search(json, page),
+            Said::NotDecided(_) => {}
         }
         let plugins = &heading.snapshot.store.types.plugins;
         if !plugins.is_empty() {
@@ -398,6 +423,15 @@ fn found(json: &mut Json<'_>, page: &SearchPage<'_>, is_too_large: bool) {
     }
 }
 
+/// As [`places`], but written where there are none too: older logs do not say what was dropped in a search.
+fn dropped_in_search(json: &mut Json<'_>, page: &SearchPage<'_>) {
+    let Some(request) = page.request else { return };
+    if request.dropped.is_empty() {
+        json.member("dropped").array(|_| ());
+    }
+    places(json, ["dropped", "moreDropped"], &request.dropped);
+}
+
 /// The names of the first places, and how many more there are.
 fn places(json: &mut Json<'_>, [named, counted]: [&'static str; 2], places: &Places) {
     if !places.is_empty() {
@@ -427,15 +461,25 @@ struct EntitySaid<'a> {
     type_name: &'a str,
     id: Option<&'a str>,
     attributes: Option<Logged<'a>>,
+    /// Of the tags and the parents, only those that the caller says.
+    tags: Option<TagsSaid<'a>>,
+    parents: &'a [EntityUid],
+    /// Whether it is stored, where there is something of its type that only the store may say.
+    stored: Option<bool>,
 }
 
 impl<'a> EntitySaid<'a> {
+    fn of(type_name: &'a str, id: &'a str) -> Self {
+        Self { type_name, id: Some(id), attributes: None, tags: None, parents: &[], stored: None }
+    }
+
     fn named(named: &Named<'a>) -> Self {
-        Self { type_name: named.type_name, id: Some(named.id), attributes: None }
+        Self::of(named.type_name, named.id)
     }
 
     fn shortened(self) -> Self {
-        Self { type_name: shortened(self.type_name), id: self.id.map(shortened), attributes: None }
+        let short = Self::of(shortened(self.type_name), "");
+        Self { id: self.id.map(shortened), ..short }
     }
 
     fn write(&self, json: &mut Json<'_>) {
@@ -447,21 +491,20 @@ impl<'a> EntitySaid<'a> {
             if let Some(attributes) = &self.attributes {
                 attributes.write(json.member("attributes"));
             }
+            if let Some(tags) = self.tags.filter(|tags| !tags.tags.said.is_empty()) {
+                tags.write(json.member("tags"));
+            }
+            if !self.parents.is_empty() {
+                json.member("parents").array(|json| self.parents.iter().for_each(|parent| reference(json, parent)));
+            }
+            if let Some(stored) = self.stored {
+                json.member("stored").boolean(stored);
+            }
         });
     }
 }
 
 impl<'a> Asked<'a> {
-    /// Which entities a question is about, and nothing that is said of them.
-    fn named(question: &Question<'a>) -> Self {
-        Self {
-            principal: Some(EntitySaid::named(&question.principal)),
-            action: Some(question.action),
-            resource: Some(EntitySaid::named(&question.resource)),
-            context: None,
-        }
-    }
-
     fn shortened(self) -> Self {
         Self {
             principal: self.principal.map(EntitySaid::shortened),
@@ -473,7 +516,7 @@ impl<'a> Asked<'a> {
 
     /// Without what a search looks for.
     fn searched(mut self, endpoint: Endpoint) -> Self {
-        let without_id = |entity: EntitySaid<'a>| EntitySaid { id: None, ..entity };
+        let without_id = |entity: EntitySaid<'a>| EntitySaid { id: None, stored: None, ..entity };
         match endpoint {
             Endpoint::SubjectSearch => self.principal = self.principal.map(without_id),
             Endpoint::ResourceSearch => self.resource = self.resource.map(without_id),
@@ -506,6 +549,75 @@ fn id_of(uid: &EntityUid) -> &str {
     uid.id().as_ref()
 }
 
+/// A reference to an entity of one of several types.
+fn reference(json: &mut Json<'_>, uid: &EntityUid) {
+    json.object(|json| {
+        json.member("type").text(&uid.type_name().to_string());
+        json.member("id").text(id_of(uid));
+    });
+}
+
+/// What values are masked with, and the schema, which says of which there are few.
+#[derive(Clone, Copy)]
+struct Masking<'a> {
+    mask: &'a Mask,
+    types: &'a Types,
+}
+
+impl Masking<'_> {
+    /// The digest of a value: of a string itself, of anything else as it would be written.
+    fn digest(&self, shape: &Shape, value: &Value) -> Digest {
+        let is_one_of_few = self.are_few(shape);
+        match value {
+            Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => self.mask.of(text, is_one_of_few),
+            Value::Entity(uid) => self.mask.of(id_of(uid), is_one_of_few),
+            other => {
+                let mut bytes = Vec::new();
+                plain(&mut Json::behind(&mut bytes), other);
+                self.mask.of(&bytes, is_one_of_few)
+            }
+        }
+    }
+
+    /// Whether there are few values of a shape, however long they are written.
+    fn are_few(&self, shape: &Shape) -> bool {
+        match shape {
+            Shape::Bool => true,
+            Shape::Entity(name) => self.types.entity_of(name).is_some_and(|known| known.ids.is_some()),
+            Shape::Set(element) => self.are_few(element),
+            Shape::Record(record) => record.0.values().all(|field| self.are_few(&field.shape)),
+            Shape::Long | Shape::String | Shape::Extension(_) | Shape::Parsed(_) => false,
+        }
+    }
+}
+
+/// The tags that a caller says, by their keys.
+#[derive(Clone, Copy)]
+struct TagsSaid<'a> {
+    shape: &'a Shape,
+    tags: &'a Tags,
+    mask: Option<Masking<'a>>,
+}
+
+impl TagsSaid<'_> {
+    fn write(&self, json: &mut Json<'_>) {
+        let Tags { said, said_raw, .. } = self.tags;
+        let of_values = Logged { shape: NO_SHAPE, record: said, raw: said_raw, mask: self.mask };
+        json.object(|json| {
+            for (key, value) in said {
+                of_values.value(named_apart(json, key), self.shape, value, said_raw.get(key));
+            }
+        });
+    }
+}
+
+const NO_SHAPE: &RecordShape = &RecordShape(BTreeMap::new());
+
+/// A name that a caller chose: where it starts as those that the log itself writes, it does so twice.
+fn named_apart<'j, 'b>(json: &'j mut Json<'b>, name: &str) -> &'j mut Json<'b> {
+    if name.starts_with(RESERVED) { json.named(&format!("{RESERVED}{name}")) } else { json.named(name) }
+}
+
 /// The attributes of an entity, or the context.
 #[derive(Clone, Copy)]
 struct Logged<'a> {
@@ -513,7 +625,7 @@ struct Logged<'a> {
     record: &'a Record,
     /// As it came; empty where facts came.
     raw: &'a Record,
-    mask: Option<&'a Mask>,
+    mask: Option<Masking<'a>>,
 }
 
 impl Logged<'_> {
@@ -525,7 +637,8 @@ impl Logged<'_> {
                 let json = json.named(name);
                 match self.mask.filter(|_| field.sensitive) {
                     Some(mask) => {
-                        masked(json, &digest(mask, raw.unwrap_or(value)), Some(&field.shape.sent_as()));
+                        let digest = mask.digest(&field.shape, raw.unwrap_or(value));
+                        masked(json, &digest, Some(&field.shape.sent_as()));
                     }
                     None => self.value(json, &field.shape, value, raw),
                 }
@@ -568,11 +681,11 @@ impl Logged<'_> {
 const NOTHING: &Record = &Record::new();
 
 /// What a plugin read: the facts, but for those that repeat the raw string, and a mask of it.
-fn read(json: &mut Json<'_>, parsed: &Parsed, facts: &Record, raw: Option<&SmolStr>, mask: Option<&Mask>) {
+fn read(json: &mut Json<'_>, parsed: &Parsed, facts: &Record, raw: Option<&SmolStr>, mask: Option<Masking<'_>>) {
     json.object(|json| {
-        let digest_of_raw = raw.zip(mask).map(|(raw, mask)| mask.of(raw));
+        let digest_of_raw = raw.zip(mask).map(|(raw, masking)| masking.mask.of(raw, false));
         match (raw, &digest_of_raw) {
-            (_, Some(digest)) => json.member(MASKED).text(digest.as_str()),
+            (_, Some(digest)) => json.member(MASKED).digest(digest),
             (Some(raw), None) => json.member(RAW).text(raw),
             (None, None) => {}
         }
@@ -582,7 +695,7 @@ fn read(json: &mut Json<'_>, parsed: &Parsed, facts: &Record, raw: Option<&SmolS
                 // What repeats the string is often the same, and its digest is known.
                 Some(mask) => {
                     let is_same = matches!((fact, raw), (Value::String(text), Some(raw)) if text == raw);
-                    let digest = digest_of_raw.filter(|_| is_same).unwrap_or_else(|| digest(mask, fact));
+                    let digest = digest_of_raw.filter(|_| is_same).unwrap_or_else(|| mask.digest(&Shape::String, fact));
                     masked(json, &digest, None);
                 }
                 None => plain(json, fact),
@@ -599,24 +712,11 @@ fn is_empty(fact: &Value) -> bool {
 /// What stands for a value that is masked; with its type, where that is not known from the plugin.
 fn masked(json: &mut Json<'_>, digest: &Digest, of_type: Option<&str>) {
     json.object(|json| {
-        json.member(MASKED).text(digest.as_str());
+        json.member(MASKED).digest(digest);
         if let Some(of_type) = of_type {
             json.member(TYPE).text(of_type);
         }
     });
-}
-
-/// The digest of a value: of a string itself, of anything else as it would be written.
-fn digest(mask: &Mask, value: &Value) -> Digest {
-    match value {
-        Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => mask.of(text),
-        Value::Entity(uid) => mask.of(id_of(uid)),
-        other => {
-            let mut bytes = Vec::new();
-            plain(&mut Json::behind(&mut bytes), other);
-            mask.of(&bytes)
-        }
-    }
 }
 
 /// A value as a request would send it.

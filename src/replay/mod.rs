@@ -5,8 +5,10 @@
 //! cannot be decided on again, where it could make a difference: that is counted, never guessed.
 
 mod essence;
+mod plugins;
 mod recorded;
 mod tally;
+mod times;
 mod worker;
 
 use std::num::NonZero;

@@ -1,11 +1,15 @@
 //! A record of the decision log, read.
 
+use std::borrow::Cow;
+
 use cedar_policy::EntityUid;
 
+use super::times::Times;
 use crate::request::json::{Json, Members, member};
-use crate::request::place::{Part, Place};
+use crate::request::place::{Part, Participant, Place, leads_into};
+use crate::request::value::RESERVED;
 use crate::request::{Named, Question};
-use crate::store::schema::{Environment, RecordShape, Shape, Types};
+use crate::store::schema::{Environment, RecordShape, Shape};
 
 /// A record of a decision, or of a page of a search.
 #[derive(Clone, Copy, Debug)]
@@ -86,46 +90,71 @@ impl<'a> Recorded<'a> {
         whole == action || (whole.contains(action) && is_id())
     }
 
-    /// What the caller sent and the schema of then did not declare, but this one does; so it would now be taken, but its value is not
-    /// in the log.
-    pub(super) fn dropped_then_declared_now(self, environment: &Environment, types: &Types) -> Option<&'a str> {
-        let attributes = |name: &cedar_policy::EntityTypeName| Some(&types.entity_of(name)?.attributes);
-        let parts = [
-            (Part::Principal, attributes(&environment.principal)),
-            (Part::Resource, attributes(&environment.resource)),
-            (Part::Context, Some(&environment.context)),
-        ];
-        let is_declared = |dropped: &str| {
-            let mut parts = parts.iter().filter_map(|(part, shape)| Some((Place::new(*part), (*shape)?)));
-            parts.any(|(place, shape)| declares(shape, &place, dropped))
-        };
-        self.texts("dropped").find(|dropped| is_declared(dropped))
+    /// Whether an entity was stored, where the record says so.
+    pub(super) fn stored(self, participant: Participant) -> Option<bool> {
+        let name = if participant == Participant::Principal { "principal" } else { "resource" };
+        match member(self.0, name)?.get("stored")? {
+            Json::Bool(stored) => Some(*stored),
+            _ => None,
+        }
+    }
+
+    /// What the caller sent and the schema of then did not declare, but this one does, or may; so it would now be taken, but its value is
+    /// not in the log. Times that were floored stand there too, but are declared.
+    pub(super) fn dropped_then_declared_now(self, environment: &Environment, times: &Times) -> Option<&'a str> {
+        let mut dropped = self.texts("dropped").filter(|dropped| !times.has(dropped));
+        dropped.find(|dropped| {
+            let shown = Place { part: Part::Context, path: (*dropped).into() }.path_without_elements();
+            let sides = [
+                (Participant::Principal, &environment.principal_type),
+                (Participant::Resource, &environment.resource_type),
+            ];
+            let of_entities = sides.iter().any(|(participant, entity_type)| {
+                let tags = Place::new(participant.tags()).to_string();
+                declares(&entity_type.attributes, &Place::new(participant.attributes()), &shown)
+                    || (entity_type.tags.is_some() && leads_into(&shown, &tags))
+            });
+            // Of a place that is cut off, nobody knows where it lies.
+            of_entities || shown.ends_with('…') || declares(&environment.context, &Place::new(Part::Context), &shown)
+        })
     }
 }
 
-/// Whether a shape declares a member at a place, as [`Place`] shows it.
+/// Whether a shape declares a member at a place, as [`Place`] shows it, but for which elements of sets it lies in.
 fn declares(shape: &RecordShape, place: &Place, shown: &str) -> bool {
     shape.0.iter().any(|(name, field)| {
         let place = place.member(name);
-        let rest = shown.strip_prefix(&place.to_string());
-        match (rest, &field.shape) {
-            (None, _) => false,
-            (Some(""), _) => true,
-            (Some(_), Shape::Record(inner)) => declares(inner, &place, shown),
-            // Which element of a set it was in does not matter.
-            (Some(rest), Shape::Set(element)) => match (element.as_ref(), rest.split_once(']')) {
-                (Shape::Record(inner), Some((index, rest))) if index.starts_with('[') => {
-                    declares(inner, &Place { path: "".into(), ..place }, &format!("{}{rest}", root(&place)))
-                }
-                _ => false,
-            },
+        let text = place.to_string();
+        if text == shown {
+            return true;
+        }
+        let mut inner = &field.shape;
+        while let Shape::Set(element) = inner {
+            inner = element;
+        }
+        match inner {
+            Shape::Record(record) => leads_into(shown, &text) && declares(record, &place, shown),
             _ => false,
         }
     })
 }
 
-fn root(place: &Place) -> String {
-    Place::new(place.part).to_string()
+/// Gives the tags in a record their names: those that start as the names of the log itself are written with that start twice.
+pub(super) fn name_tags(line: &mut Json<'_>) {
+    let Json::Object(members) = line else { return };
+    let entities = members.iter_mut().filter(|(name, _)| matches!(&**name, "principal" | "resource"));
+    for (_, entity) in entities {
+        let Json::Object(entity) = entity else { continue };
+        for (_, tags) in entity.iter_mut().filter(|(name, _)| name == "tags") {
+            let Json::Object(tags) = tags else { continue };
+            for (name, _) in tags.iter_mut() {
+                if let Some(own) = name.strip_prefix(RESERVED).filter(|own| own.starts_with(RESERVED)) {
+                    *name = Cow::Owned(own.to_owned());
+                }
+            }
+            tags.sort_by(|(left, _), (right, _)| left.cmp(right));
+        }
+    }
 }
 
 fn named<'a>(entity: &'a Json<'a>) -> Option<Named<'a>> {

@@ -3,17 +3,19 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use super::recorded::Recorded;
+use super::plugins::masked_argument;
+use super::recorded::{Recorded, name_tags};
 use super::tally::{Changed, Replay};
+use super::times::Times;
 use super::{Selection, essence};
 use crate::engine::{Decision, EntitySearch, Matcher, Search, Snapshot, Target};
 use crate::log::record::Verdict;
 use crate::matrix::sight::Sight;
 use crate::request::case::Case;
 use crate::request::json::{DEEPEST, Json};
-use crate::request::place::leads_into;
-use crate::request::value::MaskedPlace;
-use crate::request::{Facts, Question, Resolved, TypedRequest};
+use crate::request::place::{Participant, Place, leads_into};
+use crate::request::value::{MaskedPlace, Record};
+use crate::request::{Facts, Fault, InvalidRequest, Question, Resolved, TypedRequest};
 use crate::store::{Statement, scope};
 
 /// So many different requests are kept in mind by each worker.
@@ -156,10 +158,11 @@ impl<'s> Worker<'s> {
     }
 
     fn read(&mut self, line: &[u8]) {
-        let Ok(json) = Json::parse(line, DEEPEST) else {
+        let Ok(mut json) = Json::parse(line, DEEPEST) else {
             self.replay.unreadable += 1;
             return;
         };
+        name_tags(&mut json);
         let Some(record) = Recorded::of(&json).filter(|record| self.is_selected(*record)) else { return };
         self.replay.records += 1;
         self.replay.at(record.text("time").unwrap_or_default());
@@ -183,20 +186,26 @@ impl<'s> Worker<'s> {
 
     /// Decides again what one record asked; the error is why that cannot be done.
     fn decision(&mut self, record: Recorded<'_>) -> Result<(), String> {
-        let question = question(record)?;
         let verdict = record.text("verdict").unwrap_or_default();
         match verdict {
             "invalid" => return Err("an item of a batch was no request".to_owned()),
             "notAllowed" => return Err("the caller was not allowed to ask, so what was asked is not logged".to_owned()),
+            // The name of what the schema did not know is not logged either.
+            "unknown" if record.question().is_none() && !record.has("tooLarge") => return Err(UNKNOWN_THEN.to_owned()),
             _ => {}
         }
+        let question = question(record)?;
         let was_known = verdict != "unknown";
         match self.snapshot.resolve(&question, Facts::Logged) {
             Ok(Resolved::Request(_)) | Err(_) if !was_known => Err(UNKNOWN_THEN.to_owned()),
             Ok(Resolved::Unknown(_)) => self.compare(record, &question, &Outcome::bare(Verdict::Unknown), None),
+            Err(InvalidRequest { place, fault: Fault::TooFine(_) }) => Err(too_fine(&place.to_string())),
             Err(_) => self.compare(record, &question, &Outcome::bare(Verdict::Invalid), None),
-            Ok(Resolved::Request(request)) => {
+            Ok(Resolved::Request(mut request)) => {
                 self.replayable(record, &request)?;
+                for participant in [Participant::Principal, Participant::Resource] {
+                    self.require_stored(record, &mut request, participant)?;
+                }
                 let now = self.decide(&request)?;
                 self.compare(record, &question, &now, Some(&request))
             }
@@ -205,18 +214,27 @@ impl<'s> Worker<'s> {
 
     /// Why a request cannot be decided again, if it cannot.
     fn replayable(&self, record: Recorded<'_>, request: &TypedRequest) -> Result<(), String> {
-        let types = &self.snapshot.store.types;
+        let environment = self.snapshot.store.types.environments.get(request.environment);
         let is_of_this_revision = record.text("revision") == Some(self.snapshot.revision().as_str());
         if !is_of_this_revision {
             if record.has("moreDropped") {
                 return Err("more was sent that the schema did not declare then than the log names".to_owned());
             }
-            let environment = types.environments.get(request.environment);
-            let dropped = environment.and_then(|environment| record.dropped_then_declared_now(environment, types));
+            if record.is_search() && !record.has("dropped") {
+                return Err("the log of then does not say what was dropped in a search".to_owned());
+            }
+            let times = Times::of(request);
+            let dropped = environment.and_then(|environment| record.dropped_then_declared_now(environment, &times));
             if let Some(dropped) = dropped {
                 let why = "was sent, but the schema did not declare it then: its value is not logged";
                 return Err(format!("`{dropped}` {why}"));
             }
+            if let Some(place) = times.ambiguous(record.texts("dropped"), request, &self.snapshot.entities) {
+                return Err(too_fine(place));
+            }
+        }
+        if let Some(place) = environment.and_then(|environment| masked_argument(request, environment)) {
+            return Err(format!("a plugin reads by `{place}`, which is masked"));
         }
         if record.has("missing") && request.missing.is_empty() && request.principal.uid == request.resource.uid {
             return Err(SAID_TWICE.to_owned());
@@ -230,6 +248,10 @@ impl<'s> Worker<'s> {
             if let Some(missing) = record.texts("missing").find(|missing| leads_into(missing, &shown)) {
                 return Err(format!("`{missing}` was missing in what is masked"));
             }
+            let within = |missing: &&Place| missing.part == place.part && leads_into(&missing.path, &place.path);
+            if let Some(missing) = request.missing.named.iter().find(within) {
+                return Err(format!("whether `{missing}` refers to what is stored cannot be told: it is masked"));
+            }
             if *holds_record && !is_of_this_revision {
                 return Err(format!("`{place}` is masked, and may be of another type under this revision"));
             }
@@ -237,9 +259,38 @@ impl<'s> Worker<'s> {
         Ok(())
     }
 
+    /// Adds to what is missing what only the store may say, policies read, and was not stored then.
+    fn require_stored(
+        &self,
+        record: Recorded<'_>,
+        request: &mut TypedRequest,
+        participant: Participant,
+    ) -> Result<(), String> {
+        let [principal, resource] = self.snapshot.only_stored(request.environment);
+        let (entity, read) = match participant {
+            Participant::Principal => (&request.principal, principal),
+            Participant::Resource => (&request.resource, resource),
+        };
+        if read.is_empty() {
+            return Ok(());
+        }
+        let is_stored_now = self.snapshot.entities.get(&entity.uid).is_some();
+        match record.stored(participant) {
+            Some(true) => Ok(()),
+            Some(false) => {
+                request.missing.include(read);
+                Ok(())
+            }
+            None if is_stored_now => Ok(()),
+            None => {
+                Err("whether it was stored, of which only the store may say something, is not in the log".to_owned())
+            }
+        }
+    }
+
     fn decide(&mut self, request: &TypedRequest) -> Result<Arc<Outcome>, String> {
         let decide = |snapshot: &Snapshot| Arc::new(Outcome::of(&snapshot.decide_request(request, &snapshot.entities)));
-        let key = self.sights.of_environment(request.environment)?.policies.key(request);
+        let key = key(&self.sights.of_environment(request.environment)?.policies, request);
         let Some(key) = key.filter(|_| request.missing.is_empty()) else { return Ok(decide(self.snapshot)) };
         let key = (request.environment, key);
         if let Some(known) = self.decided.get(&key) {
@@ -337,7 +388,7 @@ impl<'s> Worker<'s> {
             let matching = sights.matchers.iter().enumerate();
             matching.filter(|(_, (_, matcher))| snapshot.matches_any(matcher, &case)).map(|(index, _)| index).collect()
         };
-        let rows = match sights.rows.key(request) {
+        let rows = match key(&sights.rows, request) {
             None => find(self.snapshot),
             Some(key) => {
                 let found = self.rows.entry((request.environment, key)).or_insert_with(|| find(self.snapshot));
@@ -348,6 +399,26 @@ impl<'s> Worker<'s> {
             self.rows.clear();
         }
         Ok(rows.iter().filter_map(|index| Some(sights.matchers.get(*index)?.0.clone())).collect())
+    }
+
+    /// Why a search cannot be made again, if it cannot; and whether the other entity lacks what only the store may say.
+    fn search_replayable(&self, record: Recorded<'_>, request: &TypedRequest, target: Target) -> Result<bool, String> {
+        let (other, own, participant) = match target {
+            Target::Principal => (&request.resource, &request.principal, Participant::Resource),
+            Target::Resource => (&request.principal, &request.resource, Participant::Principal),
+        };
+        let said: &Record = if own.raw.is_empty() { &own.attributes } else { &own.raw };
+        let others: &Record = if own.raw.is_empty() { &other.attributes } else { &other.raw };
+        let contradicts = said.iter().any(|(name, value)| others.get(name).is_some_and(|other| !other.is_same(value)));
+        if other.uid.type_name() == own.uid.type_name() && contradicts {
+            return Err(ONE_OF_CANDIDATES.to_owned());
+        }
+        let mut request = request.clone();
+        self.require_stored(record, &mut request, participant)?;
+        Ok(request.missing.named.iter().any(|place| {
+            let parts = [participant.attributes(), participant.tags(), participant.parents()];
+            parts.contains(&place.part)
+        }))
     }
 
     /// Searches again what one page searched, among the candidates that it looked at.
@@ -366,15 +437,20 @@ impl<'s> Worker<'s> {
         };
         let then: BTreeSet<&str> = record.texts("results").collect();
         let snapshot = self.snapshot;
-        let search = snapshot.search(question, target, Facts::Logged).ok();
+        let search = match snapshot.search(question, target, Facts::Logged) {
+            Err(InvalidRequest { place, fault: Fault::TooFine(_) }) => return Err(too_fine(&place.to_string())),
+            other => other.ok(),
+        };
         let request = search.as_ref().and_then(EntitySearch::request);
         if request.is_some() && !record.has("context") {
             return Err(UNKNOWN_THEN.to_owned());
         }
+        let mut lacks_stored = false;
         if let Some(request) = request {
             self.replayable(record, request)?;
+            lacks_stored = self.search_replayable(record, request, target)?;
         }
-        let now: BTreeSet<&str> = search.as_ref().map(|search| found(search, record)).unwrap_or_default();
+        let now = search.as_ref().filter(|_| !lacks_stored).map(|search| found(search, record)).unwrap_or_default();
         let (gained, lost): (Vec<&str>, Vec<&str>) =
             (now.difference(&then).copied().collect(), then.difference(&now).copied().collect());
         if gained.is_empty() && lost.is_empty() {
@@ -400,7 +476,21 @@ impl<'s> Worker<'s> {
     }
 }
 
+/// What the policies see of a request, if that is all that it says: they may see its tags and its parents too.
+fn key(sight: &Sight, request: &TypedRequest) -> Option<Vec<u8>> {
+    let says_more = [&request.principal, &request.resource];
+    let says_more = says_more.iter().any(|entity| entity.tags.is_some() || !entity.parents.is_empty());
+    if says_more { None } else { sight.key(request) }
+}
+
+fn too_fine(place: &str) -> String {
+    format!("`{place}` cannot be told from another time: what lies below the millisecond is not logged")
+}
+
 const UNKNOWN_THEN: &str = "the schema did not know then what was asked about, so it is not logged whole";
+
+const ONE_OF_CANDIDATES: &str =
+    "the other entity is of the type that was searched, and what was said of it and what was stored are not told apart";
 
 const SAID_TWICE: &str = "the principal was the resource, and what was missing in one of the two is not in the log";
 

@@ -55,6 +55,17 @@ impl InvalidRequest {
         Self { place: way.place(), fault: Fault::Parent(why) }
     }
 
+    /// The same, without what was found there.
+    pub(super) fn without_value(self) -> Self {
+        let fault = match self.fault {
+            Fault::Type { expected, .. } => {
+                Fault::Type { expected, found: "something else, which is masked".to_owned() }
+            }
+            other => other,
+        };
+        Self { fault, ..self }
+    }
+
     /// The mistake in words, with each place as `place` says it.
     pub fn in_words(&self, place: impl Fn(&Place) -> String) -> String {
         let at = place(&self.place);

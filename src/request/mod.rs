@@ -97,6 +97,8 @@ pub struct TypedRequest {
     pub dropped: Places,
     /// Where any value stands for one that the decision log masks.
     pub masked: Vec<MaskedPlace>,
+    /// Whether a time that was sent was floored to Cedar's millisecond: it is then compared with all others.
+    pub floored: bool,
 }
 
 /// The principal or the resource of a request.
@@ -233,6 +235,7 @@ pub fn resolve(
         raw_context,
         missing: decoder.missing,
         dropped: decoder.dropped,
+        floored: !decoder.floored.is_empty(),
         masked: decoder.masked,
     })))
 }
@@ -296,6 +299,13 @@ fn action_record(
     let in_context = Way::Member(&of_context, ACTION_MEMBER);
     let sent = match member(question.context, ACTION_MEMBER) {
         None | Some(Json::Null) => None,
+        // The log holds both laid over one another, and may have masked them whole.
+        Some(logged) if decoder.facts == Facts::Logged => {
+            return match decoder.value(&Shape::Record(shape.clone()), logged, &in_context)? {
+                Value::Record(record) => Ok(Some(record)),
+                _ => Err(InvalidRequest::new(&in_context, "an object".to_owned(), "none".to_owned())),
+            };
+        }
         Some(Json::Object(members)) => Some(decoder.members(shape, members, &in_context)?),
         Some(other) => return decoder.value(&Shape::Record(shape.clone()), other, &in_context).map(|_| None),
     };

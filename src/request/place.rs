@@ -191,6 +191,12 @@ impl Places {
         self.more += count - (self.named.len() - before);
     }
 
+    /// Adds those of `places` that are not named already.
+    pub fn include(&mut self, places: &[Place]) {
+        let others: Vec<_> = places.iter().filter(|place| !self.named.contains(place)).cloned().collect();
+        self.extend(others.len(), others);
+    }
+
     /// Each of them in words, and how many more there are.
     pub fn listed(&self, in_words: impl Fn(&Place) -> String) -> String {
         let names: Vec<_> = self.named.iter().map(|place| format!("`{}`", in_words(place))).collect();

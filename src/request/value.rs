@@ -12,6 +12,7 @@ use super::place::{Place, Places, Way};
 use super::stored::StoredEntities;
 use super::{InvalidRequest, extension};
 use crate::plugin::Fact;
+pub use crate::store::reserved::RESERVED;
 use crate::store::schema::{EntityType, Extension, FieldShape, Parsed, RecordShape, Shape, Types};
 
 /// A value that conforms to the schema.

@@ -68,6 +68,8 @@ pub struct StoreFiles {
     pub unread: Vec<Problem>,
     /// `gatepost.sig`: the signature of all that decides
     pub signature: Option<SourceFile>,
+    /// The settings of the service that change decisions, each with its value: `unknown-attributes`, `deny`
+    pub modes: Vec<(&'static str, &'static str)>,
 }
 
 impl StoreFiles {

@@ -9,6 +9,7 @@ use smol_str::SmolStr;
 use super::policy::Statement;
 use super::presence::PRESENCE;
 use super::problem::Problem;
+use super::reserved::RESERVED;
 use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
 use super::{Store, addresses, presence, scope};
 
@@ -219,9 +220,6 @@ fn reserved_ids(store: &Store) -> impl Iterator<Item = Problem> + '_ {
         policy.problem(problem).with_help(format!("choose one that does not start with `{RESERVED}`"))
     })
 }
-
-/// How the keys of reasons start that are no ids of policies.
-const RESERVED: &str = "gatepost:";
 
 /// Citations of clauses that do not exist, and clauses that nothing cites.
 fn citations(store: &Store) -> Vec<Problem> {

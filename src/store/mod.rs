@@ -16,11 +16,13 @@ pub mod keys;
 pub mod known;
 pub mod lint;
 pub mod losses;
+pub mod masks;
 mod nesting;
 mod placement;
 pub mod policy;
 mod presence;
 mod problem;
+pub mod reserved;
 pub mod schema;
 pub mod scope;
 pub mod signature;
@@ -32,7 +34,7 @@ use std::sync::Arc;
 use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
 pub use clauses::{Clause, Clauses};
-pub use digest::Revision;
+pub use digest::{READING_RULES, Revision};
 pub(crate) use files::watched_paths;
 pub use files::{Origin, StoreFiles};
 pub use git::Commit;
@@ -105,6 +107,7 @@ impl Store {
         let (warnings, inventory) = (Vec::new(), files.inventory(&policies, &rows));
         let mut store = Self { origin, files, inventory, schema, types, policies, rows, clauses, revision, warnings };
         problems.extend(lint::lint(&store));
+        problems.extend(reserved::reserved(&store));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(StoreError(problems));
         }

@@ -19,6 +19,8 @@ pub struct Problem {
     pub labels: Vec<LabeledSpan>,
     /// What to do about it.
     pub help: Option<String>,
+    /// Whether the text around the place may be shown: not where it may hold what is `@sensitive`.
+    pub shows_text: bool,
 }
 
 /// Whether a problem keeps a store from being served.
@@ -61,7 +63,14 @@ impl fmt::Debug for SourceFile {
 impl Problem {
     /// An error without a place.
     pub fn error(message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, message: message.into(), file: None, labels: Vec::new(), help: None }
+        Self {
+            severity: Severity::Error,
+            message: message.into(),
+            file: None,
+            labels: Vec::new(),
+            help: None,
+            shows_text: true,
+        }
     }
 
     /// A warning without a place.
@@ -99,6 +108,12 @@ impl Problem {
         }
     }
 
+    /// The same, without the text in which it stands: the place is said alone.
+    #[must_use]
+    pub fn without_text(self) -> Self {
+        Self { shows_text: false, ..self }
+    }
+
     /// With what to do.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -117,6 +132,7 @@ impl Problem {
                 .map(|labels| labels.filter(|label| fits(label, file)).collect())
                 .unwrap_or_default(),
             help: diagnostic.help().map(|help| help.to_string()),
+            shows_text: true,
         };
         let related = diagnostic.related().into_iter().flatten().flat_map(|other| Self::from_cedar(other, file));
         std::iter::once(problem).chain(related).collect()
@@ -167,9 +183,11 @@ fn fits(label: &LabeledSpan, file: &SourceFile) -> bool {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.file, self.labels.is_empty()) {
-            (Some(file), true) => write!(formatter, "{}: {}", file.path, self.message),
-            _ => formatter.write_str(&self.message),
+        let is_shown = self.shows_text && !self.labels.is_empty();
+        match (self.file.as_ref().filter(|_| !is_shown), self.position()) {
+            (Some(file), Some((line, column))) => write!(formatter, "{}:{line}:{column}: {}", file.path, self.message),
+            (Some(file), None) => write!(formatter, "{}: {}", file.path, self.message),
+            (None, _) => formatter.write_str(&self.message),
         }
     }
 }
@@ -190,11 +208,11 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.file.as_ref().filter(|_| !self.labels.is_empty()).map(|file| file as &dyn SourceCode)
+        self.file.as_ref().filter(|_| self.shows_text && !self.labels.is_empty()).map(|file| file as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        (!self.labels.is_empty())
+        (self.shows_text && !self.labels.is_empty())
             .then(|| Box::new(self.labels.iter().cloned()) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
 }

@@ -17,6 +17,8 @@ pub struct Source {
     pub entities: Vec<PathBuf>,
     /// The key with which the store must be signed; `None` where it need not be.
     pub required_key: Option<VerifyingKey>,
+    /// The settings of the service that change decisions, each with its value: they are part of the revision.
+    pub modes: Vec<(&'static str, &'static str)>,
 }
 
 impl Source {
@@ -28,6 +30,7 @@ impl Source {
     pub fn read(&self) -> Result<StoreFiles, StoreError> {
         let mut files = StoreFiles::read(&self.origin)?;
         files.add_entities(&self.entities)?;
+        files.modes.clone_from(&self.modes);
         Ok(files)
     }
 

@@ -11,9 +11,10 @@ use super::{NotStored, StoredEntities, StoredEntity, Table, id};
 use crate::request::InvalidRequest;
 use crate::request::facts::{Roots, read_facts, read_tags};
 use crate::request::json::{DEEPEST, Json};
-use crate::request::place::{Part, Place, Way};
+use crate::request::place::{Part, Place, Way, leads_into};
 use crate::request::value::{Decoder, Facts, Floored, Record, Speaker, lost_references};
-use crate::store::schema::{EntityType, Types};
+use crate::store::masks::{Sensitive, element};
+use crate::store::schema::{EntityType, RecordShape, Shape, Types};
 use crate::store::{Problem, SourceFile};
 
 /// So many mistakes of one kind are told: who mends the first of a hundred thousand entities mends the others.
@@ -42,6 +43,10 @@ impl StoredEntities {
         if problems.is_empty() {
             problems =
                 entities.broken_hierarchy(types).map(|(uid, problem)| located(problem, &uid, files.clone())).collect();
+        }
+        // A line holds a whole entity, and often its neighbours.
+        if !Sensitive::of(types).is_empty() {
+            problems = problems.into_iter().map(Problem::without_text).collect();
         }
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
@@ -104,9 +109,12 @@ impl StoredEntities {
             lost_references(&known.attributes, &raw, types, self, &way, &mut lost);
             problems.extend(lost.into_iter().map(|(place, referred)| {
                 let at = place.path.trim_start_matches('.').to_owned();
-                let problem = Problem::error(format!(
-                    "`{uid}`: `{at}` refers to `{referred}`, which must exist and is not stored"
-                ));
+                let referred = match is_masked(&known.attributes, &place) {
+                    true => "something that is masked".to_owned(),
+                    false => format!("`{referred}`"),
+                };
+                let problem =
+                    Problem::error(format!("`{uid}`: `{at}` refers to {referred}, which must exist and is not stored"));
                 (uid.clone(), problem.with_help("store it too, if only with its uid"))
             }));
         }
@@ -276,16 +284,23 @@ fn attributes(
     let way = Way::Part(Part::Resource);
     let record = decoder.members(&entity_type.attributes, members, &way);
     let record = record.inspect(|record| decoder.require(&entity_type.attributes, record, &way));
-    let record = whole(record, &decoder, "attribute");
+    let record = whole(record, &decoder, "attribute", |place| is_masked(&entity_type.attributes, place));
     floored.append(&mut decoder.floored);
     record.map_err(|why| format!("`{uid}`: {why}"))
 }
 
 /// What was read, if nothing of it was dropped or is missing. A caller's undeclared properties are dropped, and what is missing is denied;
-/// an author's are mistakes. `what` they are, a message says.
-fn whole(record: Result<Record, InvalidRequest>, decoder: &Decoder<'_>, what: &str) -> Result<Record, String> {
+/// an author's are mistakes. `what` they are, a message says, but not what stands where something is masked.
+fn whole(
+    record: Result<Record, InvalidRequest>,
+    decoder: &Decoder<'_>,
+    what: &str,
+    is_masked: impl Fn(&Place) -> bool,
+) -> Result<Record, String> {
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
-    let record = record.map_err(|error| error.in_words(at))?;
+    let record = record.map_err(|error| {
+        if is_masked(&error.place) { error.without_value().in_words(at) } else { error.in_words(at) }
+    })?;
     // A time that was floored stands among what was dropped, but is declared.
     let is_floored = |place: &&Place| decoder.floored.iter().any(|floored| floored.place == **place);
     if let Some(place) = decoder.dropped.named.iter().find(|place| !is_floored(place)) {
@@ -298,6 +313,27 @@ fn whole(record: Result<Record, InvalidRequest>, decoder: &Decoder<'_>, what: &s
         Some(place) => Err(format!("the required {what} `{}` is missing", at(place))),
         None => Ok(record),
     }
+}
+
+/// Whether what stands at a path of a record is `@sensitive`, or lies in what is, or is read by a plugin from a string that the log masks.
+fn is_masked(shape: &RecordShape, place: &Place) -> bool {
+    masks(shape, &Place::new(Part::Context), &place.path_without_elements())
+}
+
+fn masks(shape: &RecordShape, within: &Place, path: &str) -> bool {
+    shape.0.iter().any(|(name, field)| {
+        let place = within.member(name);
+        (field.sensitive && leads_into(path, &place.path)) || masks_in(&field.shape, &place, path)
+    })
+}
+
+fn masks_in(shape: &Shape, place: &Place, path: &str) -> bool {
+    leads_into(path, &place.path)
+        && match element(shape) {
+            Shape::Record(record) => masks(record, place, path),
+            Shape::Parsed(_) => true,
+            _ => false,
+        }
 }
 
 /// The tags as they are written.
@@ -316,7 +352,12 @@ fn tags(
         (Some(other), _) => return Err(format!("`tags` of `{uid}` is {}, not an object", other.kind())),
     };
     let mut decoder = Decoder::new(types, facts, Speaker::Store);
-    let record = whole(decoder.tags(shape, members, &Way::Part(Part::ResourceTags)), &decoder, "field");
+    let way = Way::Part(Part::ResourceTags);
+    let masks_tag = |found: &Place| {
+        let path = found.path_without_elements();
+        members.iter().any(|(key, _)| masks_in(shape, &Way::Member(&way, key).place(), &path))
+    };
+    let record = whole(decoder.tags(shape, members, &way), &decoder, "field", masks_tag);
     floored.append(&mut decoder.floored);
     record.map_err(|why| format!("`{uid}`: among its tags, {why}"))
 }

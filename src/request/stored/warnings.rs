@@ -4,7 +4,7 @@ use cedar_policy::{EntityTypeName, EntityUid};
 
 use super::{StoredEntities, references};
 use crate::store::Problem;
-use crate::store::schema::Types;
+use crate::store::schema::{FieldShape, Shape, Types};
 
 /// So many warnings of one kind are told.
 const TOLD: usize = 10;
@@ -21,9 +21,13 @@ impl StoredEntities {
     fn dangling(&self, types: &Types) -> Vec<Problem> {
         let mut found: Vec<(EntityUid, EntityUid)> = Vec::new();
         for (uid, stored) in self.iter() {
+            let Some(known) = types.entity_of(uid.type_name()) else { continue };
             let (attributes, tags) = (stored.raw(), stored.raw_tags());
             let mut referred = Vec::new();
-            attributes.values().chain(tags.values()).for_each(|value| references(value, &mut referred));
+            // What is masked is in no message.
+            let shown =
+                attributes.iter().filter(|(name, _)| !known.attributes.0.get(*name).is_some_and(holds_sensitive));
+            shown.map(|(_, value)| value).chain(tags.values()).for_each(|value| references(value, &mut referred));
             let lost =
                 referred.into_iter().filter(|other| self.get(other).is_none() && self.is_stored_type(other, types));
             found.extend(lost.map(|other| (uid.clone(), other.clone())));
@@ -72,4 +76,13 @@ impl StoredEntities {
         }
         problems
     }
+}
+
+/// Whether the value of a field is masked, or has something in it that is.
+fn holds_sensitive(field: &FieldShape) -> bool {
+    let mut shape = &field.shape;
+    while let Shape::Set(element) = shape {
+        shape = element;
+    }
+    field.sensitive || matches!(shape, Shape::Record(record) if record.0.values().any(holds_sensitive))
 }
