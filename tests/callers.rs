@@ -129,7 +129,7 @@ fn a_request_without_the_right_token_is_401_and_says_how_to_ask() {
     let body = enter().to_string();
     for (headers, expected) in cases {
         let request = format!(
-            "POST {SINGLE} HTTP/1.1\r\nhost: gatepost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
+            "POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\
              connection: close\r\n{headers}\r\n{body}",
             body.len()
         );
@@ -196,7 +196,7 @@ fn an_unknown_caller_reaches_what_is_open_and_nothing_else() {
 #[test]
 fn the_answer_reaches_an_unknown_caller_that_is_sending_a_body() {
     let (_here, serving, _) = with_portal();
-    let head = format!("POST {SINGLE} HTTP/1.1\r\nhost: gatepost\r\ncontent-type: application/json\r\n");
+    let head = format!("POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n");
     // Who waits for leave to send does not get it.
     let mut stream = TcpStream::connect(serving.address()).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -210,7 +210,7 @@ fn the_answer_reaches_an_unknown_caller_that_is_sending_a_body() {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.write_all(format!("{head}content-length: {size}\r\n\r\n").as_bytes()).unwrap();
     stream.write_all(&vec![b' '; size]).unwrap();
-    let answer = exchange(stream, b"GET /healthz HTTP/1.1\r\nhost: gatepost\r\nconnection: close\r\n\r\n");
+    let answer = exchange(stream, b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
     assert!(answer.starts_with("HTTP/1.1 401 ") && answer.ends_with("\r\n\"ok\""), "{answer}");
     // Who begins a body and does not go on does not hold the answer up for ever.
     let begun = Instant::now();
@@ -241,7 +241,7 @@ fn tokens_come_and_go_while_the_service_runs() {
     let mut kept = TcpStream::connect(serving.address()).unwrap();
     kept.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut status_kept = |authorization: &str| {
-        let request = format!("GET /nothing HTTP/1.1\r\nhost: gatepost\r\nauthorization: {authorization}\r\n\r\n");
+        let request = format!("GET /nothing HTTP/1.1\r\nhost: localhost\r\nauthorization: {authorization}\r\n\r\n");
         spoken(&mut kept, &request).0
     };
     assert_eq!((status_kept(&portal), status_kept(&billing)), (404, 401));
@@ -625,7 +625,7 @@ fn spoken(stream: &mut (impl Read + Write), request: &str) -> (u16, String) {
     (answer[9..12].parse().unwrap(), answer + &String::from_utf8(body).unwrap())
 }
 
-const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: gatepost\r\n\r\n";
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 /// The certificate that the service shows to a new connection.
 fn shown(authority: &Authority, address: &str) -> Option<CertificateDer<'static>> {

@@ -134,10 +134,10 @@ fn sing(serving: &Serving, token: &str) -> Told {
     for request in [
         "canary\r\n\r\n".to_owned(),
         "GET / HTTP/1.1\r\ncanary canary\r\n\r\n".to_owned(),
-        format!("GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n", CANARY.repeat(20_000)),
+        format!("GET / HTTP/1.1\r\nhost: localhost\r\nx: {}\r\n\r\n", CANARY.repeat(20_000)),
         // Half a body, which times out.
         format!(
-            "POST /access/v1/evaluation HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\ncontent-type: application/json\r\n\
+            "POST /access/v1/evaluation HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\ncontent-type: application/json\r\n\
              content-length: 99\r\n\r\n{{\"canary",
             known.1
         ),

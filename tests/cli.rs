@@ -603,14 +603,14 @@ fn told_to_stop_it_takes_no_new_connections_finishes_running_requests_and_exits_
         let address = serving.address().to_owned();
         // A connection that is kept alive, and waits for nothing.
         let mut idle = TcpStream::connect(&address).unwrap();
-        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: gatepost\r\n\r\n").unwrap();
+        idle.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();
         assert!(idle.read(&mut [0; 1024]).unwrap() > 0);
         // Half a request. `100 Continue` says that the service waits for the rest of it.
         let body = enter().to_string();
         let mut running = TcpStream::connect(&address).unwrap();
         running.set_read_timeout(Some(PATIENCE)).unwrap();
         let head = format!(
-            "POST /access/v1/evaluation HTTP/1.1\r\nhost: gatepost\r\ncontent-type: application/json\r\n\
+            "POST /access/v1/evaluation HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n\
              content-length: {}\r\nexpect: 100-continue\r\n\r\n",
             body.len()
         );

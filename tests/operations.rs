@@ -22,7 +22,7 @@ use ureq::tls::TlsConfig;
 const SINGLE: &str = "/access/v1/evaluation";
 const BATCH: &str = "/access/v1/evaluations";
 const JSON: (&str, &str) = ("content-type", "application/json");
-const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: gatepost\r\n\r\n";
+const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 
 struct Running {
     serving: Serving,
@@ -146,7 +146,7 @@ fn the_whole_body_must_come_in_time() {
         let begun = Instant::now();
         let mut stream = running.connect();
         let head = format!(
-            "POST {SINGLE} HTTP/1.1\r\nhost: gatepost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{{"
+            "POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{{"
         );
         stream.write_all(head.as_bytes()).unwrap();
         let mut slow = stream.try_clone().unwrap();
@@ -175,7 +175,7 @@ fn an_answer_must_be_taken_in_time() {
     let begun = Instant::now();
     let mut deaf = running.connect();
     // Until its answers fill every buffer on the way, and the requests after them too.
-    while deaf.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: gatepost\r\n\r\n").is_ok() {
+    while deaf.write_all(b"GET /openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n").is_ok() {
         assert!(begun.elapsed() < PATIENCE);
     }
     assert!(seconds_since(begun) > 0.9, "{begun:?}");
@@ -189,7 +189,7 @@ fn who_closes_its_half_after_a_request_is_answered() {
     let begun = Instant::now();
     let body = enter().to_string();
     let request = format!(
-        "POST {SINGLE} HTTP/1.1\r\nhost: gatepost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        "POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );
     for _ in 0..20 {
@@ -279,8 +279,11 @@ fn limited(limit: &str, settings: &[&str]) -> Running {
 fn requests_beyond_the_limit_are_refused_at_once() {
     let running = serve(&["--max-concurrent", "1"]);
     let mut slow = running.connect();
-    write!(slow, "POST {SINGLE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{")
-        .unwrap();
+    write!(
+        slow,
+        "POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{{"
+    )
+    .unwrap();
     assert_eq!(running.evaluation().status, 200);
     let mut batch = enter();
     batch["evaluations"] = vec![json!({}); 1000].into();
@@ -409,8 +412,9 @@ fn a_request_id_that_cannot_be_written_into_a_log_is_replaced() {
         assert_eq!(answer.header("x-request-id"), Some(taken));
     }
     for replaced in ["", &"x".repeat(129), "é", "a\tb"] {
-        let request =
-            format!("GET /healthz HTTP/1.1\r\nhost: x\r\nx-request-id: {replaced}\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "GET /healthz HTTP/1.1\r\nhost: localhost\r\nx-request-id: {replaced}\r\nconnection: close\r\n\r\n"
+        );
         let answer = exchange(running.connect(), request.as_bytes());
         let id = answer.lines().find_map(|line| line.strip_prefix("x-request-id: ")).unwrap();
         assert!(id.len() == 36 && id != replaced, "{answer}");

@@ -13,7 +13,7 @@ use super::diagnostics::{self, DiagnosticLevel};
 use super::output::{self, Failure};
 use crate::engine::Snapshot;
 use crate::http::Bounds;
-use crate::http::authzen::{Limits, Reasons};
+use crate::http::authzen::{Limits, Reasons, UnknownAttributes};
 use crate::http::callers::{CallerFiles, Callers, TlsFiles};
 use crate::http::discovery::{Capability, PublicUrl, PublicUrlError};
 use crate::http::paging::{Paging, SECRET_BYTES};
@@ -67,6 +67,9 @@ pub(super) struct Settings {
     /// The most reasons that a caller can get [default: user]
     #[arg(long, global = true, value_name = "LEVEL", env = "GATEPOST_MAX_REASONS", help_heading = SERVICE, hide_short_help = true)]
     max_reasons: Option<Reasons>,
+    /// What becomes of attributes and members that a request has and nobody reads [default: drop]
+    #[arg(long, global = true, value_name = "HOW", env = "GATEPOST_UNKNOWN_ATTRIBUTES", help_heading = SERVICE, hide_short_help = true)]
+    unknown_attributes: Option<UnknownAttributes>,
     /// The largest body of a request, in bytes [default: 1048576]
     #[arg(long, global = true, value_name = "BYTES", env = "GATEPOST_MAX_BODY_BYTES", help_heading = SERVICE, hide_short_help = true)]
     max_body_bytes: Option<usize>,
@@ -133,9 +136,12 @@ pub(super) struct Settings {
     /// Log raw strings and sensitive attributes as they are [default: false]
     #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = LOG, hide_short_help = true)]
     log_unmasked: Option<bool>,
-    /// How long a caller may take for the head of a request, and a connection may wait for the next one [default: 10]
+    /// How long a caller may take for the head of a request [default: 10]
     #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_HEADER_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
     header_timeout: Option<u32>,
+    /// How long a connection is kept on which no request comes after an answer [default: 75]
+    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_IDLE_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    idle_timeout: Option<u32>,
     /// How long a caller may take for the body of a request, and for taking the answer [default: 30]
     #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_BODY_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
     body_timeout: Option<u32>,
@@ -234,6 +240,7 @@ impl Settings {
             capability: if self.capability.is_empty() { read.capability } else { self.capability },
             reasons: self.reasons.or(read.reasons),
             max_reasons: self.max_reasons.or(read.max_reasons),
+            unknown_attributes: self.unknown_attributes.or(read.unknown_attributes),
             max_body_bytes: self.max_body_bytes.or(read.max_body_bytes),
             max_batch_items: self.max_batch_items.or(read.max_batch_items),
             max_depth: self.max_depth.or(read.max_depth),
@@ -257,6 +264,7 @@ impl Settings {
             log_masks: self.log_masks.or(read.log_masks),
             log_unmasked: self.log_unmasked.or(read.log_unmasked),
             header_timeout: self.header_timeout.or(read.header_timeout),
+            idle_timeout: self.idle_timeout.or(read.idle_timeout),
             body_timeout: self.body_timeout.or(read.body_timeout),
             max_connections: self.max_connections.or(read.max_connections),
             max_concurrent: self.max_concurrent.or(read.max_concurrent),
@@ -522,6 +530,7 @@ impl Settings {
             page_results: self.max_page_results.unwrap_or(defaults.page_results),
             reasons: self.reasons.unwrap_or(defaults.reasons),
             max_reasons: self.max_reasons.unwrap_or(defaults.max_reasons.max(self.reasons.unwrap_or_default())),
+            unknown_attributes: self.unknown_attributes.unwrap_or(defaults.unknown_attributes),
         };
         if limits.depth > DEEPEST {
             return Err(Failure::new(format!("max-depth is {}; at most {DEEPEST} levels are read", limits.depth)));
@@ -539,7 +548,11 @@ impl Settings {
     /// What callers can use up.
     pub(super) fn bounds(&self) -> Result<Bounds, Failure> {
         let counts = [("max-connections", self.max_connections), ("max-concurrent", self.max_concurrent)];
-        let times = [("header-timeout", self.header_timeout), ("body-timeout", self.body_timeout)];
+        let times = [
+            ("header-timeout", self.header_timeout),
+            ("idle-timeout", self.idle_timeout),
+            ("body-timeout", self.body_timeout),
+        ];
         let times = times.map(|(name, seconds)| (name, seconds.map(|seconds| seconds as usize)));
         if let Some((name, _)) = counts.into_iter().chain(times).find(|(_, value)| *value == Some(0)) {
             return Err(Failure::new(format!("{name} is 0: no request could be answered")));
@@ -549,6 +562,7 @@ impl Settings {
             |seconds: Option<u32>, default| seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()));
         Ok(Bounds {
             header_time: time(self.header_timeout, defaults.header_time),
+            idle_time: time(self.idle_timeout, defaults.idle_time),
             body_time: time(self.body_timeout, defaults.body_time),
             connections: self
                 .max_connections

@@ -84,7 +84,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         let known = [Some(&callers), operators.as_ref().map(|(_, tokens)| tokens)];
         following::follow(&live, watcher, known.into_iter().flatten().cloned().collect())?;
         let admin = operators.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
-        announce(&snapshot(), &callers, Listening { address, is_watching, admin })?;
+        let unknown_attributes = limits.unknown_attributes;
+        announce(&snapshot(), &callers, Listening { unknown_attributes, address, is_watching, admin })?;
         if limits.max_reasons >= Reasons::Admin {
             report::date()?;
             following::make_reports(live.engine().clone(), page, wanted)?;
@@ -102,7 +103,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
 fn announce(snapshot: &Snapshot, callers: &Callers, listening: Listening) -> Result<(), Failure> {
     let (address, revision) = (listening.address, snapshot.revision().as_str());
     output::print(&banner(snapshot, callers, listening))?;
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), revision, %address, "the service has started");
+    let unknown_attributes = listening.unknown_attributes.word();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), revision, %address, unknown_attributes, "the service has started");
     Ok(())
 }
 

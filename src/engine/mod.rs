@@ -147,7 +147,11 @@ impl Snapshot {
 
     /// Makes a typed request of a question. What only the store may say, a policy reads, and the store does not say, since the principal
     /// or the resource is not stored, is missing: a `forbid` that asks for it would else be silent.
-    fn resolve_over(
+    ///
+    /// # Errors
+    ///
+    /// What the request states and cannot mean.
+    pub fn resolve_over(
         &self,
         question: &Question<'_>,
         facts: Facts,

@@ -62,8 +62,6 @@ pub struct ActionSearch<'a> {
     question: Question<'a>,
     /// `None` for one that is not looked for.
     names: Vec<Option<String>>,
-    /// The parents that the question says its principal and its resource have.
-    parents: Vec<EntityUid>,
 }
 
 #[derive(Debug)]
@@ -148,13 +146,12 @@ impl Snapshot {
                 && environment.resource.to_string() == question.resource.type_name
         };
         let question = Question { action_attributes: &[], ..question };
-        let (mut names, mut parents) = (BTreeMap::new(), Vec::new());
+        let mut names = BTreeMap::new();
         for environment in types.environments.iter().filter(|found| is(found)) {
             let name = types.name_of_action(environment);
             let of_action = Question { action: &name, ..question };
             match self.resolve(&of_action, Facts::FromPlugins) {
-                Ok(Resolved::Request(request)) => parents = request.parents().cloned().collect(),
-                Ok(Resolved::Unknown(_)) => {}
+                Ok(_) => {}
                 Err(error) => {
                     // What is wrong without the context too is wrong for every action.
                     self.resolve(&Question { context: &[], ..of_action }, Facts::FromPlugins).map_err(|_| error)?;
@@ -166,7 +163,7 @@ impl Snapshot {
         let chosen = names
             .into_iter()
             .map(|(name, whole)| if passes(&name) { Some(name) } else { Some(whole).filter(|whole| passes(whole)) });
-        Ok(ActionSearch { snapshot: self, question, names: chosen.collect(), parents })
+        Ok(ActionSearch { snapshot: self, question, names: chosen.collect() })
     }
 
     /// What could be wrong with the question was found before the first candidate.
@@ -363,11 +360,6 @@ impl Search for ActionSearch<'_> {
 }
 
 impl<'a> ActionSearch<'a> {
-    /// The parents that the question says its principal and its resource have.
-    pub fn said_parents(&self) -> &[EntityUid] {
-        &self.parents
-    }
-
     /// The question for one action.
     pub fn asked<'q>(&self, name: &'q str) -> Question<'q>
     where

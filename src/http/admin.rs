@@ -15,6 +15,7 @@ use tokio::net::TcpListener;
 
 use super::callers::{Caller, Callers, Peer};
 use super::front::Front;
+use super::hosts::Hosts;
 use super::{Service, healthz, json, message, metrics, nothing_here, paths, readyz, serving};
 use crate::live::{Live, Status};
 
@@ -32,7 +33,8 @@ pub struct Admin {
 pub async fn serve(listener: TcpListener, admin: Admin, shutdown: impl Future<Output = ()>) {
     let Admin { live, callers, service } = admin;
     let routes = routes(live, Arc::clone(&service));
-    serving::serve(listener, Front { service, callers, lets_in, routes }, shutdown).await;
+    let front = Front { service, callers, lets_in, hosts: Hosts::Any, base: String::new(), routes };
+    serving::serve(listener, front, shutdown).await;
 }
 
 fn routes(live: Arc<Live>, service: Arc<Service>) -> Router {

@@ -144,8 +144,16 @@ impl PublicUrl {
         address.ip().is_loopback().then_some(Self { path: text.len(), text })
     }
 
-    fn path(&self) -> &str {
+    /// Its path, without a slash at its end.
+    pub(super) fn path(&self) -> &str {
         self.text.get(self.path..).unwrap_or_default()
+    }
+
+    /// Its host, without the port.
+    pub(super) fn host(&self) -> &str {
+        let (_, authority) = self.text.get(..self.path).and_then(|text| text.split_once("://")).unwrap_or_default();
+        let end = authority.rfind(':').filter(|colon| !authority.get(*colon..).is_some_and(|rest| rest.contains(']')));
+        authority.get(..end.unwrap_or(authority.len())).unwrap_or_default()
     }
 }
 

@@ -2,20 +2,23 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
-use axum::http::HeaderValue;
 use axum::http::header::HeaderMap;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde::Serialize;
 use smol_str::SmolStr;
 
-use super::authzen::Refusal;
+use super::authzen::{About, Refusal, Unread, shown};
 use super::callers::Caller;
 use super::metrics::{Metrics, Rejection};
-use super::{REQUEST_ID, Service, answered, unavailable};
+use super::told::Names;
+use super::{DROPPED, MISSING, REQUEST_ID, Service, answered, unavailable};
 use crate::engine::{Decision, Snapshot};
 use crate::log::Entries;
 use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Told, Verdict};
-use crate::request::{Question, Resolved};
+use crate::request::place::{Part, Places};
+use crate::request::{Question, Resolved, TypedRequest};
+use crate::store::schema::Types;
 
 /// What one request decides: its records go into the log before its answer goes out, and what the log has taken is counted.
 #[derive(Debug, Default)]
@@ -23,8 +26,13 @@ pub struct Journal<'a> {
     metrics: Option<&'a Metrics>,
     log: Option<(&'a Recorder, Heading<'a>)>,
     records: Entries,
-    /// Each decision that is to be counted, by its action.
+    /// Each decision that is to be counted, by the whole name of its action.
     counted: Vec<(SmolStr, Verdict)>,
+    /// What was sent and not read, and the types of the subject and the resource of each decision of which something was not.
+    dropped: Names,
+    counted_dropped: Vec<[SmolStr; 2]>,
+    /// What a search lacks in the context.
+    missing: Names,
 }
 
 impl<'a> Journal<'a> {
@@ -44,26 +52,47 @@ impl<'a> Journal<'a> {
     }
 
     /// Takes up a decision, of which `item` of a batch, and how long it took.
-    pub fn decided(
-        &mut self,
-        item: Option<usize>,
-        question: &Question<'_>,
-        resolved: &Resolved,
-        decision: &Decision,
-        took: Duration,
-    ) {
-        self.count(question.action, Verdict::of(decision));
+    pub fn decided(&mut self, item: Option<usize>, about: &About<'_>, decision: &Decision, took: Duration) {
+        let About { question, resolved, types, .. } = *about;
+        self.not_read(&about.unread, question, types);
+        let verdict = Verdict::of(decision);
+        match (resolved, self.metrics) {
+            (Resolved::Request(request), Some(_)) => self.counted.push((whole_name(types, request), verdict)),
+            _ => self.count(question.action, types, verdict),
+        }
         if let Some((recorder, heading)) = &self.log {
             recorder.decision(heading, now(item, took), question, resolved, decision, &mut self.records);
         }
     }
 
-    /// Takes up an item of a batch that was denied without being decided.
-    pub fn not_decided(&mut self, item: usize, why: NotDecided<'_>, began: Instant) {
+    /// Takes up that a question says something that nobody reads.
+    pub(super) fn not_read(&mut self, unread: &Unread<'_>, question: &Question<'_>, types: &Types) {
+        if unread.is_empty() {
+            return;
+        }
+        unread.places().for_each(|place| self.dropped.add(&place));
+        self.dropped.add_more(unread.more());
+        if self.metrics.is_some() {
+            let known =
+                |name: &str| types.entity(name).map_or_else(SmolStr::default, |entity| entity.full_name.clone());
+            self.counted_dropped.push([&question.principal, &question.resource].map(|named| known(named.type_name)));
+        }
+    }
+
+    /// Takes up what a search lacks in the context.
+    pub(super) fn lacks(&mut self, places: &Places) {
+        places
+            .named
+            .iter()
+            .filter(|place| place.part == Part::Context)
+            .for_each(|place| self.missing.add(&shown(place)));
+    }
+
+    /// Takes up an item of a batch that was denied without being decided, on the action that it names, as far as that can be read.
+    pub fn not_decided(&mut self, item: usize, action: &str, types: &Types, why: NotDecided<'_>, began: Instant) {
         match why {
-            NotDecided::NotAllowed(question) => self.count(question.action, Verdict::NotAllowed),
-            // Of which action it would be, nobody knows.
-            NotDecided::Malformed | NotDecided::Invalid(_) => self.count("", Verdict::Invalid),
+            NotDecided::NotAllowed(_) => self.count(action, types, Verdict::NotAllowed),
+            NotDecided::Malformed | NotDecided::Invalid(_) => self.count(action, types, Verdict::Invalid),
         }
         if let Some((recorder, heading)) = &self.log {
             recorder.not_decided(heading, now(Some(item), began.elapsed()), why, &mut self.records);
@@ -82,11 +111,20 @@ impl<'a> Journal<'a> {
         &self.records
     }
 
-    fn count(&mut self, action: &str, verdict: Verdict) {
-        if self.metrics.is_some() {
-            self.counted.push((action.into(), verdict));
+    /// Counts a decision on what that text means: an action, if it can be one alone.
+    fn count(&mut self, action: &str, types: &Types, verdict: Verdict) {
+        if self.metrics.is_none() {
+            return;
         }
+        let mut meant = types.environments_of(action).map(|(_, environment)| &environment.action_name);
+        let first = meant.next().filter(|first| meant.all(|other| other == *first));
+        self.counted.push((first.cloned().unwrap_or_default(), verdict));
     }
+}
+
+/// The whole name of the action of a request.
+fn whole_name(types: &Types, request: &TypedRequest) -> SmolStr {
+    types.environments.get(request.environment).map(|environment| environment.action_name.clone()).unwrap_or_default()
 }
 
 /// What is answered now.
@@ -131,7 +169,14 @@ impl Service {
         for (action, verdict) in &journal.counted {
             self.operations.metrics.decided(action, *verdict);
         }
-        answered(answer, snapshot)
+        journal.counted_dropped.iter().for_each(|types| self.operations.metrics.dropped(types));
+        let mut response = answered(answer, snapshot);
+        if response.status() == StatusCode::OK {
+            let told = [(DROPPED, &journal.dropped), (MISSING, &journal.missing)];
+            let told = told.into_iter().filter_map(|(name, names)| Some((name, names.value()?)));
+            response.headers_mut().extend(told);
+        }
+        response
     }
 
     /// The answer while decisions cannot be logged, if they must be: none is made that nobody could account for.

@@ -16,6 +16,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Registry;
+use smol_str::SmolStr;
 
 use super::{Service, message, paths};
 use crate::log::record::Verdict;
@@ -28,6 +29,7 @@ use crate::store::schema::Types;
 pub struct Metrics {
     endpoints: [EndpointFigures; paths::ALL.len() + 1],
     actions: Actions,
+    dropped: DroppedCounts,
     rejected: [AtomicU64; Rejection::ALL.len()],
     requests_in_flight: AtomicI64,
     connections_open: AtomicI64,
@@ -130,7 +132,7 @@ impl Endpoint {
 }
 
 impl Metrics {
-    /// Counts a decision on the action that a request named so; see [`Metrics::know_actions`].
+    /// Counts a decision on the action of that whole Cedar name; see [`Metrics::know_actions`].
     pub fn decided(&self, action: &str, verdict: Verdict) {
         if let Some(count) = self.actions.of(action).get(verdict as usize) {
             count.fetch_add(1, Relaxed);
@@ -141,6 +143,13 @@ impl Metrics {
     /// further ones are `(other)`, and what no schema knows is `(unknown)`.
     pub fn know_actions(&self, types: &Types) {
         self.actions.know(types);
+        self.dropped.know(types);
+    }
+
+    /// Counts a decision, or a search, on a request of which something was not read, by the Cedar names of the types of its subject and its
+    /// resource, where the schema knows them.
+    pub(super) fn dropped(&self, types: &[SmolStr; 2]) {
+        self.dropped.of(types).fetch_add(1, Relaxed);
     }
 
     /// Counts an attempt to take up what is on disk. After a rejected one the store counts as rejected, until another is not.
@@ -212,7 +221,7 @@ impl Drop for Held<'_> {
 }
 
 /// The statuses that the service gives; any other would be a mistake, and is counted as such.
-const STATUSES: [(u16, &str); 12] = [
+const STATUSES: [(u16, &str); 14] = [
     (200, "200"),
     (400, "400"),
     (401, "401"),
@@ -221,6 +230,8 @@ const STATUSES: [(u16, &str); 12] = [
     (405, "405"),
     (408, "408"),
     (413, "413"),
+    (415, "415"),
+    (421, "421"),
     (422, "422"),
     (500, "500"),
     (503, "503"),
@@ -276,7 +287,7 @@ const MOST_ACTIONS: usize = 1_000;
 
 type Counts = [AtomicU64; Verdict::ALL.len()];
 
-/// The decisions by action: all that ever had a label, and those that can be asked about now by each of their names.
+/// The decisions by action: all that ever had a label, and those that can be asked about now by their whole names.
 #[derive(Debug, Default)]
 struct Actions {
     labelled: Mutex<Vec<(String, Arc<Counts>)>>,
@@ -309,8 +320,7 @@ impl Actions {
                 }
                 None => Arc::clone(&self.other),
             };
-            by_name.insert(whole_name, Arc::clone(&counts));
-            by_name.insert(label, counts);
+            by_name.insert(whole_name, counts);
         }
         self.by_name.store(Arc::new(by_name));
     }
@@ -319,6 +329,55 @@ impl Actions {
         let mut all = self.labelled.lock().unwrap_or_else(PoisonError::into_inner).clone();
         all.push(("(other)".to_owned(), Arc::clone(&self.other)));
         all.push(("(unknown)".to_owned(), Arc::clone(&self.unknown)));
+        all
+    }
+}
+
+/// So many pairs of types have labels of their own.
+const MOST_PAIRS: usize = 1_000;
+
+/// The requests of which something was not read, by the types of their subjects and resources: all that ever had a label, and those that
+/// can be asked about now.
+#[derive(Debug, Default)]
+struct DroppedCounts {
+    labelled: Mutex<Vec<([SmolStr; 2], Arc<AtomicU64>)>>,
+    by_types: ArcSwap<HashMap<[SmolStr; 2], Arc<AtomicU64>>>,
+    unknown: Arc<AtomicU64>,
+    other: Arc<AtomicU64>,
+}
+
+impl DroppedCounts {
+    fn of(&self, types: &[SmolStr; 2]) -> Arc<AtomicU64> {
+        Arc::clone(self.by_types.load().get(types).unwrap_or(&self.unknown))
+    }
+
+    fn know(&self, types: &Types) {
+        let mut labelled = self.labelled.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_types = HashMap::new();
+        for environment in &types.environments {
+            let pair = [&environment.principal_type, &environment.resource_type].map(|found| found.full_name.clone());
+            if by_types.contains_key(&pair) {
+                continue;
+            }
+            let count = match labelled.iter().find(|(known, _)| *known == pair) {
+                Some((_, count)) => Arc::clone(count),
+                None if labelled.len() < MOST_PAIRS => {
+                    let count = Arc::<AtomicU64>::default();
+                    labelled.push((pair.clone(), Arc::clone(&count)));
+                    count
+                }
+                None => Arc::clone(&self.other),
+            };
+            by_types.insert(pair, count);
+        }
+        self.by_types.store(Arc::new(by_types));
+    }
+
+    fn all(&self) -> Vec<([SmolStr; 2], Arc<AtomicU64>)> {
+        let mut all = self.labelled.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let both = |word: &'static str| [SmolStr::new_static(word), SmolStr::new_static(word)];
+        all.push((both("(other)"), Arc::clone(&self.other)));
+        all.push((both("(unknown)"), Arc::clone(&self.unknown)));
         all
     }
 }
@@ -394,6 +453,16 @@ impl Page<'_> {
         });
         let decided = decided.filter(|(_, count)| count.load(Relaxed) > 0);
         self.counters("gatepost_decisions", "Decisions, the items of batches included", decided)?;
+        let dropped = metrics.dropped.all();
+        let dropped = dropped.iter().map(|([subject, resource], count)| {
+            ([("subject", subject.as_str()), ("resource", resource.as_str())], &**count)
+        });
+        let dropped = dropped.filter(|(_, count)| count.load(Relaxed) > 0);
+        self.counters(
+            "gatepost_dropped",
+            "Decisions and searches on requests of which something was not read",
+            dropped,
+        )?;
         let plugins = || PLUGINS.iter().map(|plugin| plugin.name()).zip(plugin::figures());
         let reads = plugins().flat_map(|(plugin, figures)| {
             [("valid", &figures.valid), ("invalid", &figures.invalid)]

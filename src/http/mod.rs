@@ -1,5 +1,6 @@
 //! The service: AuthZEN over HTTP, and whether it is well. Nothing but translation.
 
+mod actions;
 pub mod admin;
 pub mod authzen;
 pub mod body;
@@ -8,6 +9,7 @@ pub mod callers;
 mod deadline;
 pub mod discovery;
 mod front;
+mod hosts;
 pub mod journal;
 pub mod metrics;
 mod observed;
@@ -21,16 +23,18 @@ mod report;
 mod search;
 mod serving;
 mod slice;
+mod told;
 pub mod traces;
 
 use std::convert::Infallible;
 use std::future::Future;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request, State};
-use axum::http::header::{CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -45,19 +49,26 @@ use crate::log::DecisionLog;
 use crate::log::record::Endpoint;
 use crate::store::Revision;
 use authzen::{Limits, Refusal};
-use bounded::{BodyError, read};
+use bounded::{BodyError, Drained, read};
 use callers::{Caller, Callers};
 use discovery::{Capability, PublicUrl};
 use front::Front;
+use hosts::Hosts;
 use metrics::Rejection;
 use observed::Decided;
-pub use observed::REQUEST_ID;
+pub use observed::{REQUEST_ID, REQUEST_ID_REPLACED};
 pub use operations::{Bounds, Operations};
 use paging::Paging;
 pub use report::ReportPage;
 
 /// The header that names the revision by which a decision was made.
 pub const REVISION: HeaderName = HeaderName::from_static("gatepost-revision");
+
+/// The header that names what was sent and not read, percent-encoded: at most 20 names in 1 kB, and how many more there are.
+pub const DROPPED: HeaderName = HeaderName::from_static("gatepost-dropped");
+
+/// The header that names what a search lacks in the context, in the same way: without it, nothing is found.
+pub const MISSING: HeaderName = HeaderName::from_static("gatepost-missing");
 
 /// What every request needs.
 #[derive(Debug)]
@@ -89,7 +100,9 @@ pub struct Service {
 pub async fn serve(listener: TcpListener, service: impl Into<Arc<Service>>, shutdown: impl Future<Output = ()>) {
     let service = service.into();
     let (callers, routes) = (service.callers.clone(), routes(Arc::clone(&service)));
-    let front = Front { service: Arc::clone(&service), callers, lets_in: callers::lets_in, routes };
+    let hosts = Hosts::of(&callers, listener.local_addr().ok(), service.public_url.as_ref());
+    let base = service.public_url.as_ref().map(|url| url.path().to_owned()).unwrap_or_default();
+    let front = Front { service: Arc::clone(&service), callers, lets_in: callers::lets_in, hosts, base, routes };
     serving::serve(listener, front, shutdown).await;
     if let Some(traces) = &service.operations.traces {
         traces.finish().await;
@@ -189,14 +202,10 @@ impl Deref for Received<'_> {
 /// that are decided at once: who sends it slowly keeps nobody out.
 async fn received<'a>(service: &'a Service, headers: &HeaderMap, body: Body) -> Result<Received<'a>, Response> {
     let (limit, time) = (service.limits.body_bytes, service.operations.bounds.body_time);
-    let body = read(body, headers, limit, time).await.map_err(|error| match error {
-        BodyError::TooLarge => message(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} bytes")),
-        BodyError::Broken => message(StatusCode::BAD_REQUEST, "the body could not be read to its end"),
-        BodyError::Slow => {
-            let text = format!("the body did not come within {} seconds", time.as_secs());
-            message(StatusCode::REQUEST_TIMEOUT, &text)
-        }
-    })?;
+    let body = read(body, headers, limit, time).await.map_err(|error| unreadable(error, limit, time))?;
+    if let Some(refusal) = unless_plain(headers) {
+        return Err(refusal);
+    }
     if !is_json(headers) {
         return Err(message(StatusCode::BAD_REQUEST, "the content type must be application/json"));
     }
@@ -208,6 +217,33 @@ async fn received<'a>(service: &'a Service, headers: &HeaderMap, body: Body) -> 
         unavailable("as many requests are being decided as may be at once: try again in a moment")
     })?;
     Ok(Received { body, _place: place })
+}
+
+/// The answer to a request whose body there is not.
+fn unreadable(error: BodyError, limit: usize, time: Duration) -> Response {
+    match error {
+        BodyError::TooLarge(drained) => {
+            drained.and(message(StatusCode::PAYLOAD_TOO_LARGE, &format!("the body has more than {limit} bytes")))
+        }
+        BodyError::Broken => {
+            Drained(false).and(message(StatusCode::BAD_REQUEST, "the body could not be read to its end"))
+        }
+        BodyError::Slow => {
+            let text = format!("the body did not come within {} seconds", time.as_secs());
+            Drained(false).and(message(StatusCode::REQUEST_TIMEOUT, &text))
+        }
+    }
+}
+
+/// The answer to a body that is packed: its bytes are no JSON.
+fn unless_plain(headers: &HeaderMap) -> Option<Response> {
+    let mut codings = headers.get_all(CONTENT_ENCODING).iter();
+    let is_identity =
+        |coding: &HeaderValue| coding.to_str().is_ok_and(|coding| coding.trim().eq_ignore_ascii_case("identity"));
+    codings.any(|coding| !is_identity(coding)).then(|| {
+        let text = "the body must not be packed: send it without `Content-Encoding`, or with `identity`";
+        message(StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
+    })
 }
 
 /// The answer to a request that may be sent again in a second.
@@ -227,11 +263,7 @@ fn answered<T: Serialize>(answer: Result<T, Refusal>, snapshot: &Snapshot) -> Re
 }
 
 fn status(refusal: &Refusal) -> StatusCode {
-    match refusal {
-        Refusal::Bad(_) => StatusCode::BAD_REQUEST,
-        Refusal::NotAllowed => StatusCode::FORBIDDEN,
-        Refusal::Failed => StatusCode::INTERNAL_SERVER_ERROR,
-    }
+    StatusCode::from_u16(refusal.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
 /// Whether the content type is `application/json`, with whatever parameters.

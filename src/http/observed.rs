@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode};
 use axum::response::Response;
+use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
 use super::callers::Caller;
@@ -18,8 +19,17 @@ use super::{REVISION, Service, message};
 /// The header that names a request, in what comes and in what goes.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The longest id that a caller can give a request, in bytes: it is written into logs.
-const LONGEST_ID: usize = 128;
+/// The header that says why an id that was sent does not come back.
+pub const REQUEST_ID_REPLACED: HeaderName = HeaderName::from_static("gatepost-request-id-replaced");
+
+/// The longest id that a caller can give a request, in bytes.
+const LONGEST_ID: usize = 4096;
+
+/// The longest that is written into logs as it is;
+const LONGEST_LOGGED: usize = 128;
+
+/// of a longer one, so many characters are, and its SHA-256, so that no two are one.
+const LOGGED: usize = 96;
 
 /// That the answer was made after a panic.
 #[derive(Clone, Copy)]
@@ -38,7 +48,7 @@ pub(super) async fn observe(
 ) -> Response {
     let began = Instant::now();
     let operations = &service.operations;
-    let id = request_id(&request);
+    let RequestId { sent, logged: id, replaced } = RequestId::of(&request);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let endpoint = Endpoint::of(request.uri().path());
     let method = method_name(request.method());
@@ -53,27 +63,54 @@ pub(super) async fn observe(
     }
     Told { method, route: endpoint.name(), request_id: id.to_str().unwrap_or_default(), address }
         .tell(&response, began.elapsed());
-    response.headers_mut().insert(REQUEST_ID, id);
+    if let Some(why) = replaced {
+        response.headers_mut().insert(REQUEST_ID_REPLACED, HeaderValue::from_static(why));
+    }
+    response.headers_mut().insert(REQUEST_ID, sent.unwrap_or(id));
     response
 }
 
-/// The id that the caller sent, if it can be written into logs as it is; else a new one.
-fn request_id(request: &Request) -> HeaderValue {
-    let sent = request.headers().get(REQUEST_ID);
-    let is_plain = |id: &HeaderValue| {
-        let printable = |byte: &u8| (b' '..=b'~').contains(byte);
-        (1..=LONGEST_ID).contains(&id.len()) && id.as_bytes().iter().all(printable)
-    };
-    match sent.filter(|id| is_plain(id)) {
-        Some(id) => id.clone(),
-        None => {
-            let id = Uuid::new_v4();
-            let id = id.hyphenated();
-            let id = HeaderValue::from_str(id.encode_lower(&mut Uuid::encode_buffer()));
-            // Hexadecimal digits and hyphens are always the value of a header.
-            id.unwrap_or(HeaderValue::from_static("none"))
-        }
+/// The id of a request.
+struct RequestId {
+    /// As it comes back, where that is not what is logged.
+    sent: Option<HeaderValue>,
+    /// As it stands in logs, spans and messages.
+    logged: HeaderValue,
+    /// Why it is not the one that was sent.
+    replaced: Option<&'static str>,
+}
+
+impl RequestId {
+    fn of(request: &Request) -> Self {
+        let mut sent = request.headers().get_all(REQUEST_ID).iter();
+        let replaced = match (sent.next(), sent.next()) {
+            (None, _) => None,
+            (Some(_), Some(_)) => Some("several"),
+            (Some(id), None) => match id.as_bytes() {
+                [] => Some("empty"),
+                bytes if bytes.len() > LONGEST_ID => Some("longer than 4096 bytes"),
+                bytes if !bytes.iter().all(|byte| (b' '..=b'~').contains(byte)) => Some("not visible ASCII"),
+                bytes if bytes.len() <= LONGEST_LOGGED => {
+                    return Self { sent: None, logged: id.clone(), replaced: None };
+                }
+                bytes => {
+                    let beginning = String::from_utf8_lossy(bytes.get(..LOGGED).unwrap_or_default());
+                    let logged = format!("{beginning}...sha256:{}", hex::encode(Sha256::digest(bytes)));
+                    let logged = HeaderValue::from_str(&logged).unwrap_or_else(|_| fresh());
+                    return Self { sent: Some(id.clone()), logged, replaced: None };
+                }
+            },
+        };
+        Self { sent: None, logged: fresh(), replaced }
     }
+}
+
+/// An id that no other request has.
+fn fresh() -> HeaderValue {
+    let id = Uuid::new_v4().hyphenated();
+    let id = HeaderValue::from_str(id.encode_lower(&mut Uuid::encode_buffer()));
+    // Hexadecimal digits and hyphens are always the value of a header.
+    id.unwrap_or(HeaderValue::from_static("none"))
 }
 
 /// What is told of a request.
@@ -137,6 +174,7 @@ mod tests {
 
     use super::super::callers;
     use super::super::front::Front;
+    use super::super::hosts::Hosts;
     use super::super::{Operations, Service, paging::Paging};
     use super::REQUEST_ID;
     use crate::engine::{Engine, Snapshot};
@@ -177,8 +215,19 @@ mod tests {
             operations: Operations::default(),
         });
         let broken = Router::new().route("/healthz", get(async || -> StatusCode { panic!("a secret") }));
-        let front = Front { service, callers: Default::default(), lets_in: callers::lets_in, routes: broken };
-        let request = Request::get("/healthz").header(REQUEST_ID, "mine").body(Body::empty()).unwrap();
+        let front = Front {
+            service,
+            callers: Default::default(),
+            lets_in: callers::lets_in,
+            hosts: Hosts::Any,
+            base: String::new(),
+            routes: broken,
+        };
+        let request = Request::get("/healthz")
+            .header("host", "localhost")
+            .header(REQUEST_ID, "mine")
+            .body(Body::empty())
+            .unwrap();
         let answer = front.answer(request, None).await;
         assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(answer.headers()[REQUEST_ID], "mine");

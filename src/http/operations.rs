@@ -11,8 +11,10 @@ use super::traces::Traces;
 /// What callers can use up.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// How long a caller may take for the head of a request, and how long a connection may wait for the next one.
+    /// How long a caller may take for the head of a request: from its first byte, and on a new connection from its beginning.
     pub header_time: Duration,
+    /// How long a connection is kept on which nothing comes after an answer.
+    pub idle_time: Duration,
     /// How long a caller may take for the whole body of a request, and for taking the whole answer.
     pub body_time: Duration,
     /// How many connections are open at once; others wait in the system's queue until one ends.
@@ -25,6 +27,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             header_time: Duration::from_secs(10),
+            idle_time: Duration::from_secs(75),
             body_time: Duration::from_secs(30),
             connections: 4096,
             concurrent: 1024,

@@ -5,6 +5,8 @@
 //! made from what is sealed by HMAC-SHA-256, so that equal requests get equal bytes; two different contents share one with a
 //! probability of 2⁻⁹⁶.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -14,7 +16,7 @@ use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
-use super::authzen::Page;
+use super::authzen::{Action, Entity, Page, SearchOptions};
 use super::callers::Caller;
 use crate::request::json::{Json, Members};
 use crate::store::Revision;
@@ -99,9 +101,7 @@ impl Paging {
         let limit = page.limit.0.map(|limit| usize::try_from(limit).unwrap_or(most).min(most));
         let Some(token) = page.token.0 else { return Ok(Start { place: 0, limit: limit.unwrap_or(most) }) };
         let content = self.opened(token).ok_or(TokenError::Unknown)?;
-        // Who asks for nothing is told where to begin, and no token says that it goes on so: it would for ever.
-        let is_other = |limit: usize| limit != content.start.limit && limit != 0;
-        if content.id != id.0 || limit.is_some_and(is_other) {
+        if content.id != id.0 || limit.is_some_and(|limit| limit != content.start.limit) {
             return Err(TokenError::OtherRequest);
         }
         if content.revision != digest(revision.as_str()) {
@@ -160,17 +160,44 @@ fn digest(text: &str) -> [u8; 32] {
 }
 
 impl SearchId {
-    /// That of a request: of what is searched, by whom, and of everything in its body but the page.
+    /// That of a request: of what is searched, by whom, and of everything in its body that is read, but for the page.
     pub fn of(kind: &str, caller: &Caller, body: Members<'_>) -> Self {
         let mut hasher = Sha256::new();
         text(&mut hasher, kind);
         // No caller's name is empty.
         text(&mut hasher, caller.name().unwrap_or_default());
-        for (name, value) in body.iter().filter(|(name, _)| name != "page") {
+        for (name, value) in body.iter().filter(|(_, value)| *value != Json::Null) {
+            let read = match name.as_ref() {
+                "subject" | "resource" => Entity::NAMES,
+                "action" => Action::NAMES,
+                "options" => SearchOptions::NAMES,
+                "context" => {
+                    text(&mut hasher, name);
+                    json(&mut hasher, value);
+                    continue;
+                }
+                _ => continue,
+            };
             text(&mut hasher, name);
-            json(&mut hasher, value);
+            match value {
+                Json::Object(members) => {
+                    object(&mut hasher, members.iter().filter(|(name, _)| read.contains(&name.as_ref())))
+                }
+                other => json(&mut hasher, other),
+            }
         }
         Self(hasher.finalize().into())
+    }
+}
+
+/// Every member but a null, which is as if absent.
+fn object<'m>(hasher: &mut Sha256, members: impl Iterator<Item = &'m (Cow<'m, str>, Json<'m>)> + Clone) {
+    let members = members.filter(|(_, value)| *value != Json::Null);
+    hasher.update([6]);
+    hasher.update((members.clone().count() as u64).to_le_bytes());
+    for (name, value) in members {
+        text(hasher, name);
+        json(hasher, value);
     }
 }
 
@@ -196,14 +223,7 @@ fn json(hasher: &mut Sha256, value: &Json<'_>) {
             hasher.update((elements.len() as u64).to_le_bytes());
             elements.iter().for_each(|element| json(hasher, element));
         }
-        Json::Object(members) => {
-            hasher.update([6]);
-            hasher.update((members.len() as u64).to_le_bytes());
-            for (name, value) in members {
-                text(hasher, name);
-                json(hasher, value);
-            }
-        }
+        Json::Object(members) => object(hasher, members.iter()),
     }
 }
 

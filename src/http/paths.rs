@@ -27,6 +27,9 @@ pub const REPORT: &str = "/report";
 /// What the service counts and measures.
 pub const METRICS: &str = "/metrics";
 
+/// Those to which a question is posted.
+pub const ASKED: [&str; 5] = [EVALUATION, EVALUATIONS, SUBJECT_SEARCH, RESOURCE_SEARCH, ACTION_SEARCH];
+
 /// All of them.
 pub const ALL: [&str; 13] = [
     EVALUATION,

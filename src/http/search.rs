@@ -1,5 +1,6 @@
 //! The three searches: each read, permitted, and run page by page in slices that let other requests in.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
@@ -10,18 +11,20 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::authzen::{
-    ActionSearchRequest, BadRequest, FoundAction, FoundEntity, Page, PageResponse, Refusal, ResourceSearchRequest,
-    SearchResponse, SubjectSearchRequest, members,
+    ActionSearchRequest, BadRequest, DROPPED, FoundEntity, INVALID, MISSING, Page, PageResponse, Reasons, Refusal,
+    ResourceSearchRequest, SearchOptions, SearchResponse, SubjectSearchRequest, Unread, UnreadMembers,
+    dropped_in_words, members, missing_in_words, search_context, unknown_in_words,
 };
 use super::callers::Caller;
 use super::journal::Journal;
 use super::paging::{SearchId, Start};
 use super::slice::Slice;
 use super::{Posted, Service, received};
-use crate::engine::{Search, Snapshot, Target};
+use crate::engine::{EntitySearch, Search, Snapshot, Target};
 use crate::log::record::{Endpoint, SearchPage};
 use crate::request::json::{Json, Members};
-use crate::request::{Facts, Question};
+use crate::request::place::{Part, Places};
+use crate::request::{Facts, Question, Unknown, find_environment};
 
 /// The most candidates on which one page decides, for a body of at most [`USUAL_BODY`] bytes; fewer for a larger one, each decision on
 /// which costs more. Where nearly all of them are denied, a page has fewer results than it could, and the search goes on with the
@@ -37,10 +40,10 @@ const LOOK_AHEAD: usize = 1_000;
 const STRIDE: usize = 256;
 
 /// What a search is asked in.
-struct Asked<'a> {
+pub(super) struct Asked<'a> {
     service: &'a Service,
-    snapshot: &'a Snapshot,
-    caller: &'a Caller,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) caller: &'a Caller,
     body: Members<'a>,
     began: Instant,
     /// On how many candidates it may decide for one page.
@@ -56,7 +59,9 @@ pub(super) async fn subjects(
     let endpoint = Endpoint::SubjectSearch;
     respond(&service, &caller, posted, endpoint, async |asked, journal| {
         let request = SubjectSearchRequest::read(asked.body)?;
-        asked.entities(request.question(), Target::Principal, &request.page, journal).await
+        let unread = SubjectSearchRequest::unread(asked.body);
+        let how = asked.how(request.page, request.options, &unread);
+        asked.entities(request.question(), Target::Principal, &how, journal).await
     })
     .await
 }
@@ -70,7 +75,9 @@ pub(super) async fn resources(
     let endpoint = Endpoint::ResourceSearch;
     respond(&service, &caller, posted, endpoint, async |asked, journal| {
         let request = ResourceSearchRequest::read(asked.body)?;
-        asked.entities(request.question(), Target::Resource, &request.page, journal).await
+        let unread = ResourceSearchRequest::unread(asked.body);
+        let how = asked.how(request.page, request.options, &unread);
+        asked.entities(request.question(), Target::Resource, &how, journal).await
     })
     .await
 }
@@ -84,21 +91,9 @@ pub(super) async fn actions(
     let endpoint = Endpoint::ActionSearch;
     respond(&service, &caller, posted, endpoint, async |asked, journal| {
         let request = ActionSearchRequest::read(asked.body)?;
-        let types = [request.subject.type_name, request.resource.type_name];
-        if !asked.caller.may_ask_about(types) {
-            return Err(Refusal::NotAllowed);
-        }
-        let may_ask = |name: &str| asked.caller.may_ask(name, types);
-        let search = asked.snapshot.search_actions(request.question(), may_ask)?;
-        Refusal::unless_allowed_parents(asked.caller, search.said_parents())?;
-        let (found, answer) =
-            asked.answer("action", &search, &request.page, |name| FoundAction { name: name.to_owned() }).await?;
-        for place in found.places.clone() {
-            if let Some(name) = search.candidate(place) {
-                asked.note_action(place, &search.asked(name), journal)?;
-            }
-        }
-        Ok(answer)
+        let unread = ActionSearchRequest::unread(asked.body);
+        let how = asked.how(request.page, request.options, &unread);
+        asked.actions(request.question(), &how, journal).await
     })
     .await
 }
@@ -130,27 +125,53 @@ async fn respond<T: Serialize>(
     service.answered(answer, &snapshot, journal).await
 }
 
-impl Asked<'_> {
+/// How a search is answered.
+pub(super) struct How<'a> {
+    pub(super) page: Page<'a>,
+    pub(super) reasons: Reasons,
+    pub(super) strict: bool,
+    /// The members that are not read.
+    pub(super) unread: &'a UnreadMembers,
+}
+
+impl<'a> Asked<'a> {
+    fn how<'h>(&self, page: Page<'h>, options: SearchOptions, unread: &'h UnreadMembers) -> How<'h> {
+        let limits = &self.service.limits;
+        let strict = limits.is_strict(self.caller, options.strict);
+        How { page, reasons: limits.reasons_for(options.reasons), strict, unread }
+    }
+
     /// The entities for which the question is allowed.
     async fn entities(
         &self,
         question: Question<'_>,
         target: Target,
-        page: &Page<'_>,
+        how: &How<'_>,
         journal: &mut Journal<'_>,
     ) -> Result<SearchResponse<FoundEntity>, Refusal> {
-        let types = [question.principal.type_name, question.resource.type_name];
-        Refusal::unless_allowed(self.caller, question.action, types)?;
-        let (kind, type_name) = match target {
-            Target::Principal => ("subject", question.principal.type_name),
-            Target::Resource => ("resource", question.resource.type_name),
+        let types = &self.snapshot.store.types;
+        let question = question.by_cedar_names(types);
+        Refusal::unless_allowed(self.caller, &question, types)?;
+        let (kind, type_name, own) = match target {
+            Target::Principal => ("subject", question.principal.type_name, Part::Principal),
+            Target::Resource => ("resource", question.resource.type_name, Part::Resource),
         };
         let search = self.snapshot.search(question, target, Facts::FromPlugins)?;
-        if let Some(request) = search.request() {
-            Refusal::unless_allowed_parents(self.caller, request.parents())?;
-        }
+        let (missing, undeclared) = match search.request() {
+            Some(request) => (of_all(&request.missing, own), request.dropped.clone()),
+            None => Default::default(),
+        };
+        let unread = Unread { members: how.unread, undeclared: &undeclared };
+        journal.not_read(&unread, &question, types);
+        journal.lacks(&missing);
+        let context = search_context(how.reasons, self.sentences(&search, &question, own, &missing, &unread));
         let found = |id: &str| FoundEntity { type_name: type_name.to_owned(), id: id.to_owned() };
-        let (run, answer) = self.answer(kind, &search, page, found).await?;
+        if how.strict && !unread.is_empty() {
+            // Nothing is decided, and so nothing is logged: as with a request for one decision.
+            let (_, answer) = self.answer(kind, &Nothing, &how.page, found).await?;
+            return Ok(SearchResponse { context, ..answer });
+        }
+        let (run, answer) = self.answer(kind, &search, &how.page, found).await?;
         let before = |place: usize| place.checked_sub(1).and_then(|last| search.name(last));
         let page = SearchPage {
             request: search.request(),
@@ -162,21 +183,34 @@ impl Asked<'_> {
             context_varies: search.reads_context_by_candidate(),
         };
         journal.searched(&question, &page, self.began);
-        Ok(answer)
+        Ok(SearchResponse { context, ..answer })
     }
 
-    /// Takes up the decision on one action.
-    fn note_action(&self, place: usize, question: &Question<'_>, journal: &mut Journal<'_>) -> Result<(), Refusal> {
-        if journal.is_open() {
-            let resolved = self.snapshot.resolve(question, Facts::FromPlugins)?;
-            let decision = self.snapshot.decide_resolved(&resolved, &self.snapshot.entities);
-            journal.decided(Some(place), question, &resolved, &decision, self.began.elapsed());
-        }
-        Ok(())
+    /// Why a search finds nothing, as far as that is so for every candidate, and what in it is not read.
+    fn sentences(
+        &self,
+        search: &EntitySearch<'_>,
+        question: &Question<'_>,
+        own: Part,
+        missing: &Places,
+        unread: &Unread<'_>,
+    ) -> BTreeMap<&'static str, String> {
+        let types = &self.snapshot.store.types;
+        let environment = find_environment(question, types).map(|(_, environment)| environment);
+        let other = if own == Part::Principal { Part::ResourceId } else { Part::PrincipalId };
+        let unknown = match (&environment, search.request()) {
+            (Err(unknown), _) => Some(unknown.clone()),
+            (Ok(_), None) => Some(Unknown::Id(other)),
+            (Ok(_), Some(_)) => None,
+        };
+        let unknown = unknown.map(|unknown| (INVALID, unknown_in_words(&unknown, question, types)));
+        let missing = (!missing.is_empty()).then(|| (MISSING, missing_in_words(missing)));
+        let dropped = (!unread.is_empty()).then(|| (DROPPED, dropped_in_words(unread, environment.ok())));
+        unknown.into_iter().chain(missing).chain(dropped).collect()
     }
 
     /// The page that is asked for.
-    async fn answer<'s, S: Search, T>(
+    pub(super) async fn answer<'s, S: Search, T>(
         &self,
         kind: &str,
         search: &'s S,
@@ -191,19 +225,45 @@ impl Asked<'_> {
         let found = run(search, start, self.decisions).await;
         let results: Vec<T> = found.names.iter().map(|name| result(name)).collect();
         let is_paged = found.next.is_some() || page.token.0.is_some() || page.limit.0.is_some();
-        let limit = if start.limit == 0 { self.service.limits.page_results } else { start.limit };
-        let next_token = found.next.map(|place| self.service.paging.token(Start { place, limit }, &id, revision));
+        let next_token = found.next.map(|place| self.service.paging.token(Start { place, ..start }, &id, revision));
         let next_token = next_token.transpose().map_err(|_| Refusal::Failed)?.unwrap_or_default();
         let page = is_paged.then_some(PageResponse { next_token, count: Some(results.len()) });
-        Ok((found, SearchResponse { page, results }))
+        Ok((found, SearchResponse { page, results, context: None }))
+    }
+}
+
+/// What is missing for every candidate: what they lack themselves, each may have stored.
+fn of_all(missing: &Places, own: Part) -> Places {
+    let named: Vec<_> = missing.named.iter().filter(|place| place.part != own).cloned().collect();
+    Places { more: if named.is_empty() { 0 } else { missing.more }, named }
+}
+
+/// A search without candidates.
+struct Nothing;
+
+impl Search for Nothing {
+    fn candidates(&self) -> usize {
+        0
+    }
+
+    fn candidate(&self, _: usize) -> Option<&str> {
+        None
+    }
+
+    fn name(&self, _: usize) -> Option<&str> {
+        None
+    }
+
+    fn allows(&self, _: &str) -> bool {
+        false
     }
 }
 
 /// What a page found, and where the next one begins, if there is one.
-struct Found<'a> {
+pub(super) struct Found<'a> {
     names: Vec<&'a str>,
     /// The places that were looked at.
-    places: Range<usize>,
+    pub(super) places: Range<usize>,
     next: Option<usize>,
     decided: usize,
 }

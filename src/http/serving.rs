@@ -5,7 +5,6 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -13,15 +12,15 @@ use axum::http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::callers::{Caller, Peer, Tls, Watched, name_of};
-use super::deadline::Deadline;
+use super::callers::{Caller, Peer, Rights, Tls, Watched, name_of};
+use super::deadline::{Deadline, Times, Turn};
 use super::front::Front;
 use super::metrics::{Metrics, Rejection};
 use super::operations::{Bounds, Operations};
@@ -133,21 +132,23 @@ impl Connections {
     }
 
     async fn speak(&self, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer, mut stopping: watch::Receiver<()>) {
-        let heard = Arc::new(AtomicBool::new(false));
-        let stream = Deadline::new(stream, self.bounds.body_time, Arc::clone(&heard));
+        let turn = Arc::new(Turn::default());
+        let Bounds { header_time: head, idle_time: idle, body_time: take, .. } = self.bounds;
+        let stream = Deadline::new(stream, Times { head, idle, take }, Arc::clone(&turn));
         let service = service_fn(|request: Request<Incoming>| {
-            let (heard, peer) = (&heard, &peer);
+            let (turn, peer) = (&turn, &peer);
             async move {
+                turn.begin();
                 let answer = self.front.answer(request.map(Body::new), Some(peer)).await;
-                // What is heard from now on belongs to the next request.
-                heard.store(false, Relaxed);
+                turn.end();
                 Ok::<_, Infallible>(answer)
             }
         });
         let mut http = http1::Builder::new();
         // Who has sent all of a request may say so by closing its half of the connection: the answer goes out all the same.
         http.half_close(true);
-        http.timer(TokioTimer::new()).header_read_timeout(self.bounds.header_time).max_buf_size(BUFFER);
+        // The stream itself tells slow heads from connections on which nothing comes.
+        http.header_read_timeout(None).max_buf_size(BUFFER);
         let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
         let ended = tokio::select! {
             ended = connection.as_mut() => ended,
@@ -158,18 +159,17 @@ impl Connections {
         };
         // Whatever else ended it is the caller's affair: there is nobody to tell.
         if let Err(error) = ended
-            && let Some(reason) = rejection(&error, heard.load(Relaxed))
+            && let Some(reason) = rejection(&error, &turn)
         {
             self.metrics.rejected(reason);
         }
     }
 }
 
-/// What a connection was ended for, if it was by the service: a head that came too slowly (`heard`: there was some of
-/// it; else the connection was only idle), or an answer that was taken too slowly.
-fn rejection(error: &hyper::Error, heard: bool) -> Option<Rejection> {
-    if error.is_timeout() {
-        return heard.then_some(Rejection::HeaderTimeout);
+/// What a connection was ended for, if it was by the service: a head that came too slowly, or an answer that was taken too slowly.
+fn rejection(error: &hyper::Error, turn: &Turn) -> Option<Rejection> {
+    if turn.had_slow_head() {
+        return Some(Rejection::HeaderTimeout);
     }
     let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?;
     (cause.kind() == ErrorKind::TimedOut).then_some(Rejection::AnswerTimeout)
@@ -179,5 +179,5 @@ fn rejection(error: &hyper::Error, heard: bool) -> Option<Rejection> {
 fn certified(stream: &TlsStream<TcpStream>) -> Option<Caller> {
     let (_, session) = stream.get_ref();
     let certificate = session.peer_certificates().and_then(<[_]>::first)?;
-    Some(Caller::new(name_of(certificate), None, None))
+    Some(Caller::new(name_of(certificate), Rights { metrics: true, ..Rights::default() }))
 }

@@ -9,12 +9,14 @@ pub mod extension;
 pub mod facts;
 mod invalid;
 pub mod json;
+pub mod nearest;
 pub mod number;
 mod overlay;
 pub mod place;
 mod said;
 pub mod stored;
 mod times;
+pub mod undeclared;
 pub mod value;
 
 use cedar_policy::{EntityId, EntityUid};
@@ -49,6 +51,15 @@ pub struct Question<'a> {
     pub resource: Named<'a>,
     /// The circumstances.
     pub context: Members<'a>,
+}
+
+impl<'a> Question<'a> {
+    /// The same, with the types of its entities by their Cedar names, where it names them by aliases.
+    #[must_use]
+    pub fn by_cedar_names(self, types: &'a Types) -> Self {
+        let named = |named: Named<'a>| Named { type_name: types.cedar_name(named.type_name), ..named };
+        Self { principal: named(self.principal), resource: named(self.resource), ..self }
+    }
 }
 
 /// An entity in plain values.
@@ -240,7 +251,12 @@ pub fn resolve(
     })))
 }
 
-fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(usize, &'a Environment), Unknown> {
+/// The environment that a question is of.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(usize, &'a Environment), Unknown> {
     let is = |of_type: &EntityType, named: &Named<'_>| of_type.full_name == named.type_name;
     let mut found = types.environments_of(question.action).filter(|(_, found)| {
         is(&found.principal_type, &question.principal) && is(&found.resource_type, &question.resource)

@@ -141,6 +141,30 @@ impl Place {
         path
     }
 
+    /// The names that lead to it, without the indices of elements.
+    pub fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let mut rest = self.path.as_str();
+        while !rest.is_empty() {
+            let end = match rest.strip_prefix('[') {
+                Some(inner) if inner.starts_with('"') => {
+                    let end = quoted_end(rest);
+                    names.extend(rest.get(2..end.saturating_sub(2)).map(str::to_owned));
+                    end
+                }
+                Some(inner) => inner.find(']').map_or(rest.len(), |end| end + 2),
+                None => {
+                    let name = rest.strip_prefix('.').unwrap_or(rest);
+                    let length = name.find(['.', '[']).unwrap_or(name.len());
+                    names.extend(name.get(..length).map(str::to_owned));
+                    rest.len() - name.len() + length
+                }
+            };
+            rest = rest.get(end..).unwrap_or_default();
+        }
+        names
+    }
+
     /// The element at that index.
     #[must_use]
     pub fn element(&self, index: usize) -> Self {

@@ -374,7 +374,8 @@ impl<'a> Decoder<'a> {
                 else {
                     return Err(wrong("an object without them".to_owned()));
                 };
-                let name = names.iter().find(|name| name.to_string() == type_name.as_ref());
+                let called = self.types.cedar_name(type_name);
+                let name = names.iter().find(|name| name.to_string() == called);
                 let name = name.ok_or_else(|| wrong(format!("one to a `{}`", shortened(type_name))))?;
                 let others = members.iter().filter(|(name, _)| name != "type" && name != "id");
                 let others: Vec<Place> = others.map(|(name, _)| Way::Member(way, name).place()).collect();
@@ -527,7 +528,7 @@ fn expected(shape: &Shape, types: &Types) -> String {
 }
 
 /// At most 40 characters of what a caller sent, for a message.
-pub(super) fn shortened(text: &str) -> String {
+pub fn shortened(text: &str) -> String {
     match text.char_indices().nth(40) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text.to_owned(),

@@ -4,6 +4,7 @@
 //! with it. What was checked is what is served: no file is read twice.
 
 pub mod addresses;
+mod aliases;
 mod ancestors;
 mod bindings;
 pub mod changes;

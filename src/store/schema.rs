@@ -26,6 +26,8 @@ pub struct Types {
     /// The plugins that read anything in them, in the order of all plugins.
     pub plugins: Vec<&'static dyn Plugin>,
     by_name: HashMap<EntityTypeName, Arc<EntityType>>,
+    /// The full Cedar names of the types that have an alias, by that.
+    by_alias: HashMap<SmolStr, SmolStr>,
     by_action: HashMap<SmolStr, Vec<usize>>,
 }
 
@@ -56,6 +58,8 @@ pub struct EntityType {
     pub parents_from_caller: bool,
     /// The types whose entities can be its parents.
     pub parents: Vec<EntityTypeName>,
+    /// `@alias`: the names beside its own by which a caller may name it.
+    pub aliases: Vec<SmolStr>,
 }
 
 /// So many ids of an enumerated type are listed in a message.
@@ -77,6 +81,7 @@ impl EntityType {
             has_must_exist: false,
             parents_from_caller: false,
             parents: Vec::new(),
+            aliases: Vec::new(),
         }
     }
 
@@ -327,6 +332,12 @@ impl Types {
         self.entities.get(name).map(Arc::as_ref)
     }
 
+    /// The full Cedar name of the entity type that a caller names so: that name itself, where it is no alias.
+    pub fn cedar_name<'n>(&'n self, name: &'n str) -> &'n str {
+        // Most schemas have none.
+        if self.by_alias.is_empty() { name } else { self.by_alias.get(name).map_or(name, SmolStr::as_str) }
+    }
+
     /// The entity type of that name.
     pub fn entity_of(&self, name: &EntityTypeName) -> Option<&EntityType> {
         self.by_name.get(name).map(Arc::as_ref)
@@ -378,9 +389,19 @@ impl Types {
             entities.values().any(|entity| of_entity(entity))
                 || environments.iter().any(|found| found.context.is_read_by(*plugin))
         });
-        let types =
-            Self { plugins: plugins.collect(), by_action: by_action(&environments), by_name, entities, environments };
-        let problems = super::bindings::check(reader, &types);
+        let by_alias = entities
+            .values()
+            .flat_map(|entity| entity.aliases.iter().map(|alias| (alias.clone(), entity.full_name.clone())));
+        let types = Self {
+            plugins: plugins.collect(),
+            by_action: by_action(&environments),
+            by_name,
+            by_alias: by_alias.collect(),
+            entities,
+            environments,
+        };
+        let mut problems = super::bindings::check(reader, &types);
+        problems.extend(super::aliases::check(reader));
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
 }
@@ -487,6 +508,7 @@ impl Reader {
                     .parents_of_entity(declaration)
                     .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
                     .collect(),
+                aliases: annotation(json, ALIAS).map(SmolStr::from).into_iter().collect(),
             };
             Some((SmolStr::from(name.as_str()), Arc::new(entity)))
         });
@@ -681,6 +703,9 @@ pub(super) const STORED: &str = "stored";
 
 /// The annotation on an attribute whose entities must be stored.
 pub(super) const MUST_EXIST: &str = "must_exist";
+
+/// The annotation on an entity type that gives it another name, by which a caller may name it.
+pub(super) const ALIAS: &str = "alias";
 
 /// The annotation on an entity type that says who may say what a stored entity is in, beside the store.
 pub(super) const PARENTS_FROM: &str = "parents_from";

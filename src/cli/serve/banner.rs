@@ -4,13 +4,15 @@ use std::net::SocketAddr;
 
 use crate::cli::output;
 use crate::engine::Snapshot;
+use crate::http::authzen::UnknownAttributes;
 use crate::http::body;
 use crate::http::callers::Callers;
 use crate::store::{Severity, Store};
 
-/// Where the service listens, and in which ways its store can change.
+/// Where the service listens, what it makes of what it does not read, and in which ways its store can change.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Listening {
+    pub(super) unknown_attributes: UnknownAttributes,
     pub(super) address: SocketAddr,
     pub(super) is_watching: bool,
     pub(super) admin: Option<SocketAddr>,
@@ -24,11 +26,12 @@ pub(super) fn banner(snapshot: &Snapshot, callers: &Callers, listening: Listenin
         _ => format!(" ({}: run `gatepost check`)", output::count(&store.warnings, Severity::Warning)),
     };
     format!(
-        "gatepost {} decides by {}{warnings}\nrevision {}\nlistening on {}://{address}\n{}{}\nA request to try:\n\n{}\n",
+        "gatepost {} decides by {}{warnings}\nrevision {}\nlistening on {}://{address}\n{}{}{}\nA request to try:\n\n{}\n",
         env!("CARGO_PKG_VERSION"),
         store.origin,
         store.revision,
         scheme(callers),
+        what_is_dropped(listening.unknown_attributes),
         who_may_ask(callers, address),
         who_may_change(callers, listening),
         command(store, callers, address)
@@ -37,6 +40,16 @@ pub(super) fn banner(snapshot: &Snapshot, callers: &Callers, listening: Listenin
 
 fn scheme(callers: &Callers) -> &'static str {
     if callers.speak_tls() { "https" } else { "http" }
+}
+
+/// A line on what becomes of what a request has and nobody reads.
+fn what_is_dropped(unknown_attributes: UnknownAttributes) -> &'static str {
+    match unknown_attributes {
+        UnknownAttributes::Drop => {
+            "what the schema does not declare is dropped and named in a header (--unknown-attributes deny refuses it)\n"
+        }
+        UnknownAttributes::Deny => "what the schema does not declare is refused (--unknown-attributes deny)\n",
+    }
 }
 
 /// A line on who may ask, and one on what is wrong with that; nothing where it is the usual.

@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use super::reading::{members, shape};
 use super::reasons::refused;
 use super::{
-    BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Limits, ReasonContext, Reasons, Refusal, answer,
+    About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Limits, Options, ReasonContext, Reasons,
+    Refusal, Unread, UnreadMembers, answer,
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
@@ -16,6 +17,7 @@ use crate::http::journal::Journal;
 use crate::http::slice::Slice;
 use crate::log::record::NotDecided;
 use crate::request::json::{Json, Members};
+use crate::request::place::Places;
 use crate::request::{Facts, Question, Resolved};
 
 /// An answer to `/access/v1/evaluation`, and an item of one to `/access/v1/evaluations`.
@@ -56,7 +58,9 @@ pub fn evaluation(
 ) -> Result<EvaluationResponse, Refusal> {
     let began = Instant::now();
     let body = Json::parse(body, limits.depth)?;
-    Asked { snapshot, caller, began, item: None }.single(limits, members(&body, "the body")?, journal)
+    let body = members(&body, "the body")?;
+    let unread = EvaluationRequest::unread(body);
+    Asked { snapshot, limits, caller, began, item: None, unread: &unread }.single(body, journal)
 }
 
 /// Answers a body of `/access/v1/evaluations`; what is decided is taken up by the journal.
@@ -78,19 +82,24 @@ pub async fn evaluations(
     let request = EvaluationsRequest::read(body)?;
     let items = request.evaluations.0;
     if items.is_empty() {
-        let asked = Asked { snapshot, caller, began, item: None };
-        return asked.single(limits, body, journal).map(EvaluationsResponse::Single);
+        let unread = EvaluationRequest::unread(body).but("evaluations");
+        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread };
+        return asked.single(body, journal).map(EvaluationsResponse::Single);
     }
     if items.len() > limits.batch_items {
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
         return Err(shape(message).into());
     }
-    let reasons = limits.reasons_for(request.options.reasons);
+    let unread = EvaluationsRequest::unread(body);
+    let strict = limits.is_strict(caller, request.options.strict);
+    Unread { members: &unread, undeclared: &Places::default() }.unless_strict(strict, None)?;
+    let told = Told { reasons: limits.reasons_for(request.options.reasons), strict };
     let mut answers = Vec::with_capacity(items.len());
     let (mut slice, mut began) = (Slice::begin(), Instant::now());
     for (index, item) in items.iter().enumerate() {
-        let asked = Asked { snapshot, caller, began, item: Some(index) };
-        let answer = asked.of_batch(&request, item, reasons, journal).unwrap_or_else(|error| refused(&error, reasons));
+        let mut unread = unread.clone();
+        let asked = Asked { snapshot, limits, caller, began, item: Some(index), unread: &UnreadMembers::default() };
+        let answer = asked.of_batch(&request, item, &mut unread, told, journal).unwrap_or_else(|error| refused(&error));
         let decision = answer.decision;
         answers.push(answer);
         if request.options.semantic.stops_at(decision) {
@@ -110,66 +119,115 @@ pub fn question<'a>(body: &'a Json<'a>) -> Result<Question<'a>, BadRequest> {
     Evaluation::read(members(body, "the body")?)?.question()
 }
 
+/// A body that asks one question, for whoever answers it without a service.
+#[derive(Clone, Debug)]
+pub struct Alone<'a> {
+    /// The question.
+    pub question: Question<'a>,
+    /// Whether what is not read is refused, if the request says so.
+    pub strict: Option<bool>,
+    /// The members that are not read.
+    pub unread: UnreadMembers,
+}
+
+impl<'a> Alone<'a> {
+    /// Reads a body; the member of the name `but` is read by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// A body that is not of the shape of an evaluation request.
+    pub fn read(body: &'a Json<'a>, but: Option<&str>) -> Result<Self, BadRequest> {
+        let body = members(body, "the body")?;
+        let request = EvaluationRequest::read(body)?;
+        let unread = EvaluationRequest::unread(body);
+        let unread = but.map_or_else(|| unread.clone(), |name| unread.clone().but(name));
+        Ok(Self { question: request.question(), strict: request.options.strict, unread })
+    }
+}
+
+/// How a question is answered.
+#[derive(Clone, Copy)]
+struct Told {
+    reasons: Reasons,
+    strict: bool,
+}
+
 /// What a question is asked in.
 struct Asked<'a> {
     snapshot: &'a Snapshot,
+    limits: &'a Limits,
     caller: &'a Caller,
     began: Instant,
     item: Option<usize>,
+    /// The members that are not read.
+    unread: &'a UnreadMembers,
 }
 
 impl Asked<'_> {
-    fn single(
-        &self,
-        limits: &Limits,
-        body: Members<'_>,
-        journal: &mut Journal<'_>,
-    ) -> Result<EvaluationResponse, Refusal> {
+    fn single(&self, body: Members<'_>, journal: &mut Journal<'_>) -> Result<EvaluationResponse, Refusal> {
         let request = EvaluationRequest::read(body)?;
-        self.decided(&request.question(), limits.reasons_for(request.options.reasons), journal)
+        let Options { reasons, strict, .. } = request.options;
+        let strict = self.limits.is_strict(self.caller, strict);
+        self.decided(&request.question(), Told { reasons: self.limits.reasons_for(reasons), strict }, journal)
     }
 
     fn of_batch(
         &self,
         request: &EvaluationsRequest<'_>,
         item: &Json<'_>,
-        reasons: Reasons,
+        unread: &mut UnreadMembers,
+        told: Told,
         journal: &mut Journal<'_>,
     ) -> Result<EvaluationResponse, Refusal> {
-        let read = members(item, "the item").and_then(Evaluation::read);
-        let read = read.and_then(|read| read.question_in(request));
-        let question = read.inspect_err(|_| self.not_decided(NotDecided::Malformed, journal))?;
-        self.decided(&question, reasons, journal)
+        let members = members(item, "the item");
+        let read = members.clone().and_then(Evaluation::read);
+        if let (Ok(members), Ok(read)) = (&members, &read) {
+            read.note_unread(members, request, unread);
+        }
+        let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(request));
+        let question = question.inspect_err(|_| {
+            let action = read.as_ref().ok().and_then(|read| read.action_in(request));
+            self.not_decided(action, NotDecided::Malformed, journal);
+        })?;
+        Asked { unread, ..*self }.decided(&question, told, journal)
     }
 
     fn decided(
         &self,
         question: &Question<'_>,
-        reasons: Reasons,
+        told: Told,
         journal: &mut Journal<'_>,
     ) -> Result<EvaluationResponse, Refusal> {
-        let types = [question.principal.type_name, question.resource.type_name];
-        Refusal::unless_allowed(self.caller, question.action, types)
-            .inspect_err(|_| self.not_decided(NotDecided::NotAllowed(question), journal))?;
+        let types = &self.snapshot.store.types;
+        let question = &question.by_cedar_names(types);
+        let action = Some(question.action);
+        Refusal::unless_allowed(self.caller, question, types)
+            .inspect_err(|_| self.not_decided(action, NotDecided::NotAllowed(question), journal))?;
         let resolved = self.snapshot.resolve(question, Facts::FromPlugins);
-        let resolved = resolved.inspect_err(|error| self.not_decided(NotDecided::Invalid(error), journal))?;
-        if let Resolved::Request(request) = &resolved {
-            Refusal::unless_allowed_parents(self.caller, request.parents())
-                .inspect_err(|_| self.not_decided(NotDecided::NotAllowed(question), journal))?;
-        }
+        let resolved = resolved.inspect_err(|error| self.not_decided(action, NotDecided::Invalid(error), journal))?;
+        let none = Places::default();
+        let undeclared = match &resolved {
+            Resolved::Request(request) => &request.dropped,
+            Resolved::Unknown(_) => &none,
+        };
+        let unread = Unread { members: self.unread, undeclared };
+        let about = About { types, question, resolved: &resolved, unread };
+        unread
+            .unless_strict(told.strict, about.environment())
+            .inspect_err(|_| self.not_decided(action, NotDecided::Malformed, journal))?;
         let entities = &self.snapshot.entities;
         let decision = self.snapshot.decide_resolved(&resolved, entities);
         let took = self.began.elapsed();
         let explain = || self.snapshot.explain(question, Facts::FromPlugins, entities, &decision);
-        let answer = answer(&decision, reasons, explain);
-        journal.decided(self.item, question, &resolved, &decision, took);
+        let answer = answer(&decision, told.reasons, &about, explain);
+        journal.decided(self.item, &about, &decision, took);
         Ok(answer)
     }
 
     /// A whole request that is not decided is refused, and so no decision.
-    fn not_decided(&self, why: NotDecided<'_>, journal: &mut Journal<'_>) {
+    fn not_decided(&self, action: Option<&str>, why: NotDecided<'_>, journal: &mut Journal<'_>) {
         if let Some(item) = self.item {
-            journal.not_decided(item, why, self.began);
+            journal.not_decided(item, action.unwrap_or_default(), &self.snapshot.store.types, why, self.began);
         }
     }
 }

@@ -8,26 +8,33 @@ mod reading;
 mod reasons;
 mod requests;
 mod search;
+mod unread;
 
-use cedar_policy::EntityUid;
+use serde::Deserialize;
 
 use super::callers::Caller;
-use crate::request::InvalidRequest;
 use crate::request::json::JsonError;
 use crate::request::place::{Part, Place};
+use crate::request::{InvalidRequest, Question};
+use crate::store::schema::Types;
 
-pub use evaluation::{EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question};
+pub use evaluation::{Alone, EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question};
 pub use reading::JsonObject;
 pub(super) use reading::members;
-pub use reasons::{ReasonContext, Reasons, answer};
+pub use reasons::{About, ItemError, ReasonContext, Reasons, answer};
+pub(super) use reasons::{
+    DROPPED, INVALID, MISSING, developer_reasons, dropped_in_words, missing_in_words, nothing_in_words, search_context,
+    unknown_in_words,
+};
 pub use requests::{
     Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Parents, Semantic, Shared,
-    Unread,
+    UnreadPart,
 };
 pub use search::{
-    ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchResponse,
-    SubjectSearchRequest, Target, Token,
+    ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchOptions,
+    SearchResponse, SubjectSearchRequest, Target, Token,
 };
+pub use unread::{Unread, UnreadMembers};
 
 /// What a service allows its callers.
 #[derive(Clone, Copy, Debug)]
@@ -44,9 +51,38 @@ pub struct Limits {
     pub reasons: Reasons,
     /// The most reasons that a caller can get.
     pub max_reasons: Reasons,
+    /// What becomes of what is sent and not read.
+    pub unknown_attributes: UnknownAttributes,
+}
+
+/// What becomes of what a caller sends and nobody reads: what the schema does not declare, members of AuthZEN's own objects that mean
+/// nothing, and digits of a time that Cedar cannot say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownAttributes {
+    /// It is dropped, and named in a header
+    #[default]
+    Drop,
+    /// The request is refused with 400, an item of a batch is denied, and a search finds nothing
+    Deny,
+}
+
+impl UnknownAttributes {
+    /// The word for it in the settings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 impl Limits {
+    /// Whether what is sent and not read is refused: where the service is set so, its caller is, or the request asks for it.
+    pub fn is_strict(&self, caller: &Caller, asked: Option<bool>) -> bool {
+        self.unknown_attributes == UnknownAttributes::Deny || caller.is_strict() || asked == Some(true)
+    }
+
     /// The reasons that a caller gets who asks for these.
     pub fn reasons_for(&self, asked: Option<Reasons>) -> Reasons {
         asked.unwrap_or(self.reasons).min(self.max_reasons)
@@ -62,6 +98,7 @@ impl Default for Limits {
             page_results: 1000,
             reasons: Reasons::None,
             max_reasons: Reasons::User,
+            unknown_attributes: UnknownAttributes::Drop,
         }
     }
 }
@@ -78,6 +115,9 @@ pub enum BadRequest {
     /// Something that the request states cannot be meant.
     #[error("{}", .0.in_words(shown))]
     Invalid(#[from] InvalidRequest),
+    /// Something is sent and not read, and that is refused.
+    #[error("what is sent here must be read, and this is not: {0}")]
+    Unread(String),
 }
 
 /// Why a request is not answered.
@@ -95,26 +135,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Nothing, if the caller may ask about that action and these types.
+    /// Nothing, if the caller may ask that.
     ///
     /// # Errors
     ///
     /// That it may not.
-    pub fn unless_allowed(caller: &Caller, action: &str, types: [&str; 2]) -> Result<(), Self> {
-        if caller.may_ask(action, types) { Ok(()) } else { Err(Self::NotAllowed) }
+    pub fn unless_allowed(caller: &Caller, question: &Question<'_>, types: &Types) -> Result<(), Self> {
+        if caller.may_ask(question, types) { Ok(()) } else { Err(Self::NotAllowed) }
     }
 
-    /// Nothing, if the caller may ask about the types of the parents that it says the subject and the resource have.
-    ///
-    /// # Errors
-    ///
-    /// That it may not.
-    pub fn unless_allowed_parents<'p>(
-        caller: &Caller,
-        parents: impl IntoIterator<Item = &'p EntityUid>,
-    ) -> Result<(), Self> {
-        let types: Vec<String> = parents.into_iter().map(|parent| parent.type_name().to_string()).collect();
-        if caller.may_ask_about(types.iter().map(String::as_str)) { Ok(()) } else { Err(Self::NotAllowed) }
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Bad(_) => 400,
+            Self::NotAllowed => 403,
+            Self::Failed => 500,
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::reading::{
     At, FromMember, FromMembers, JsonObject, object, one_of, read_whole, two_of_one_name, without_repeated, wrong_type,
 };
+use super::unread::UnreadMembers;
 use super::{BadRequest, Reasons};
 use crate::request::json::{Json, Members};
 use crate::request::{Named, Question};
@@ -64,16 +65,16 @@ object! {
     pub struct Evaluation<'a> {
         /// Who acts.
         #[schema(required = false, value_type = Entity)]
-        "subject" => pub subject: Unread<'a, Entity<'a>>,
+        "subject" => pub subject: UnreadPart<'a, Entity<'a>>,
         /// What is done.
         #[schema(required = false, value_type = Action)]
-        "action" => pub action: Unread<'a, Action<'a>>,
+        "action" => pub action: UnreadPart<'a, Action<'a>>,
         /// What it is done to.
         #[schema(required = false, value_type = Entity)]
-        "resource" => pub resource: Unread<'a, Entity<'a>>,
+        "resource" => pub resource: UnreadPart<'a, Entity<'a>>,
         /// The circumstances.
         #[schema(required = false, value_type = JsonObject)]
-        "context" => pub context: Unread<'a, JsonObject<'a>>,
+        "context" => pub context: UnreadPart<'a, JsonObject<'a>>,
     }
 }
 
@@ -117,6 +118,11 @@ impl<'a> EvaluationRequest<'a> {
         read_whole(body)
     }
 
+    /// The members of a body that are not read.
+    pub fn unread(body: Members<'a>) -> UnreadMembers {
+        UnreadMembers::of::<Self>(body)
+    }
+
     /// What it asks.
     pub fn question(&self) -> Question<'a> {
         question(self.subject.named(), Some(self.action), self.resource.named(), self.context)
@@ -132,6 +138,11 @@ impl<'a> EvaluationsRequest<'a> {
     pub fn read(body: Members<'a>) -> Result<Self, BadRequest> {
         without_repeated(body)?;
         Self::from_members(body, "")
+    }
+
+    /// The members of a body and of its options that are not read; what is not read of the parts, the items say that take them.
+    pub fn unread(body: Members<'a>) -> UnreadMembers {
+        UnreadMembers::of::<Self>(body)
     }
 
     /// What a body may be, for the OpenAPI document: a request with items, or one for a single decision.
@@ -161,6 +172,19 @@ impl<'a> Evaluation<'a> {
     pub fn question(&self) -> Result<Question<'a>, BadRequest> {
         let (subject, action) = (self.subject.read()?, self.action.read()?);
         Ok(question(subject.named(), Some(action), self.resource.read()?.named(), self.context.read()?))
+    }
+
+    /// Notes the members that are not read: its own, and those of the parts that it takes from the request.
+    pub fn note_unread(&self, item: Members<'a>, request: &EvaluationsRequest<'a>, unread: &mut UnreadMembers) {
+        <Self as FromMembers>::note_unread(item, "", unread);
+        request.subject.note_unread_under(&self.subject, unread);
+        request.action.note_unread_under(&self.action, unread);
+        request.resource.note_unread_under(&self.resource, unread);
+    }
+
+    /// The name of the action that it asks about as an item of that request, where that can be read.
+    pub fn action_in(&self, request: &EvaluationsRequest<'a>) -> Option<&'a str> {
+        request.action.under(&self.action).ok().map(|action| action.name)
     }
 
     /// What it asks as an item of that request.
@@ -239,13 +263,13 @@ impl ToSchema for Parents<'_> {}
 
 /// A part of an item, which is read only where it is used.
 #[derive(Clone, Copy, Debug)]
-pub struct Unread<'a, T> {
+pub struct UnreadPart<'a, T> {
     json: Option<&'a Json<'a>>,
     at: At,
     part: PhantomData<T>,
 }
 
-impl<'a, T> Unread<'a, T> {
+impl<'a, T> UnreadPart<'a, T> {
     fn read(&self) -> Result<T, BadRequest>
     where
         T: FromMember<'a>,
@@ -254,9 +278,18 @@ impl<'a, T> Unread<'a, T> {
     }
 }
 
-impl<'a, T> FromMember<'a> for Unread<'a, T> {
+impl<'a, T: FromMember<'a>> FromMember<'a> for UnreadPart<'a, T> {
     fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
         Ok(Self { json: Some(json), at, part: PhantomData })
+    }
+
+    /// A null stands for nothing where the part may be absent altogether; else it is read, and is wrong.
+    fn from_null(null: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
+        Ok(Self { json: T::absent(at).is_err().then_some(null), at, part: PhantomData })
+    }
+
+    fn note_unread_in(json: &'a Json<'a>, name: &'static str, unread: &mut UnreadMembers) {
+        T::note_unread_in(json, name, unread);
     }
 
     fn absent(at: At) -> Result<Self, BadRequest> {
@@ -267,13 +300,13 @@ impl<'a, T> FromMember<'a> for Unread<'a, T> {
 /// A part that items share, each of which may have its own instead.
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a, T> {
-    unread: Unread<'a, T>,
+    unread: UnreadPart<'a, T>,
     /// Whether an object in it has two members of one name: looked for once, and not for each item.
     flawed: bool,
 }
 
 impl<'a, T> Shared<'a, T> {
-    fn under(&self, own: &Unread<'a, T>) -> Result<T, BadRequest>
+    fn under(&self, own: &UnreadPart<'a, T>) -> Result<T, BadRequest>
     where
         T: FromMember<'a>,
     {
@@ -283,15 +316,29 @@ impl<'a, T> Shared<'a, T> {
             (None, true) => Err(two_of_one_name(self.unread.at.name)),
         }
     }
+
+    /// Notes the members in it that are not read, where an item takes it.
+    fn note_unread_under(&self, own: &UnreadPart<'a, T>, unread: &mut UnreadMembers)
+    where
+        T: FromMember<'a>,
+    {
+        if let (None, Some(json)) = (own.json, self.unread.json) {
+            T::note_unread_in(json, self.unread.at.name, unread);
+        }
+    }
 }
 
-impl<'a, T> FromMember<'a> for Shared<'a, T> {
+impl<'a, T: FromMember<'a>> FromMember<'a> for Shared<'a, T> {
     fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
-        Ok(Self { unread: Unread::from_member(json, at)?, flawed: json.has_duplicates() })
+        Ok(Self { unread: UnreadPart::from_member(json, at)?, flawed: json.has_duplicates() })
+    }
+
+    fn from_null(null: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
+        Ok(Self { unread: UnreadPart::from_null(null, at)?, flawed: false })
     }
 
     fn absent(at: At) -> Result<Self, BadRequest> {
-        Ok(Self { unread: Unread::absent(at)?, flawed: false })
+        Ok(Self { unread: UnreadPart::absent(at)?, flawed: false })
     }
 }
 
@@ -342,6 +389,9 @@ object! {
         /// Which decision cuts a batch short: right after the item that it is made on.
         #[schema(required = false)]
         "evaluations_semantic" => pub semantic: Semantic,
+        /// Whether a member that is not read is refused: with 400, in a batch by denying the item.
+        #[schema(nullable = false)]
+        "strict" => pub strict: Option<bool>,
     }
 }
 

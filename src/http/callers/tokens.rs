@@ -14,7 +14,7 @@ use subtle::{ConditionallySelectable, ConstantTimeEq};
 use toml::Spanned;
 
 use super::watched::Content;
-use super::{CALLER_NAME, Caller, is_caller_name};
+use super::{CALLER_NAME, Caller, Rights, is_caller_name};
 use crate::store::schema::Types;
 use crate::store::{Problem, SourceFile};
 
@@ -137,10 +137,15 @@ struct Entry {
     sha256: Spanned<String>,
     actions: Option<Vec<Spanned<String>>>,
     types: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    metrics: bool,
+    #[serde(default)]
+    strict: bool,
 }
 
 const FORM: &str = "for each caller the file holds a table `[[token]]` with a `name`, the `sha256` of its token, and, for one that \
-                    may not ask about everything, `actions` and `types`";
+                    may not ask about everything, `actions` and `types`; `metrics = true` lets it read the metrics, and `strict = true` \
+                    refuses what it sends and nobody reads";
 
 fn not_of_the_form(error: &toml::de::Error, file: &SourceFile) -> Problem {
     let problem = Problem::error(masked(error.message().trim())).in_file(file).with_help(FORM);
@@ -167,7 +172,9 @@ impl Entry {
         };
         match hash {
             Ok(hash) if problems.is_empty() => {
-                Ok(Token { hash, caller: Caller::new(name.clone(), limit(&self.actions), limit(&self.types)) })
+                let (actions, types) = (limit(&self.actions), limit(&self.types));
+                let rights = Rights { actions, types, metrics: self.metrics, strict: self.strict };
+                Ok(Token { hash, caller: Caller::new(name.clone(), rights) })
             }
             _ => Err(problems),
         }
