@@ -456,7 +456,7 @@ fn revisions_are_folders_or_git_revisions() {
         write(&format!("{part}/policies/docs.cedar"), POLICIES);
         write(&format!("{part}/matrix/docs.cedar"), ROWS);
         write(&format!("{part}/policies/.hidden.cedar"), "not Cedar");
-        write(&format!("{part}/policies/notes.txt"), "not Cedar");
+        write(&format!("{part}/policies/README.md"), "not Cedar");
     }
     git(root, &["init", "-q", "-b", "main"]);
     git(root, &["add", "-f", "."]);

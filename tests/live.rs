@@ -425,7 +425,7 @@ fn the_same_revision_is_not_swapped() {
     let before = service.ready();
     put_store(&store, "1");
     write(&store, "requests/other.json", b"{}");
-    write(&store, "policies/notes.txt", b"nothing");
+    write(&store, "policies/README.md", b"nothing");
     a_while();
     assert_eq!(service.ready(), before);
     assert_eq!(service.operate("GET", "/status").json()["loads"], 1);

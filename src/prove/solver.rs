@@ -182,6 +182,7 @@ impl<'a> Asker<'a> {
     }
 
     /// The answer to a question, or why there is none.
+    #[expect(clippy::result_large_err, reason = "Cedar's error is put into a sentence at once")]
     pub(super) fn ask<T>(
         &mut self,
         question: impl AsyncFnOnce(&mut CedarSymCompiler<Bounded>) -> Result<T, Error>,
