@@ -410,9 +410,13 @@ fn a_limited_caller_is_answered_within_its_limits_only() {
     let wrong = with(view.clone(), json!({ "resource": { "properties": { "kind": 7 } } }));
     assert_eq!(ask(&some, SINGLE, &wrong), refused);
     let batch = json!({ "evaluations": [enter, view, whole], "options": { "reasons": "user" } });
-    let items = "{\"evaluations\":[{\"decision\":true},REFUSED,REFUSED]}";
-    let item = "{\"decision\":false,\"context\":{\"reason_user\":{\"gatepost:invalid\":\"the caller may not ask about this action and these types\"}}}";
-    assert_eq!(ask(&some, "/access/v1/evaluations", &batch), (200, items.replace("REFUSED", item)));
+    let (status, answered) = ask(&some, "/access/v1/evaluations", &batch);
+    let items = serde_json::from_str::<Value>(&answered).unwrap()["evaluations"].take();
+    assert_eq!((status, &items[0]["decision"]), (200, &json!(true)));
+    let error = json!({ "status": 403, "message": "the caller may not ask about this action and these types" });
+    for item in [&items[1], &items[2]] {
+        assert_eq!((&item["decision"], &item["context"]["error"]), (&json!(false), &error));
+    }
     for (path, found) in [
         ("/access/v1/search/subject", (200, "{\"results\":[]}".to_owned())),
         ("/access/v1/search/resource", (200, "{\"results\":[]}".to_owned())),
@@ -476,9 +480,9 @@ fn an_action_search_finds_what_a_limit_by_a_whole_name_allows() {
         client.send("POST", path, &[JSON, ("authorization", &bearer)], body.to_string()).unwrap()
     };
     let found = send("/access/v1/search/action", &enter()).json();
-    assert_eq!(found, json!({ "results": [{ "name": whole }] }));
+    assert_eq!(found["results"], json!([{ "name": "viewSupportContact" }]), "what counts is the action that is meant");
     let asked = with(enter(), json!({ "action": found["results"][0] }));
-    assert_eq!(send(SINGLE, &asked).text, "{\"decision\":true}");
+    assert_eq!(send(SINGLE, &asked).json()["decision"], json!(true));
 }
 
 /// A token of a page says where the search goes on, whatever the caller's limits are by then: nothing that it still may ask about

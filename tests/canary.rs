@@ -157,7 +157,7 @@ fn sing(serving: &Serving, token: &str) -> Told {
 fn a_secret_appears_in_no_answer_diagnostic_metric_or_trace() {
     let made = gatepost(TempDir::new().unwrap().path(), &["token", "portal"]).with(0);
     let token = made.out.trim();
-    let here = folder([("tokens.toml", &made.err)]);
+    let here = folder([("tokens.toml", &format!("{}metrics = true\n", made.err))]);
     for format in ["text", "json"] {
         let (url, received) = collector();
         let serving = Serving::start(&mut command(

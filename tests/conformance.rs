@@ -116,8 +116,8 @@ fn the_store_of_the_fixture_allows_exactly_what_its_policy_says() {
                                 "subject": { "type": "user", "id": user, "properties": { "role": role } },
                                 "action": { "name": action, "properties": { "soft": soft } },
                                 "resource": { "type": "record", "id": record, "properties": { "status": status } },
-                                // Only the properties of the action count.
-                                "context": { "action": { "soft": true }, "soft": true },
+                                // It says nothing of the action.
+                                "context": { "soft": true },
                             });
                             assert_eq!(decide(&snapshot, &request).unwrap().allowed, expected, "{request}");
                             allowed += usize::from(expected);
@@ -184,7 +184,19 @@ fn check(service: &Serving, case: &Case) -> Result<(), String> {
         };
     };
     let whole = if expected.get("results").is_some() { all_pages(service, case, answer)? } else { answer.json() };
+    let whole = without_errors(whole);
     if whole == *expected { Ok(()) } else { Err(format!("not {expected}: {whole}")) }
+}
+
+/// An answer without what a batch says of items that are no requests: the suite asks only for their decisions.
+fn without_errors(mut answer: Value) -> Value {
+    for item in answer["evaluations"].as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        if item["decision"] == json!(false) && item.get("context").is_some_and(|context| context.get("error").is_some())
+        {
+            item.remove("context");
+        }
+    }
+    answer
 }
 
 /// Sends the request of a case with these headers and this body. Its name is the id of the request.

@@ -58,7 +58,7 @@ fn reached_by(url: Option<&str>) -> Server {
 fn rule_12_the_metadata_is_that_of_the_configuration_whatever_is_sent() {
     let server = reached_by(Some("https://pdp.example.com"));
     let forged = [
-        ("host", "evil.example"),
+        ("host", "localhost:1"),
         ("x-forwarded-host", "evil.example"),
         ("x-forwarded-proto", "http"),
         ("forwarded", "host=evil.example"),

@@ -152,7 +152,7 @@ fn diff_says_first_which_masks_changed() {
         match unmasked {
             None => assert!(told.contains("nothing changed") && json["masks"] == json!([]), "{told}"),
             Some(name) => {
-                assert!(told.contains("mask changed") || told.contains("masks changed"), "{told}");
+                assert!(told.contains("1 mask"), "{told}");
                 assert!(
                     told.contains(&format!("`{name}` is no longer masked"))
                         || told.contains(&format!("{name} is no longer masked")),

@@ -188,7 +188,7 @@ fn a11_what_an_edit_takes_away_must_be_confirmed() {
         ("policies/a.cedar", Some(without_forbid.to_owned()), "the forbid `no` is gone"),
         (
             "policies/a.cedar",
-            Some(POLICIES.replace("forbid (principal", "permit (principal")),
+            Some(POLICIES.replace("forbid (principal, action,", "permit (principal, action == Action::\"read\",")),
             "the forbid `no` is gone",
         ),
         (

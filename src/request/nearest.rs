@@ -53,11 +53,11 @@ mod tests {
 
     #[test]
     fn the_nearest_name_is_one_that_could_have_been_meant() {
-        let known = ["supportContact", "at_least", "role", "roles", "ip", "strict"];
+        let known = ["deliveryDay", "at_least", "role", "roles", "ip", "strict"];
         for (name, expected) in [
-            ("supportcontact", Some("supportContact")),
-            ("support_contact", Some("supportContact")),
-            ("suportContact", Some("supportContact")),
+            ("deliveryday", Some("deliveryDay")),
+            ("delivery_day", Some("deliveryDay")),
+            ("delveryDay", Some("deliveryDay")),
             ("at_leest", Some("at_least")),
             ("rloe", Some("role")),
             ("roless", Some("roles")),

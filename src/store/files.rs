@@ -311,7 +311,11 @@ fn no_folder(name: &str) -> Problem {
 /// A warning of a folder beside those of a store whose name is nearly that of one: nothing in it is read.
 fn near_name(found: &str) -> Option<Problem> {
     let lower = found.to_lowercase();
-    let is_near = |name: &&str| found != *name && strsim::damerau_levenshtein(&lower, name) <= 2;
+    // One or two letters are wrong, or another ending stands there: `policy`.
+    let is_near = |name: &&str| {
+        let begins_alike = name.get(..5).is_some_and(|start| lower.starts_with(start));
+        found != *name && (begins_alike || strsim::damerau_levenshtein(&lower, name) <= 2)
+    };
     let near = FOLDERS.iter().map(|(name, _)| *name).find(is_near)?;
     let problem = Problem::warning(format!("nothing in the folder `{found}` is read"));
     Some(problem.with_help(format!("did you mean `{near}`?")))
