@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::{folder, problems_of, shown, snapshot_of, with};
 use gatepost::engine::{Search, Snapshot, Target};
-use gatepost::http::authzen::{self, Limits};
+use gatepost::http::authzen::{self, Limits, UnreadMembers};
 use gatepost::http::callers::Caller;
 use gatepost::http::journal::Journal;
 use gatepost::log::mask::{Links, Mask};
@@ -72,7 +72,7 @@ impl Log {
             decided: 0,
             context_varies: search.reads_context_by_candidate(),
         };
-        journal.searched(&question, &page, std::time::Instant::now());
+        journal.searched(&question, &page, &UnreadMembers::default(), std::time::Instant::now());
         take(lines, &journal)
     }
 
@@ -390,4 +390,17 @@ fn a_masked_reference_that_must_exist_is_not_guessed() {
     let mut log = Log::new();
     assert_eq!(log.ask(&snapshot, &read(json!({ "properties": { "team": "t" } })))["decision"], "allow");
     log.is_not_replayed(&snapshot, "it is masked");
+}
+
+/// "What was dropped is in every record": what stands beside what is asked, and nobody reads, too.
+#[test]
+fn members_that_nobody_reads_are_in_the_record() {
+    let snapshot = store("{}", "{}", "true", json!([]));
+    let mut log = Log::new();
+    let body = with(read(json!({ "props": 1 })), json!({ "options": { "at_leest": 7 } }));
+    let mut unread = log.ask(&snapshot, &body)["unread"].as_array().unwrap().clone();
+    unread.sort_by_key(Value::to_string);
+    assert_eq!(unread, ["options.at_leest", "subject.props"]);
+    assert!(log.ask(&snapshot, &read(json!({}))).get("unread").is_none());
+    log.is_as_before(&snapshot);
 }
