@@ -66,8 +66,10 @@ fn steps(criterion: &mut Criterion) {
     });
     group.bench_function("record", |bencher| {
         bencher.iter(|| {
-            let (told, mut entries) =
-                (Told { item: None, time: SystemTime::now(), took: Duration::ZERO }, Entries::default());
+            let (told, mut entries) = (
+                Told { item: None, time: SystemTime::now(), took: Duration::ZERO, unread: (&[], 0) },
+                Entries::default(),
+            );
             recorder.decision(&heading, told, &question, &resolved, black_box(&decision), &mut entries);
             entries
         });

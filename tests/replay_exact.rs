@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use common::{folder, problems_of, shown, snapshot_of, with};
 use gatepost::engine::{Search, Snapshot, Target};
-use gatepost::http::authzen::{self, Limits};
+use gatepost::http::authzen::{self, Limits, UnreadMembers};
 use gatepost::http::callers::Caller;
 use gatepost::http::journal::Journal;
 use gatepost::log::mask::{Links, Mask};
@@ -39,6 +39,16 @@ impl Log {
         take(lines, &journal)
     }
 
+    /// What it logs of a batch, item by item.
+    fn ask_all(&mut self, snapshot: &Snapshot, body: &Value) -> Vec<Value> {
+        let Self { recorder, lines } = self;
+        let mut journal = Journal::new(recorder, heading(snapshot, Endpoint::Evaluations));
+        let (text, caller, limits) = (body.to_string(), Caller::anonymous(), Limits::default());
+        let answer = authzen::evaluations(snapshot, &limits, &caller, text.as_bytes(), &mut journal);
+        tokio::runtime::Runtime::new().unwrap().block_on(answer).unwrap();
+        take_all(lines, &journal)
+    }
+
     /// What it logs of a search, all on one page.
     fn search(&mut self, snapshot: &Snapshot, body: &Value, target: Target) -> Value {
         let Self { recorder, lines } = self;
@@ -62,7 +72,7 @@ impl Log {
             decided: 0,
             context_varies: search.reads_context_by_candidate(),
         };
-        journal.searched(&question, &page, std::time::Instant::now());
+        journal.searched(&question, &page, &UnreadMembers::default(), std::time::Instant::now());
         take(lines, &journal)
     }
 
@@ -97,11 +107,16 @@ fn heading(snapshot: &Snapshot, endpoint: Endpoint) -> Heading<'_> {
 }
 
 fn take(lines: &mut Vec<String>, journal: &Journal<'_>) -> Value {
-    let record = journal.records().iter().next().unwrap();
-    let line =
-        format!("{{\"sequence\":{},\"type\":\"decision\",{}}}", lines.len() + 1, str::from_utf8(record).unwrap());
-    lines.push(line.clone());
-    serde_json::from_str(&line).unwrap()
+    take_all(lines, journal).into_iter().next().unwrap()
+}
+
+fn take_all(lines: &mut Vec<String>, journal: &Journal<'_>) -> Vec<Value> {
+    let before = lines.len();
+    for record in journal.records().iter() {
+        let (number, members) = (lines.len() + 1, str::from_utf8(record).unwrap());
+        lines.push(format!("{{\"sequence\":{number},\"type\":\"decision\",{members}}}"));
+    }
+    lines[before..].iter().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// A store of users with these attributes (and what stands behind them), a context, one permit, and stored entities.
@@ -248,6 +263,10 @@ fn tags_and_parents_are_in_the_record_and_replayed() {
     let parents = json!({ "parents": [{ "type": "Team", "id": "t" }] });
     let record = log.ask(&within, &read(parents.clone()));
     assert_eq!((&record["principal"]["parents"], &record["decision"]), (&parents["parents"], &json!("allow")));
+    let batch = json!({ "evaluations": [read(parents.clone()), read(json!({}))] });
+    let items = log.ask_all(&within, &batch);
+    assert_eq!((&items[0]["principal"]["parents"], &items[0]["decision"]), (&parents["parents"], &json!("allow")));
+    assert_eq!((items[1]["principal"].get("parents"), &items[1]["decision"]), (None, &json!("deny")));
     assert_eq!(log.ask(&within, &read(json!({})))["decision"], "deny");
     let record = log.search(
         &now("principal in Team::\"t\""),
@@ -256,7 +275,7 @@ fn tags_and_parents_are_in_the_record_and_replayed() {
     );
     assert_eq!(record["principal"]["parents"][0]["id"], "t");
     log.is_as_before(&within);
-    assert_eq!(log.replayed(&now("!(principal in Team::\"t\")")).lost, 1);
+    assert_eq!(log.replayed(&now("!(principal in Team::\"t\")")).lost, 2);
 
     // What is sensitive in a tag is masked.
     let sensitive =
@@ -356,5 +375,32 @@ fn names_that_the_schema_does_not_know_are_not_logged() {
     let mut log = Log::new();
     let record = log.ask(&snapshot, &with(read(json!({})), json!({ "subject": { "type": "Doc" } })));
     assert_eq!((&record["principal"]["type"], &record["action"]), (&json!("Doc"), &json!("read")));
+    log.is_as_before(&snapshot);
+}
+
+/// A reference that is masked and must be to what is stored: whether it was is not known.
+#[test]
+fn a_masked_reference_that_must_exist_is_not_guessed() {
+    let snapshot = store(
+        "{ @sensitive @must_exist team?: Team }",
+        "{}",
+        "true",
+        json!([{ "uid": { "type": "Team", "id": "t" } }]),
+    );
+    let mut log = Log::new();
+    assert_eq!(log.ask(&snapshot, &read(json!({ "properties": { "team": "t" } })))["decision"], "allow");
+    log.is_not_replayed(&snapshot, "it is masked");
+}
+
+/// "What was dropped is in every record": what stands beside what is asked, and nobody reads, too.
+#[test]
+fn members_that_nobody_reads_are_in_the_record() {
+    let snapshot = store("{}", "{}", "true", json!([]));
+    let mut log = Log::new();
+    let body = with(read(json!({ "props": 1 })), json!({ "options": { "at_leest": 7 } }));
+    let mut unread = log.ask(&snapshot, &body)["unread"].as_array().unwrap().clone();
+    unread.sort_by_key(Value::to_string);
+    assert_eq!(unread, ["options.at_leest", "subject.props"]);
+    assert!(log.ask(&snapshot, &read(json!({}))).get("unread").is_none());
     log.is_as_before(&snapshot);
 }

@@ -188,6 +188,33 @@ fn records_said_of_candidates_lack_what_only_the_store_may_say() {
     assert_eq!(search(&snapshot, &body, Target::Principal).unwrap(), expected);
 }
 
+/// What is said of the candidates refers to what must be stored, and is not: no decision allows it, and no search finds it.
+#[test]
+fn candidates_that_are_said_to_refer_to_nothing_are_not_found() {
+    let files = [
+        (
+            "schema/users.cedarschema",
+            "entity Team;\nentity User = { @must_exist team?: Team };\nentity Door enum [\"front\"];\n\
+             action enter appliesTo { principal: User, resource: Door };",
+        ),
+        ("policies/users.cedar", PERMIT),
+        (
+            "entities/users.json",
+            r#"[{ "uid": { "type": "User", "id": "a" } }, { "uid": { "type": "Team", "id": "t" } }]"#,
+        ),
+    ];
+    let snapshot = snapshot_of(folder(files).path());
+    for (team, found) in [("t", vec!["a"]), ("u", vec![])] {
+        let body = json!({
+            "subject": { "type": "User", "id": "", "properties": { "team": team } },
+            "action": { "name": "enter" },
+            "resource": { "type": "Door", "id": "front" },
+        });
+        assert_eq!(decisions(&snapshot, &body, Target::Principal, &["a"]), found);
+        assert_eq!(search(&snapshot, &body, Target::Principal).unwrap(), found, "{team}");
+    }
+}
+
 /// Times that Cedar cannot tell apart are no request, so none that is allowed: for the candidate that has such a time alone.
 #[test]
 fn candidates_whose_times_cannot_be_told_apart_are_not_found() {

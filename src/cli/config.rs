@@ -327,7 +327,11 @@ impl Settings {
     /// The same of a store that lies elsewhere: with the same further entities.
     pub(super) fn source_at(&self, origin: Origin) -> Result<Source, Failure> {
         let key = self.require_signed.as_deref().map(VerifyingKey::read).transpose()?;
-        Ok(Source { origin, entities: self.entities.clone(), required_key: key, modes: Vec::new() })
+        // Without a word of it, what is not read is dropped.
+        let mode = self.unknown_attributes.unwrap_or_default();
+        let modes = (mode != UnknownAttributes::default()).then_some(("unknown-attributes", mode.word()));
+        let modes = modes.into_iter().collect();
+        Ok(Source { origin, entities: self.entities.clone(), required_key: key, modes })
     }
 
     /// The store, ready to decide.

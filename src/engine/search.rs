@@ -267,7 +267,7 @@ impl Target {
             Self::Principal => Participant::Principal,
             Self::Resource => Participant::Resource,
         };
-        [of.attributes(), of.tags(), of.parents()].contains(&part)
+        part.participant() == Some(of)
     }
 
     fn root(self) -> PathRoot {

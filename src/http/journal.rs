@@ -8,7 +8,7 @@ use axum::response::Response;
 use serde::Serialize;
 use smol_str::SmolStr;
 
-use super::authzen::{About, Refusal, Unread, shown};
+use super::authzen::{About, Refusal, Unread, UnreadMembers, shown};
 use super::callers::Caller;
 use super::metrics::{Metrics, Rejection};
 use super::told::Names;
@@ -61,7 +61,8 @@ impl<'a> Journal<'a> {
             _ => self.count(question.action, types, verdict),
         }
         if let Some((recorder, heading)) = &self.log {
-            recorder.decision(heading, now(item, took), question, resolved, decision, &mut self.records);
+            let unread = about.unread.members.places();
+            recorder.decision(heading, now(item, took, &unread), question, resolved, decision, &mut self.records);
         }
     }
 
@@ -95,14 +96,19 @@ impl<'a> Journal<'a> {
             NotDecided::Malformed | NotDecided::Invalid(_) => self.count(action, types, Verdict::Invalid),
         }
         if let Some((recorder, heading)) = &self.log {
-            recorder.not_decided(heading, now(Some(item), began.elapsed()), why, &mut self.records);
+            recorder.not_decided(
+                heading,
+                now(Some(item), began.elapsed(), &Default::default()),
+                why,
+                &mut self.records,
+            );
         }
     }
 
     /// Takes up a page of a search.
-    pub fn searched(&mut self, question: &Question<'_>, page: &SearchPage<'_>, began: Instant) {
+    pub fn searched(&mut self, question: &Question<'_>, page: &SearchPage<'_>, unread: &UnreadMembers, began: Instant) {
         if let Some((recorder, heading)) = &self.log {
-            recorder.search(heading, now(None, began.elapsed()), question, page, &mut self.records);
+            recorder.search(heading, now(None, began.elapsed(), &unread.places()), question, page, &mut self.records);
         }
     }
 
@@ -128,8 +134,8 @@ fn whole_name(types: &Types, request: &TypedRequest) -> SmolStr {
 }
 
 /// What is answered now.
-fn now(item: Option<usize>, took: Duration) -> Told {
-    Told { item, time: SystemTime::now(), took }
+fn now(item: Option<usize>, took: Duration, unread: &(Vec<String>, usize)) -> Told<'_> {
+    Told { item, time: SystemTime::now(), took, unread: (&unread.0, unread.1) }
 }
 
 impl Service {

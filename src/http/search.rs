@@ -182,7 +182,7 @@ impl<'a> Asked<'a> {
             decided: run.decided,
             context_varies: search.reads_context_by_candidate(),
         };
-        journal.searched(&question, &page, self.began);
+        journal.searched(&question, &page, how.unread, self.began);
         Ok(SearchResponse { context, ..answer })
     }
 
@@ -234,7 +234,8 @@ impl<'a> Asked<'a> {
 
 /// What is missing for every candidate: what they lack themselves, each may have stored.
 fn of_all(missing: &Places, own: Part) -> Places {
-    let named: Vec<_> = missing.named.iter().filter(|place| place.part != own).cloned().collect();
+    let named: Vec<_> =
+        missing.named.iter().filter(|place| place.part.participant() != own.participant()).cloned().collect();
     Places { more: if named.is_empty() { 0 } else { missing.more }, named }
 }
 

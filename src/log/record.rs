@@ -56,13 +56,15 @@ pub struct Heading<'a> {
 
 /// Of what a record is.
 #[derive(Clone, Copy, Debug)]
-pub struct Told {
+pub struct Told<'a> {
     /// The number of the item of a batch, from 0.
     pub item: Option<usize>,
     /// When it was answered.
     pub time: SystemTime,
     /// How long that took.
     pub took: Duration,
+    /// The members beside what was asked that nobody reads, and how many more there are.
+    pub unread: (&'a [String], usize),
 }
 
 /// What a request over HTTP asks for.
@@ -176,7 +178,7 @@ impl Recorder {
     pub fn decision(
         &self,
         heading: &Heading<'_>,
-        told: Told,
+        told: Told<'_>,
         question: &Question<'_>,
         resolved: &Resolved,
         decision: &Decision,
@@ -190,7 +192,7 @@ impl Recorder {
     }
 
     /// Adds the record of an item of a batch that was denied without being decided.
-    pub fn not_decided(&self, heading: &Heading<'_>, told: Told, why: NotDecided<'_>, entries: &mut Entries) {
+    pub fn not_decided(&self, heading: &Heading<'_>, told: Told<'_>, why: NotDecided<'_>, entries: &mut Entries) {
         let asked = match why {
             NotDecided::Malformed | NotDecided::Invalid(_) => Asked::default(),
             NotDecided::NotAllowed(question) => self.named(heading.snapshot, question).shortened(),
@@ -202,7 +204,7 @@ impl Recorder {
     pub fn search(
         &self,
         heading: &Heading<'_>,
-        told: Told,
+        told: Told<'_>,
         question: &Question<'_>,
         page: &SearchPage<'_>,
         entries: &mut Entries,
@@ -265,7 +267,7 @@ impl Recorder {
 #[derive(Clone, Copy)]
 struct Line<'a> {
     heading: &'a Heading<'a>,
-    told: Told,
+    told: Told<'a>,
     asked: Asked<'a>,
     said: Said<'a>,
 }
@@ -320,6 +322,11 @@ impl Line<'_> {
             Said::Found(page) => dropped_in_search(json, page),
             Said::NotDecided(_) => {}
         }
+        let (unread, more_unread) = told.unread;
+        if !unread.is_empty() {
+            json.member("unread").texts(unread.iter().map(String::as_str));
+        }
+        more(json, "moreUnread", more_unread);
         let plugins = &heading.snapshot.store.types.plugins;
         if !plugins.is_empty() {
             json.member("plugins").object(|json| {

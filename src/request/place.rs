@@ -38,6 +38,21 @@ pub enum Part {
     Context,
 }
 
+impl Part {
+    /// The entity of which it is a part.
+    pub const fn participant(self) -> Option<Participant> {
+        match self {
+            Self::PrincipalId | Self::Principal | Self::PrincipalTags | Self::PrincipalParents => {
+                Some(Participant::Principal)
+            }
+            Self::ResourceId | Self::Resource | Self::ResourceTags | Self::ResourceParents => {
+                Some(Participant::Resource)
+            }
+            Self::Action | Self::Context => None,
+        }
+    }
+}
+
 /// One of the two entities of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Participant {

@@ -65,6 +65,11 @@ impl UnreadMembers {
         self
     }
 
+    /// Where each stands that is named, and how many more there are.
+    pub fn places(&self) -> (Vec<String>, usize) {
+        (self.named.iter().map(|member| member.place.clone()).collect(), self.more)
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.named.is_empty()
