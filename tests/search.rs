@@ -223,7 +223,7 @@ fn pages_follow_one_another_to_the_last_and_hold_every_result_once() {
     let answer = server.post(SUBJECT, who_reads(json!({ "limit": 0 })).to_string());
     assert_eq!((results(&answer).len(), next_token(&answer).is_empty()), (150, false));
     let following = server.post(SUBJECT, who_reads(json!({ "token": next_token(&answer) })).to_string());
-    assert_eq!(results(&following).len(), 150);
+    assert_eq!(results(&following).len(), 50, "the rest");
 }
 
 /// Rule 10: "the same request three times gives the same bytes", tokens included.
