@@ -82,6 +82,35 @@ mod actions_as_values {
         json!({ "type": "U", "id": id, "properties": properties })
     }
 
+    /// C1, search = decision: what an action is in, the schema says, and a search asks it.
+    #[test]
+    fn a1_a_search_knows_what_an_action_is_in() {
+        let schema = r#"
+            entity U; entity D = { allowed?: Set<Action>, last?: Action };
+            action group; action read in [group] appliesTo { principal: U, resource: D };
+        "#;
+        let policies = r#"
+            permit (principal, action, resource) when { resource has allowed && action in resource.allowed };
+            permit (principal, action, resource) when { resource has last && resource.last in Action::"group" };
+        "#;
+        let stored = json!([
+            { "uid": { "type": "D", "id": "by group" }, "attrs": { "allowed": ["group"] } },
+            { "uid": { "type": "D", "id": "by last" }, "attrs": { "last": "read" } },
+            { "uid": { "type": "D", "id": "none" } },
+        ]);
+        let store = snapshot(schema, policies, &stored);
+        let body =
+            asked(&json!({ "type": "U", "id": "u" }), &json!({ "name": "read" }), &json!({ "type": "D" }), &json!({}));
+        let mut searched = body.clone();
+        searched["resource"]["id"] = json!("");
+        assert_eq!(found(&store, &searched, Target::Resource), ["by group", "by last"]);
+        for (id, expected) in [("by group", "allow"), ("by last", "allow"), ("none", "deny")] {
+            let mut single = body.clone();
+            single["resource"]["id"] = json!(id);
+            assert_eq!(answer(&store, &single), expected, "{id}");
+        }
+    }
+
     /// A1: an attribute, a tag and a member of the context whose type is an action's are read like any reference.
     #[test]
     fn a1_an_action_is_read_like_any_reference_and_forbids() {
@@ -218,6 +247,26 @@ mod action_in_context {
         assert_eq!(ask(&store, &json!({ "force": true }), &json!({ "action": { "note": "n" } })), "deny");
         assert_eq!(ask(&store, &json!({}), &json!({ "action": { "note": "n" } })), "deny", "`force` is missing");
         assert_eq!(ask(&store, &json!({ "force": false, "note": "n" }), &json!({})), "allow");
+    }
+
+    /// What says nothing of the action requires nothing: neither a null nor what is not declared.
+    #[test]
+    fn a2_what_says_nothing_of_the_action_does_not_require_the_rest() {
+        let store = store("action?: { dangerous?: Bool, note: String }", "context has action");
+        assert_eq!(ask(&store, &json!({}), &json!({})), "allow");
+        assert_eq!(ask(&store, &json!({ "dangerous": null }), &json!({})), "allow");
+        assert_eq!(ask(&store, &json!({ "other": 1 }), &json!({ "action": null })), "allow");
+        assert_eq!(ask(&store, &json!({ "dangerous": false }), &json!({})), "deny", "`note` is missing");
+    }
+
+    /// Two times of the action that differ below the millisecond contradict each other, though Cedar has one for both.
+    #[test]
+    fn a2_times_of_the_action_are_compared_to_the_last_digit() {
+        let store = store("action?: { at?: datetime }", "false");
+        let at = |text: &str| json!({ "at": text });
+        let (fine, finer) = ("2026-01-01T00:00:00.0001Z", "2026-01-01T00:00:00.0002Z");
+        assert!(ask(&store, &at(fine), &json!({ "action": at(finer) })).contains("contradict each other"));
+        assert_eq!(ask(&store, &at(fine), &json!({ "action": at("2026-01-01T01:00:00.000100+01:00") })), "allow");
     }
 
     /// With `action: String` nothing could ever be allowed.
@@ -547,6 +596,103 @@ mod only_the_store {
         assert_eq!(ask("admin", "e", json!({})), "allow");
     }
 
+    /// A7, "nested members included": at any depth, and where the caller says an outer record without the inner one.
+    #[test]
+    fn a7_a_record_in_a_record_keeps_what_only_the_store_may_say() {
+        let store = snapshot(
+            "entity U = { profile?: { nick?: String, flags?: { @stored banned?: Bool, note?: String } } };
+             entity D; action a appliesTo { principal: U, resource: D };",
+            "permit (principal, action, resource);
+             @id(\"banned\") forbid (principal, action, resource)
+             when { principal has profile.flags.banned && principal.profile.flags.banned };",
+            &json!([
+                { "uid": { "type": "U", "id": "banned" }, "attrs": { "profile": { "flags": { "banned": true } } } },
+                { "uid": { "type": "U", "id": "free" } },
+            ]),
+        );
+        let ask = |subject: &str, profile: Value| {
+            let subject = json!({ "type": "U", "id": subject, "properties": { "profile": profile } });
+            answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &json!({})))
+        };
+        for said in [
+            json!(null),
+            json!({}),
+            json!({ "nick": "n" }),
+            json!({ "flags": null }),
+            json!({ "flags": {} }),
+            json!({ "nick": "n", "flags": { "note": "x" } }),
+        ] {
+            assert_eq!(ask("banned", said.clone()), "deny", "{said}");
+            assert_eq!(ask("free", said.clone()), "allow", "{said}");
+            assert_eq!(ask("deleted", said.clone()), "deny", "{said}");
+        }
+        assert!(ask("free", json!({ "flags": { "banned": false } })).contains("for the store alone to say"));
+    }
+
+    /// A7: what the store keeps in a record that is said does not stand in for what the record lacks.
+    #[test]
+    fn a7_a_record_that_is_kept_in_part_lacks_what_nobody_says() {
+        let store = snapshot(
+            "entity U = { profile?: { flags?: { @stored banned?: Bool, note: String } } };
+             entity D; action a appliesTo { principal: U, resource: D };",
+            "permit (principal, action, resource);",
+            &json!([{ "uid": { "type": "U", "id": "u" }, "attrs": { "profile": { "flags": { "banned": true, "note": "n" } } } }]),
+        );
+        let ask = |profile: Value| {
+            let subject = json!({ "type": "U", "id": "u", "properties": { "profile": profile } });
+            answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &json!({})))
+        };
+        assert_eq!(ask(json!(null)), "allow");
+        assert_eq!(ask(json!({})), "deny", "`note` is missing");
+        assert_eq!(ask(json!({ "flags": {} })), "deny");
+        assert_eq!(ask(json!({ "flags": { "note": "m" } })), "allow");
+    }
+
+    /// A7: however a policy reads what only the store may say, a request about an entity that is not stored is denied.
+    #[test]
+    fn a7_what_the_store_must_say_is_found_through_any_expression() {
+        for condition in [
+            "(if context.own then principal else context.other) has blocked \
+             && (if context.own then principal else context.other).blocked",
+            "(if context.own then principal else context.other) has profile.flags.banned",
+            "(if context.own then principal else context.other) has profile \
+             && (if context.own then principal else context.other).profile == context.profile",
+            "(if context.own then principal else context.other) has profile \
+             && (if context.own then principal else context.other).profile has flags.banned",
+        ] {
+            let store = snapshot(
+                "entity U = { @stored blocked?: Bool, profile?: { flags?: { @stored banned?: Bool } } };
+                 entity D; action a appliesTo { principal: U, resource: D, context: { own: Bool, other: U, profile: { flags?: { banned?: Bool } } } };",
+                &format!(
+                    "permit (principal, action, resource); forbid (principal, action, resource) when {{ {condition} }};"
+                ),
+                &json!([{ "uid": { "type": "U", "id": "u" }, "attrs": { "profile": { "flags": {} } } }]),
+            );
+            let ask = |subject: &str| {
+                let subject = json!({ "type": "U", "id": subject, "properties": { "profile": { "flags": {} } } });
+                let context = json!({ "own": true, "other": "u", "profile": {} });
+                answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &context))
+            };
+            assert_eq!((ask("u").as_str(), ask("deleted").as_str()), ("allow", "deny"), "{condition}");
+        }
+    }
+
+    /// A7: a caller's null says nothing, of tags too.
+    #[test]
+    fn a7_a_tag_that_is_null_says_nothing() {
+        let store = snapshot(
+            "@stored entity U tags String; entity D; action a appliesTo { principal: U, resource: D };",
+            "permit (principal, action, resource);",
+            &json!([{ "uid": { "type": "U", "id": "u" } }]),
+        );
+        let ask = |tags: Value| {
+            let subject = json!({ "type": "U", "id": "u", "tags": tags });
+            answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &json!({})))
+        };
+        assert_eq!(ask(json!({ "t": null })), "allow");
+        assert!(ask(json!({ "t": "x" })).contains("for the store alone"));
+    }
+
     /// A7: a request about an entity that is not stored is denied where a policy reads what only the store may say.
     #[test]
     fn a7_of_what_is_not_stored_nothing_is_allowed_that_asks_the_store() {
@@ -737,6 +883,9 @@ mod wire {
         assert_eq!(ask(r#"{"price": 1.5}"#), "allow");
         assert_eq!(ask(r#"{"price": 1.50010}"#), "deny");
         assert_eq!(ask(r#"{"price": 2}"#), "deny");
+        assert_eq!(ask(r#"{"price": "2"}"#), "deny");
+        assert_eq!(ask(r#"{"price": "1.50000"}"#), "allow");
+        assert_eq!(ask(r#"{"level": 0e99999999999999999999}"#), "allow");
         assert!(ask(r#"{"price": 1.50001}"#).contains("at most four digits behind the point"));
         assert!(ask(r#"{"price": 922337203685478}"#).contains("but is a number"));
     }
@@ -766,6 +915,66 @@ mod wire {
         assert!(ask(r#"{"now": "2026-01-01T00:00:00.123Z"}"#).contains("differ only below the millisecond"));
         assert_eq!(ask(r#"{"now": "2026-01-01T00:00:00.123456Z"}"#), "allow");
         assert!(ask(r#"{"now": "2026-01-01T00:00:00.123457Z"}"#).contains("differ only below the millisecond"));
+    }
+
+    /// B1, rule 14: "where two times of one request, stored ones included, differ only below the millisecond the answer is 400": those that
+    /// policies can read, of entities that they name too, and no others.
+    #[test]
+    fn b1_times_are_compared_with_those_that_policies_can_read() {
+        let fine = "2026-03-01T00:00:00.0001Z";
+        let at = |id: &str, next: &str, at: &str| json!({ "uid": { "type": "U", "id": id }, "attrs": { "at": at, "next": next, "many": [next] } });
+        let answer_of = |condition: &str, subject: Value| {
+            let store = snapshot(
+                "entity U = { at?: datetime, next?: U, many?: Set<U> }; entity D;
+                 action a appliesTo { principal: U, resource: D, context: { now?: datetime } };",
+                &format!("permit (principal, action, resource) when {{ {condition} }};"),
+                &json!([
+                    at("one", "two", "2020-01-01"),
+                    at("two", "three", "2021-01-01"),
+                    at("three", "one", "2026-03-01"),
+                    at("in set", "one", "2022-01-01"),
+                ]),
+            );
+            let context = json!({ "now": fine });
+            answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &context))
+        };
+        let user = |id: &str| json!({ "type": "U", "id": id });
+        let refused = "differ only below the millisecond";
+        let two_further = "principal has next && principal.next has next && principal.next.next has at";
+        assert!(answer_of(two_further, user("one")).contains(refused));
+        assert_eq!(answer_of("principal has next && principal.next has at", user("one")), "allow", "it is not reached");
+        assert!(answer_of("U::\"three\" has at", user("nobody")).contains(refused), "a policy names it");
+        assert_eq!(answer_of("true", user("nobody")), "allow");
+        assert!(answer_of("true", user("three")).contains(refused));
+        let many = json!({ "type": "U", "id": "nobody", "properties": { "many": ["three"] } });
+        assert_eq!(answer_of("principal has many && principal.many.contains(U::\"x\") || true", many), "allow");
+        // What is said lies over what is stored, for whoever it is.
+        let said = json!({ "type": "U", "id": "three", "properties": { "at": fine } });
+        assert_eq!(answer_of("true", said), "allow");
+    }
+
+    /// B1: an entity that says of itself what the store does not has its own digits, where it is both sides too.
+    #[test]
+    fn b1_one_entity_said_twice_is_compared_to_the_last_digit() {
+        let store = snapshot(
+            "entity U = { at?: datetime }; action a appliesTo { principal: U, resource: U };",
+            "permit (principal, action, resource);",
+            &json!([]),
+        );
+        let user = |at: &str| json!({ "type": "U", "id": "u", "properties": { "at": at } });
+        let ask = |one: &str, other: &str| {
+            answer(&store, &asked(&user(one), &json!({ "name": "a" }), &user(other), &json!({})))
+        };
+        assert_eq!(ask("2026-01-01T00:00:00.0001Z", "2026-01-01T00:00:00.000100Z"), "allow");
+        assert!(ask("2026-01-01T00:00:00.0001Z", "2026-01-01T00:00:00.0002Z").contains("contradict each other"));
+    }
+
+    /// B1: in a store with times below the millisecond, times at the ends of what Cedar can say are read as ever.
+    #[test]
+    fn b1_times_at_the_ends_of_what_can_be_said_are_read() {
+        for time in ["9999-12-31T23:59:59-0100", "0000-01-01T00:00:00+0100"] {
+            assert!(["allow", "deny"].contains(&ask(&format!(r#"{{"later": "{time}"}}"#)).as_str()), "{time}");
+        }
     }
 
     /// B1, rule 14: an IPv4-mapped address is that IPv4 address.

@@ -20,6 +20,7 @@ use smol_str::SmolStr;
 
 use super::cedar::Evaluator;
 use super::formula::parts;
+use super::index::is_action;
 use crate::request::stored::{Ancestors, Packed, PackedEntity, Slots, StoredEntities, Table};
 use crate::store::Statement;
 use crate::store::schema::{RecordShape, Shape};
@@ -270,6 +271,7 @@ fn compared(op: BinaryOp, left: Operand, right: Operand) -> Test {
         BinaryOp::Eq => Test::Equal(left, right),
         BinaryOp::Less => Test::Less { sides: [left, right], or_equal: false },
         BinaryOp::LessEq => Test::Less { sides: [left, right], or_equal: true },
+        BinaryOp::In if left.is_action() => Test::Unknown,
         BinaryOp::In => Test::In(left, right),
         BinaryOp::Contains => Test::Contains(left, right),
         _ => Test::Unknown,
@@ -387,6 +389,15 @@ fn has(set: Seen<'_>, element: Seen<'_>) -> Option<bool> {
 }
 
 impl Operand {
+    /// Whether it is an action: what that is in, the schema says, and not the store.
+    fn is_action(&self) -> bool {
+        match self {
+            Self::Path(Path { shape: Shape::Entity(name), .. }) => name.basename() == "Action",
+            Self::Constant(Constant::Entity(uid, _)) => is_action(uid),
+            _ => false,
+        }
+    }
+
     fn seen<'a>(&'a self, candidate: Candidate<'a>) -> Seen<'a> {
         match self {
             Self::Candidate => Seen::Entity(&candidate.table.entity_type.name, candidate.id),

@@ -122,7 +122,7 @@ impl<'a> Gathered<'a> {
 }
 
 /// The entities that a value refers to and that a policy can get at through it.
-fn readable(value: &Value, left: usize, found: &mut Vec<(EntityUid, usize)>) {
+pub(super) fn readable(value: &Value, left: usize, found: &mut Vec<(EntityUid, usize)>) {
     match value {
         Value::Entity(uid) => found.push((uid.clone(), left)),
         Value::Record(record) => record.values().for_each(|value| readable(value, left, found)),

@@ -13,6 +13,7 @@ mod gathered;
 mod index;
 mod only_stored;
 mod search;
+mod times;
 
 use std::sync::Arc;
 
@@ -158,17 +159,20 @@ impl Snapshot {
         entities: &StoredEntities,
     ) -> Result<Resolved, InvalidRequest> {
         let mut resolved = resolve(question, &self.store.types, entities, facts)?;
-        match &mut resolved {
-            // The log says itself what was stored.
-            Resolved::Request(request) if facts != Facts::Logged => {
-                let [principal, resource] = self.only_stored(request.environment);
-                for (uid, read) in [(&request.principal.uid, principal), (&request.resource.uid, resource)] {
-                    if !read.is_empty() && entities.get(uid).is_none() {
-                        request.missing.include(read);
-                    }
+        let Resolved::Request(request) = &mut resolved else { return Ok(resolved) };
+        if let Some(bucket) = self.index.bucket(request.environment)
+            && (!request.floored.is_empty() || entities.has_floored())
+        {
+            times::check(request, &bucket.reads, entities)?;
+        }
+        // The log says itself what was stored.
+        if facts != Facts::Logged {
+            let [principal, resource] = self.only_stored(request.environment);
+            for (uid, read) in [(&request.principal.uid, principal), (&request.resource.uid, resource)] {
+                if !read.is_empty() && entities.get(uid).is_none() {
+                    request.missing.include(read);
                 }
             }
-            _ => {}
         }
         Ok(resolved)
     }

@@ -102,7 +102,7 @@ impl<'t> Walk<'t> {
         let mut kind = self.kind(of);
         for name in names {
             if let Kind::Unknown = kind {
-                return self.named(name);
+                self.named(name);
             }
             let field = match &kind {
                 Kind::Entity(entity) => entity.attributes.0.get(*name),
@@ -135,12 +135,23 @@ impl<'t> Walk<'t> {
         }
     }
 
-    /// Something by that name is read of nobody knows what: it may be of either side.
+    /// Something by that name is read of nobody knows what: it may be of either side, at any depth.
     fn named(&mut self, name: &SmolStr) {
-        let sides = [&self.environment.principal_type, &self.environment.resource_type];
-        for side in sides {
-            if side.attributes.0.get(name).is_some_and(|field| field.stored) {
-                self.found.insert(Read::Attribute(side.name.clone(), vec![name.clone()]));
+        for side in [&self.environment.principal_type, &self.environment.resource_type] {
+            self.named_within(name, &side.attributes, &side.name, &[]);
+        }
+    }
+
+    fn named_within(&mut self, wanted: &SmolStr, record: &'t RecordShape, owner: &EntityTypeName, path: &[SmolStr]) {
+        for (name, field) in &record.0 {
+            let path: Vec<SmolStr> = path.iter().chain([name]).cloned().collect();
+            if name == wanted && field.stored {
+                self.found.insert(Read::Attribute(owner.clone(), path));
+            } else if let Shape::Record(inner) = &field.shape {
+                if name == wanted {
+                    self.within(inner, owner, &path);
+                }
+                self.named_within(wanted, inner, owner, &path);
             }
         }
     }

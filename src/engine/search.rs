@@ -215,7 +215,7 @@ impl Snapshot {
         let has_own = request.missing.more > 0
             || depends_on(&environment.context, target.root())
             || (entity_type.stores_within || entity_type.has_must_exist) && !said.is_empty()
-            || request.floored
+            || !request.floored.is_empty()
             || self.entities.has_floored();
         if has_own {
             return None;

@@ -31,7 +31,9 @@ use solver::{Asker, Solver};
 
 /// What every proof takes for granted, as a sentence.
 pub const ASSUMPTION: &str = "an entity that is referred to and not stored acts as one without parents, tags and optional attributes, \
-    which the proofs include (where a policy reads a required attribute of one, the service denies); each datetime of a request or an \
+    which the proofs include (where a policy reads a required attribute of one, the service denies); a request is denied besides where a \
+    policy reads what only the store may say (`@stored`) of an entity that is not stored, and where an entity that must exist \
+    (`@must_exist`) is not stored; each datetime of a request or an \
     entity is one that a string can say (-62167305540000 to 253402387139999 ms since 1970); facts are any value of their type, which \
     includes more than the plugins return";
 

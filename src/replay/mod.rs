@@ -8,7 +8,6 @@ mod essence;
 mod plugins;
 mod recorded;
 mod tally;
-mod times;
 mod worker;
 
 use std::num::NonZero;

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use cedar_policy::EntityUid;
 
-use super::times::Times;
 use crate::request::json::{Json, Members, member};
 use crate::request::place::{Part, Participant, Place, leads_into};
 use crate::request::value::RESERVED;
@@ -100,9 +99,10 @@ impl<'a> Recorded<'a> {
     }
 
     /// What the caller sent and the schema of then did not declare, but this one does, or may; so it would now be taken, but its value is
-    /// not in the log. Times that were floored stand there too, but are declared.
-    pub(super) fn dropped_then_declared_now(self, environment: &Environment, times: &Times) -> Option<&'a str> {
-        let mut dropped = self.texts("dropped").filter(|dropped| !times.has(dropped));
+    /// not in the log. Times that were `floored` stand there too, but are declared.
+    pub(super) fn dropped_then_declared_now(self, environment: &Environment, floored: &[Place]) -> Option<&'a str> {
+        let mut dropped =
+            self.texts("dropped").filter(|dropped| !floored.iter().any(|place| place.to_string() == **dropped));
         dropped.find(|dropped| {
             let shown = Place { part: Part::Context, path: (*dropped).into() }.path_without_elements();
             let sides = [

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use super::plugins::masked_argument;
 use super::recorded::{Recorded, name_tags};
 use super::tally::{Changed, Replay};
-use super::times::Times;
 use super::{Selection, essence};
 use crate::engine::{Decision, EntitySearch, Matcher, Search, Snapshot, Target};
 use crate::log::record::Verdict;
@@ -223,14 +222,16 @@ impl<'s> Worker<'s> {
             if record.is_search() && !record.has("dropped") {
                 return Err("the log of then does not say what was dropped in a search".to_owned());
             }
-            let times = Times::of(request);
-            let dropped = environment.and_then(|environment| record.dropped_then_declared_now(environment, &times));
+            // Of a time that is masked, nobody knows what lay below the millisecond.
+            let is_masked = |dropped: &&str| request.masked.iter().any(|masked| masked.place.to_string() == **dropped);
+            if let Some(place) = record.texts("dropped").find(is_masked) {
+                return Err(too_fine(place));
+            }
+            let dropped =
+                environment.and_then(|environment| record.dropped_then_declared_now(environment, &request.floored));
             if let Some(dropped) = dropped {
                 let why = "was sent, but the schema did not declare it then: its value is not logged";
                 return Err(format!("`{dropped}` {why}"));
-            }
-            if let Some(place) = times.ambiguous(record.texts("dropped"), request, &self.snapshot.entities) {
-                return Err(too_fine(place));
             }
         }
         if let Some(place) = environment.and_then(|environment| masked_argument(request, environment)) {
@@ -484,7 +485,7 @@ fn key(sight: &Sight, request: &TypedRequest) -> Option<Vec<u8>> {
 }
 
 fn too_fine(place: &str) -> String {
-    format!("`{place}` cannot be told from another time: what lies below the millisecond is not logged")
+    format!("`{place}` cannot be told from another time: they differ, if at all, only below the millisecond")
 }
 
 const UNKNOWN_THEN: &str = "the schema did not know then what was asked about, so it is not logged whole";

@@ -43,7 +43,7 @@ impl Case {
             missing: Places::default(),
             dropped: Places::default(),
             masked: Vec::new(),
-            floored: false,
+            floored: Vec::new(),
         };
         // What something is in must be stored, as a service asks of its stored entities.
         let is_parent: BTreeSet<EntityUid> = entities.values().flat_map(|entity| entity.parents.clone()).collect();

@@ -16,38 +16,62 @@ use crate::store::schema::Extension;
 /// A text that was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReadText {
-    /// The value, as Cedar reads it.
+    /// The value, as Cedar reads it; of a time, with every digit below the millisecond, which Cedar does not ([`to_cedar`]).
     pub text: SmolStr,
-    /// Of a time that says more than Cedar's milliseconds: the digits behind them, without zeros at the end.
-    pub below_millisecond: Option<SmolStr>,
+    /// Whether it is a time that says more than Cedar's milliseconds.
+    pub is_too_fine: bool,
 }
 
-/// The value for Cedar.
+/// The value for Cedar; a time is floored to the millisecond.
 pub fn to_cedar(extension: Extension, text: &str) -> RestrictedExpression {
     match extension {
         Extension::Ip => RestrictedExpression::new_ip(text),
         Extension::Decimal => RestrictedExpression::new_decimal(text),
-        Extension::Datetime => RestrictedExpression::new_datetime(text),
+        Extension::Datetime => match too_fine(text) {
+            Some((to_millisecond, _)) => RestrictedExpression::new_datetime(format!("{to_millisecond}Z")),
+            None => RestrictedExpression::new_datetime(text),
+        },
         Extension::Duration => RestrictedExpression::new_duration(text),
     }
 }
 
 /// Reads a text as a value of that type; `None` where it is none.
 pub fn read(extension: Extension, text: &str) -> Option<ReadText> {
-    let exact = |text: SmolStr| Some(ReadText { text, below_millisecond: None });
+    let exact = |text: SmolStr| Some(ReadText { text, is_too_fine: false });
     if extension == Extension::Ip
         && let Some(address) = ipv4_of_mapped(text)
     {
         return exact(address);
     }
-    if is_cedars(extension, text) {
+    let is_too_fine = extension == Extension::Datetime && too_fine(text).is_some();
+    if !is_too_fine && is_cedars(extension, text) {
         return exact(text.into());
     }
     match extension {
         Extension::Ip => exact(address(text)?),
-        Extension::Datetime => time(text),
-        Extension::Decimal | Extension::Duration => None,
+        Extension::Datetime => Time::read(text)?.written(),
+        Extension::Decimal => exact(plain_decimal(text)?),
+        Extension::Duration => None,
     }
+}
+
+/// A time as [`Time::written`] writes one that says more than milliseconds: what stands up to the millisecond, and the digits below it.
+pub fn too_fine(text: &str) -> Option<(&str, &str)> {
+    let (to_millisecond, rest) = text.split_at_checked(TO_MILLISECOND)?;
+    let below = rest.strip_suffix('Z')?;
+    (!below.is_empty() && below.bytes().all(|byte| byte.is_ascii_digit())).then_some((to_millisecond, below))
+}
+
+/// The length of `2026-03-01T12:30:00.123`.
+const TO_MILLISECOND: usize = 23;
+
+/// A decimal with more or fewer digits behind the point than Cedar writes: zeros at the end count for nothing, and a whole number is one.
+fn plain_decimal(text: &str) -> Option<SmolStr> {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
+    let is_whole = is_plain && !fraction.is_empty() && !whole.trim_start_matches('-').is_empty();
+    let number = is_whole.then(|| super::number::Number::parse(text))??;
+    number.to_decimal().map(SmolStr::from)
 }
 
 /// What a value of that type is in JSON, as an error message says it.
@@ -79,33 +103,52 @@ fn address(text: &str) -> Option<SmolStr> {
     is_cedars(Extension::Ip, &text).then(|| text.into())
 }
 
-/// A time as RFC 3339 (section 5.6) writes it, floored to Cedar's millisecond. A leap second is none that Cedar has, and a space for the
-/// `T` no RFC 3339.
-fn time(text: &str) -> Option<ReadText> {
-    let (day, rest) = (text.get(..10)?, text.get(10..)?);
-    let rest = rest.strip_prefix(['T', 't'])?;
-    let (clock, rest) = (rest.get(..8)?, rest.get(8..)?);
-    let (fraction, zone) = match rest.strip_prefix('.') {
-        Some(rest) => {
-            let end = rest.find(|character: char| !character.is_ascii_digit())?;
-            (rest.get(..end).filter(|digits| !digits.is_empty())?, rest.get(end..)?)
+/// A time, to any digit.
+struct Time {
+    /// The millisecond in which it lies.
+    millisecond: DateTime<Utc>,
+    /// The digits of the second behind the milliseconds, without zeros at the end.
+    below: String,
+}
+
+impl Time {
+    /// Reads a time as RFC 3339 (section 5.6) writes it. A leap second is none that Cedar has, and a space for the `T` no RFC 3339.
+    fn read(text: &str) -> Option<Self> {
+        let (day, rest) = (text.get(..10)?, text.get(10..)?);
+        let rest = rest.strip_prefix(['T', 't'])?;
+        let (clock, rest) = (rest.get(..8)?, rest.get(8..)?);
+        let (fraction, zone) = match rest.strip_prefix('.') {
+            Some(rest) => {
+                let end = rest.find(|character: char| !character.is_ascii_digit())?;
+                (rest.get(..end).filter(|digits| !digits.is_empty())?, rest.get(end..)?)
+            }
+            None => ("", rest),
+        };
+        let day = is_digits(day, "dddd-dd-dd").then(|| NaiveDate::from_str(day).ok())??;
+        let clock = is_digits(clock, "dd:dd:dd").then(|| NaiveTime::from_str(clock).ok())??;
+        // chrono reads the second 60 as a leap second.
+        if text.get(17..19)? == "60" {
+            return None;
         }
-        None => ("", rest),
-    };
-    let day = is_digits(day, "dddd-dd-dd").then(|| NaiveDate::from_str(day).ok())??;
-    let clock = is_digits(clock, "dd:dd:dd").then(|| NaiveTime::from_str(clock).ok())??;
-    // chrono reads the second 60 as a leap second.
-    if text.get(17..19)? == "60" {
-        return None;
+        let (milliseconds, below) = fraction.split_at(fraction.len().min(3));
+        let milliseconds = format!("{milliseconds:0<3}").parse().ok()?;
+        let local = day.and_time(clock).and_utc().checked_add_signed(TimeDelta::milliseconds(milliseconds))?;
+        let millisecond = local.checked_sub_signed(TimeDelta::minutes(offset(zone)?))?;
+        Some(Self { millisecond, below: below.trim_end_matches('0').to_owned() })
     }
-    let (milliseconds, below) = fraction.split_at(fraction.len().min(3));
-    let milliseconds = format!("{milliseconds:0<3}").parse().ok()?;
-    let local = day.and_time(clock).and_utc().checked_add_signed(TimeDelta::milliseconds(milliseconds))?;
-    let time = local.checked_sub_signed(TimeDelta::minutes(offset(zone)?))?;
-    let below = below.trim_end_matches('0');
-    let text: SmolStr = time.to_rfc3339_opts(SecondsFormat::Millis, true).into();
-    let below_millisecond = (!below.is_empty()).then(|| below.into());
-    is_cedars(Extension::Datetime, &text).then_some(ReadText { text, below_millisecond })
+
+    /// The time in UTC, with every digit; `None` where Cedar has no such time.
+    fn written(&self) -> Option<ReadText> {
+        let text = self.millisecond.to_rfc3339_opts(SecondsFormat::Millis, true);
+        if !is_cedars(Extension::Datetime, &text) {
+            return None;
+        }
+        let text = match self.below.as_str() {
+            "" => text.into(),
+            below => format!("{}{below}Z", text.trim_end_matches('Z')).into(),
+        };
+        Some(ReadText { text, is_too_fine: !self.below.is_empty() })
+    }
 }
 
 /// How many minutes a zone is ahead of UTC; `-00:00` is UTC of an unknown place.
@@ -132,12 +175,13 @@ fn is_digits(text: &str, form: &str) -> bool {
     text.len() == form.len() && text.bytes().zip(form.bytes()).all(fits)
 }
 
-/// The one spelling of a value, in which two texts are equal if Cedar takes their values for equal. It is for comparing alone.
+/// The one spelling of a value, in which two texts are equal if they say the same: if Cedar takes their values for equal, and times have
+/// the same digits below its millisecond. It is for comparing alone.
 pub fn canonical(extension: Extension, text: &str) -> SmolStr {
     let spelt = match extension {
         Extension::Ip => spelt_address(text),
         Extension::Decimal => super::number::Number::parse(text).and_then(|number| number.to_decimal()),
-        Extension::Datetime => milliseconds(text).map(|time| format!("{time}ms")),
+        Extension::Datetime => milliseconds(text).map(|(time, below)| format!("{time}.{below}ms")),
         Extension::Duration => duration(text).map(|span| format!("{span}ms")),
     };
     spelt.map_or_else(|| text.into(), SmolStr::from)
@@ -151,13 +195,12 @@ fn spelt_address(text: &str) -> Option<String> {
     Some(format!("{address}/{}", prefix.unwrap_or(whole)))
 }
 
-/// The milliseconds since 1970 that a `datetime` is.
-pub fn milliseconds(text: &str) -> Option<i64> {
+/// The milliseconds since 1970 that a `datetime` is, and the digits below them.
+pub fn milliseconds(text: &str) -> Option<(i64, String)> {
     if let Ok(day) = NaiveDate::from_str(text).map(|day| day.and_time(NaiveTime::MIN).and_utc()) {
-        return Some(day.timestamp_millis());
+        return Some((day.timestamp_millis(), String::new()));
     }
-    let read: DateTime<Utc> = time(text)?.text.parse().ok()?;
-    Some(read.timestamp_millis())
+    Time::read(text).map(|time| (time.millisecond.timestamp_millis(), time.below))
 }
 
 /// The milliseconds that a `duration` is, as Cedar writes one: `-1d2h3m4s5ms`.
@@ -185,9 +228,16 @@ pub fn whole_decimal(value: i64) -> Option<String> {
 mod tests {
     use super::*;
 
+    /// The text for Cedar, and the digits that it lacks.
     fn read_as(extension: Extension, text: &str) -> Option<(String, Option<String>)> {
         let read = read(extension, text)?;
-        Some((read.text.to_string(), read.below_millisecond.map(|below| below.to_string())))
+        assert!(is_cedars(extension, &read.text), "{text}");
+        match too_fine(&read.text) {
+            Some((text, below)) if extension == Extension::Datetime => {
+                Some((format!("{text}Z"), Some(below.to_owned())))
+            }
+            _ => Some((read.text.to_string(), None)),
+        }
     }
 
     /// What Python's `isoformat`, Java's `Instant` and Go's `RFC3339Nano` write is read, floored to the millisecond.
@@ -232,6 +282,40 @@ mod tests {
         ] {
             assert_eq!(read_as(Extension::Datetime, text), None, "{text}");
         }
+    }
+
+    /// "Trailing zeros count for nothing […]; a whole number is a decimal too": in a string as in a number.
+    #[test]
+    fn rule_14_a_decimal_has_any_number_of_zeros_at_its_end() {
+        let of = |text| read_as(Extension::Decimal, text).map(|(text, _)| text);
+        for (text, expected) in [
+            ("12.5", Some("12.5")),
+            ("12.50000", Some("12.5000")),
+            ("12", Some("12.0000")),
+            ("-0.10000000", Some("-0.1000")),
+            ("12.50001", None),
+            ("922337203685478", None),
+            ("1e1", None),
+            ("12.", None),
+            (".5", None),
+            ("-", None),
+            ("--1", None),
+            ("+1", None),
+            ("", None),
+        ] {
+            assert_eq!(of(text).as_deref(), expected, "{text}");
+        }
+    }
+
+    /// Two times that differ below the millisecond are two, though Cedar has one for both.
+    #[test]
+    fn rule_14_a_time_keeps_what_lies_below_the_millisecond() {
+        let of = |text| read(Extension::Datetime, text).unwrap().text;
+        let (fine, finer) = (of("2026-03-01T12:30:00.1234+00:00"), of("2026-03-01T13:30:00.123456+01:00"));
+        assert_eq!([fine.as_str(), finer.as_str()], ["2026-03-01T12:30:00.1234Z", "2026-03-01T12:30:00.123456Z"]);
+        assert_eq!(of(&finer), finer, "as the log has it, it is read again");
+        assert_ne!(canonical(Extension::Datetime, &fine), canonical(Extension::Datetime, &finer));
+        assert_eq!(milliseconds(&finer), Some((1_772_368_200_123, "456".to_owned())));
     }
 
     /// "An IPv4-mapped address, in either spelling, alone or as a range of /96 and longer, is that IPv4 address."
@@ -283,6 +367,8 @@ mod tests {
             (Datetime, "2024-01-01T00:00:00.000Z"),
             (Datetime, "2024-01-01T01:00:00+0100"),
             (Datetime, "2024-01-01T00:00:00.001Z"),
+            (Datetime, "9999-12-31T23:59:59-0100"),
+            (Datetime, "0000-01-01T00:00:00+0100"),
             (Duration, "1d"),
             (Duration, "24h"),
             (Duration, "1m30s"),

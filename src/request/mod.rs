@@ -15,7 +15,6 @@ mod overlay;
 pub mod place;
 mod said;
 pub mod stored;
-mod times;
 pub mod undeclared;
 pub mod value;
 
@@ -27,10 +26,9 @@ pub use invalid::{Fault, InvalidRequest};
 use json::{Json, Members, member};
 use overlay::Overlaid;
 pub use overlay::overlaid;
-use place::{Part, Participant, Places, Way};
+use place::{Part, Participant, Place, Places, Way};
 use said::Said;
 use stored::StoredEntities;
-use times::Times;
 use value::{Decoder, MaskedPlace, Record, Speaker, Value};
 
 pub use value::Facts;
@@ -108,8 +106,8 @@ pub struct TypedRequest {
     pub dropped: Places,
     /// Where any value stands for one that the decision log masks.
     pub masked: Vec<MaskedPlace>,
-    /// Whether a time that was sent was floored to Cedar's millisecond: it is then compared with all others.
-    pub floored: bool,
+    /// Where times were sent that say more than Cedar's milliseconds. They stand among what was dropped too.
+    pub floored: Vec<Place>,
 }
 
 /// The principal or the resource of a request.
@@ -218,7 +216,6 @@ pub fn resolve(
     if !principal.parents.is_empty() || !resource.parents.is_empty() {
         said::check_parents([(&principal_uid, &principal.parents), (&resource_uid, &resource.parents)], types, stored)?;
     }
-    let said = (!decoder.floored.is_empty() || stored.has_floored()).then(|| [principal.clone(), resource.clone()]);
     let principal = Overlaid::new(principal_uid, principal, principal_type, stored);
     let resource = Overlaid::new(resource_uid, resource, resource_type, stored);
     principal.require(&mut decoder, stored, Participant::Principal);
@@ -226,12 +223,6 @@ pub fn resolve(
     if environment.context.has_must_exist() {
         decoder.require_referred(&environment.context, &context, stored, &Way::Part(Part::Context));
     }
-    if let Some([of_principal, of_resource]) = &said {
-        let entities =
-            [(&principal, of_principal, Participant::Principal), (&resource, of_resource, Participant::Resource)];
-        Times::new(&decoder.floored, stored).check(entities, &context)?;
-    }
-
     let roots =
         Roots { principal: Some(&principal.raw), resource: Some(&resource.raw), context: Some(&context), this: None };
     let (context, raw_context) = match environment.context_has_raw {
@@ -246,7 +237,7 @@ pub fn resolve(
         raw_context,
         missing: decoder.missing,
         dropped: decoder.dropped,
-        floored: !decoder.floored.is_empty(),
+        floored: decoder.floored,
         masked: decoder.masked,
     })))
 }
@@ -326,10 +317,10 @@ fn action_record(
         Some(other) => return decoder.value(&Shape::Record(shape.clone()), other, &in_context).map(|_| None),
     };
     let said = decoder.members(shape, question.action_attributes, &of_action)?;
-    if sent.is_none() && question.action_attributes.is_empty() && !is_required {
+    if sent.is_none() && said.is_empty() && !is_required {
         return Ok(None);
     }
-    let place = if sent.is_some() && question.action_attributes.is_empty() { in_context } else { of_action };
+    let place = if sent.is_some() && said.is_empty() { in_context } else { of_action };
     let record = said::merged(sent.unwrap_or_default(), &in_context, &said, &of_action)?;
     decoder.require(shape, &record, &place);
     Ok(Some(record))

@@ -17,12 +17,12 @@ const MOST_DIGITS: i64 = 20;
 const DECIMAL_PLACES: i64 = 4;
 
 impl Number {
-    /// The number that a text of JSON's notation says; `None` where its exponent is beyond 18 digits, or it is no number.
+    /// The number that a text of JSON's notation says; `None` where it is not zero and its exponent is beyond 18 digits, or it is no number.
     pub fn parse(text: &str) -> Option<Self> {
         let (negative, rest) = text.strip_prefix('-').map_or((false, text), |rest| (true, rest));
         let (mantissa, exponent) = match rest.split_once(['e', 'E']) {
-            Some((mantissa, exponent)) => (mantissa, exponent_of(exponent)?),
-            None => (rest, 0),
+            Some((mantissa, exponent)) => (mantissa, Some(exponent)),
+            None => (rest, None),
         };
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let all = [whole, fraction].concat();
@@ -33,7 +33,13 @@ impl Number {
         let behind = i64::try_from(fraction.len()).ok()?;
         let dropped = i64::try_from(all.len() - counted.len()).ok()?;
         let digits = counted.trim_start_matches('0').to_owned();
-        let exponent = if digits.is_empty() { 0 } else { exponent.checked_sub(behind)?.checked_add(dropped)? };
+        // Zero is zero with any exponent.
+        let exponent = match exponent {
+            Some(exponent) if digits.is_empty() => is_exponent(exponent).then_some(0)?,
+            Some(exponent) => exponent_of(exponent)?.checked_sub(behind)?.checked_add(dropped)?,
+            None if digits.is_empty() => 0,
+            None => dropped - behind,
+        };
         Some(Self { negative: negative && !digits.is_empty(), digits, exponent })
     }
 
@@ -85,6 +91,11 @@ pub fn decimal(value: i64) -> String {
     format!("{sign}{}.{:04}", size / 10_000, size % 10_000)
 }
 
+fn is_exponent(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
 /// An exponent may have any number of zeros in front.
 fn exponent_of(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
@@ -92,7 +103,7 @@ fn exponent_of(text: &str) -> Option<i64> {
         None => (false, text.strip_prefix('+').unwrap_or(text)),
     };
     let counted = digits.trim_start_matches('0');
-    if digits.is_empty() || counted.len() > 18 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    if !is_exponent(text) || counted.len() > 18 {
         return None;
     }
     let size = if counted.is_empty() { 0 } else { counted.parse::<i64>().ok()? };
@@ -110,7 +121,8 @@ mod tests {
             ("1e0", Some(1)),
             ("-0", Some(0)),
             ("-0.000e5", Some(0)),
-            ("0e999999999999999999999", None),
+            ("0e999999999999999999999", Some(0)),
+            ("0e+-1", None),
             ("12.50e1", Some(125)),
             ("1e18", Some(1_000_000_000_000_000_000)),
             ("1e19", None),

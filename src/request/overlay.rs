@@ -8,7 +8,7 @@ use super::said::Said;
 use super::stored::{Stored, StoredEntities};
 use super::value::{Decoder, Record, Value};
 use super::{Tags, TypedEntity};
-use crate::store::schema::{EntityType, RecordShape, Shape};
+use crate::store::schema::{EntityType, Shape};
 
 /// The attributes of an entity: what is stored, and over it, attribute by attribute, what is said of it, with the facts that the
 /// plugins read in both.
@@ -38,7 +38,12 @@ impl<'a> Overlaid<'a> {
         let raw = match stored {
             Some(stored) => {
                 if entity_type.stores_within && !attributes.is_empty() {
-                    keep_stored(&entity_type.attributes, &mut attributes, &stored.raw());
+                    let kept = stored.raw();
+                    for (name, field) in &entity_type.attributes.0 {
+                        if let Some(said) = attributes.get_mut(name) {
+                            keep_stored(&field.shape, said, kept.get(name));
+                        }
+                    }
                 }
                 stored.raw_under(attributes)
             }
@@ -52,7 +57,7 @@ impl<'a> Overlaid<'a> {
         let way = Way::Part(participant.attributes());
         decoder.require(&self.entity_type.attributes, &self.raw, &way);
         if self.entity_type.stores_within {
-            decoder.require_stored(&self.entity_type.attributes, &self.raw, &way);
+            decoder.require_within(&self.entity_type.attributes, &self.raw, &way);
         }
         if self.entity_type.has_must_exist {
             decoder.require_referred(&self.entity_type.attributes, &self.raw, stored, &way);
@@ -84,16 +89,22 @@ impl<'a> Overlaid<'a> {
     }
 }
 
-/// Adds to the records that are said what in them only the store may say.
-fn keep_stored(shape: &RecordShape, said: &mut Record, stored: &Record) {
-    for (name, field) in &shape.0 {
-        let (Shape::Record(inner), Some(Value::Record(stored))) = (&field.shape, stored.get(name)) else { continue };
-        let Some(Value::Record(said)) = said.get_mut(name) else { continue };
-        for (name, _) in inner.0.iter().filter(|(_, field)| field.stored) {
-            if let Some(kept) = stored.get(name) {
-                said.insert(name.clone(), kept.clone());
+/// Adds to a record that is said what in it, at any depth, only the store may say.
+fn keep_stored(shape: &Shape, said: &mut Value, stored: Option<&Value>) {
+    let (Shape::Record(shape), Value::Record(said), Some(Value::Record(stored))) = (shape, said, stored) else {
+        return;
+    };
+    for (name, field) in shape.0.iter().filter(|(_, field)| field.stored || field.shape.has_stored()) {
+        match (said.get_mut(name), stored.get(name)) {
+            (Some(said), kept) => keep_stored(&field.shape, said, kept),
+            (None, Some(kept)) if field.stored => drop(said.insert(name.clone(), kept.clone())),
+            (None, kept) => {
+                let mut inner = Value::Record(Record::new());
+                keep_stored(&field.shape, &mut inner, kept);
+                if inner != Value::Record(Record::new()) {
+                    said.insert(name.clone(), inner);
+                }
             }
         }
-        keep_stored(inner, said, stored);
     }
 }

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::EntityUid;
+use hashbrown::HashSet;
 
-use super::json::Members;
+use super::json::{Json, Members};
 use super::place::{Participant, Way};
 use super::stored::{Hierarchy, StoredEntities};
 use super::value::{Decoder, Facts, Record};
@@ -93,7 +94,7 @@ fn tags(
 ) -> Result<Record, InvalidRequest> {
     let way = Way::Part(participant.tags());
     match &entity_type.tags {
-        _ if said.is_empty() => Ok(Record::new()),
+        _ if said.iter().all(|(_, json)| *json == Json::Null) => Ok(Record::new()),
         None => {
             decoder.dropped.extend(said.len(), said.iter().map(|(name, _)| Way::Member(&way, name).place()));
             Ok(Record::new())
@@ -149,7 +150,7 @@ pub(super) fn check_parents(
             let why = format!("cannot be sent: what a stored `{}` is in, the store alone says", uid.type_name());
             return Err(InvalidRequest::parent(&way, why));
         }
-        let is_cyclic = hierarchy.ancestors(uid).contains(uid);
+        let mut looked_at = HashSet::new();
         for (index, parent) in parents.iter().enumerate() {
             let way = Way::Element(&way, index);
             let is_described = said.iter().any(|(uid, parents)| *uid == parent && !parents.is_empty());
@@ -160,7 +161,7 @@ pub(super) fn check_parents(
                 let why = format!("is not stored: what the `{}` is in itself is not known", parent.type_name());
                 return Err(InvalidRequest::parent(&way, why));
             }
-            if is_cyclic && (parent == uid || hierarchy.ancestors(parent).contains(uid)) {
+            if hierarchy.leads_to(parent, uid, &mut looked_at) {
                 return Err(InvalidRequest::parent(&way, "would make the entity its own ancestor".to_owned()));
             }
         }

@@ -30,7 +30,7 @@ pub enum Value {
     Set(Vec<Value>),
     /// A record.
     Record(Record),
-    /// A value of an extension type, as Cedar reads it from a string.
+    /// A value of an extension type, as Cedar reads it from a string; a time has the digits below Cedar's millisecond too.
     Extension(Extension, SmolStr),
     /// A raw string that a plugin has yet to read.
     Raw(SmolStr),
@@ -158,17 +158,8 @@ pub struct Decoder<'a> {
     pub dropped: Places,
     /// What the decision log masks.
     pub masked: Vec<MaskedPlace>,
-    /// The times that say more than Cedar's milliseconds. They stand among what was dropped too.
-    pub floored: Vec<Floored>,
-}
-
-/// A time that was floored to the millisecond.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Floored {
-    /// Where it stands.
-    pub place: Place,
-    /// The digits of its second that stood behind the milliseconds, without zeros at the end.
-    pub below_millisecond: SmolStr,
+    /// Where times stand that say more than Cedar's milliseconds. They stand among what was dropped too.
+    pub floored: Vec<Place>,
 }
 
 /// A place whose value the decision log masks; any value stands there.
@@ -282,15 +273,16 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Notes every required field inside the records of an entity that only the store may say, and does not.
-    pub fn require_stored(&mut self, shape: &RecordShape, record: &Record, way: &Way<'_>) {
+    /// Notes every required field that the records in a record, of that shape, lack: what a caller and the store say of an entity
+    /// together.
+    pub fn require_within(&mut self, shape: &RecordShape, record: &Record, way: &Way<'_>) {
         for (name, field) in &shape.0 {
             if let (Shape::Record(inner), Some(Value::Record(value))) = (&field.shape, record.get(name)) {
                 let way = Way::Member(way, name);
-                let absent = required(inner).filter(|(name, field)| field.stored && !value.contains_key(*name));
-                let absent = absent.map(|(name, _)| Way::Member(&way, name).place()).collect::<Vec<_>>();
-                self.missing.extend(absent.len(), absent);
-                self.require_stored(inner, value, &way);
+                let absent = required(inner).filter(|(name, _)| !value.contains_key(*name));
+                let absent: Vec<_> = absent.map(|(name, _)| Way::Member(&way, name).place()).collect();
+                self.missing.include(&absent);
+                self.require_within(inner, value, &way);
             }
         }
     }
@@ -421,14 +413,9 @@ impl<'a> Decoder<'a> {
 
     fn record(&mut self, shape: &RecordShape, members: Members<'_>, way: &Way<'_>) -> Result<Value, InvalidRequest> {
         let record = self.members(shape, members, way)?;
-        match self.speaker {
-            // What only the store may say is looked for when it has said it ([`Decoder::require_stored`]).
-            Speaker::Caller if shape.0.values().any(|field| field.stored) => {
-                let absent = required(shape).filter(|(name, field)| !field.stored && !record.contains_key(*name));
-                let absent = absent.map(|(name, _)| Way::Member(way, name).place()).collect::<Vec<_>>();
-                self.missing.extend(absent.len(), absent);
-            }
-            _ => self.require(shape, &record, way),
+        // What only the store may say is looked for when it has said it ([`Decoder::require_within`]).
+        if self.speaker == Speaker::Store || !shape.has_stored() {
+            self.require(shape, &record, way);
         }
         Ok(Value::Record(record))
     }
@@ -438,10 +425,10 @@ impl<'a> Decoder<'a> {
             let found = format!("`{}`", shortened(text));
             return Err(InvalidRequest::new(way, extension::expected(extension).to_string(), found));
         };
-        if let Some(below_millisecond) = read.below_millisecond {
+        if read.is_too_fine {
             let place = way.place();
             self.dropped.extend(1, [place.clone()]);
-            self.floored.push(Floored { place, below_millisecond });
+            self.floored.push(place);
         }
         Ok(Value::Extension(extension, read.text))
     }

@@ -188,10 +188,12 @@ impl RecordShape {
 
     /// Whether a record in it has a field that only the store may say.
     fn stores_within(&self) -> bool {
-        self.0.values().any(|field| match &field.shape {
-            Shape::Record(record) => record.0.values().any(|field| field.stored) || record.stores_within(),
-            _ => false,
-        })
+        self.0.values().any(|field| field.shape.has_stored())
+    }
+
+    /// Whether it, or a record in it, has a field that only the store may say.
+    pub fn has_stored(&self) -> bool {
+        self.0.values().any(|field| field.stored || field.shape.has_stored())
     }
 
     fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
@@ -203,6 +205,11 @@ impl Shape {
     /// Whether plugins read strings in it, at any depth.
     fn has_raw(&self) -> bool {
         PLUGINS.iter().any(|plugin| self.is_read_by(*plugin))
+    }
+
+    /// Whether it is a record with a field, at any depth, that only the store may say.
+    pub fn has_stored(&self) -> bool {
+        matches!(self, Self::Record(record) if record.has_stored())
     }
 
     fn has_must_exist(&self) -> bool {

@@ -1,6 +1,7 @@
 //! What entities are in: what is stored, and what a request says beside it.
 
 use cedar_policy::EntityUid;
+use hashbrown::HashSet;
 
 use super::{Ancestors, Stored, StoredEntities};
 
@@ -35,6 +36,21 @@ impl<'a> Hierarchy<'a> {
             looked_at += 1;
         }
         found
+    }
+
+    /// Whether an entity is another, or is in it. What was `looked_at` before, and did not lead there, is not looked at again.
+    pub fn leads_to(&self, from: &EntityUid, to: &EntityUid, looked_at: &mut HashSet<EntityUid>) -> bool {
+        let mut open = vec![from.clone()];
+        while let Some(next) = open.pop() {
+            if next == *to {
+                return true;
+            }
+            if !looked_at.contains(&next) {
+                open.extend(self.parents(&next));
+                looked_at.insert(next);
+            }
+        }
+        false
     }
 
     /// The direct parents of an entity.

@@ -16,15 +16,15 @@ pub use ancestors::Ancestors;
 pub use hierarchy::Hierarchy;
 pub use packed::{NotStored, Packed, PackedEntity, Reading, Slots, Table};
 
-use super::value::{Floored, Record, Value};
+use super::value::{Record, Value};
 
 /// The stored entities: those of a store, packed, and over them those that came one by one.
 #[derive(Clone, Debug, Default)]
 pub struct StoredEntities {
     tables: Arc<HashMap<EntityTypeName, Table>>,
     own: HashMap<EntityUid, StoredEntity>,
-    /// Of the store's entities, the times that were floored to the millisecond.
-    floored: Arc<HashMap<EntityUid, Vec<Floored>>>,
+    /// The store's entities with times that say more than Cedar's milliseconds.
+    floored: Arc<HashSet<EntityUid>>,
 }
 
 /// One stored entity.
@@ -41,8 +41,8 @@ pub struct StoredEntity {
     pub tags: Record,
     /// The direct parents.
     pub parents: Vec<EntityUid>,
-    /// The times in it that were floored to the millisecond, as places of a resource.
-    pub floored: Vec<Floored>,
+    /// Whether a time in it says more than Cedar's milliseconds.
+    pub floored: bool,
 }
 
 /// A stored entity where it lies.
@@ -63,7 +63,7 @@ impl StoredEntity {
             raw_tags: Record::new(),
             tags: Record::new(),
             parents: Vec::new(),
-            floored: Vec::new(),
+            floored: false,
         }
     }
 
@@ -133,7 +133,7 @@ impl Stored<'_> {
             raw_tags: self.raw_tags(),
             tags: self.tags(),
             parents: self.parents().collect(),
-            floored: Vec::new(),
+            floored: false,
         }
     }
 }
@@ -148,17 +148,9 @@ impl StoredEntities {
         Some(Stored::Packed(table, table.get(uid.id().as_ref())?))
     }
 
-    /// Whether any time that is stored was floored to the millisecond.
+    /// Whether any time that is stored says more than Cedar's milliseconds.
     pub fn has_floored(&self) -> bool {
-        !self.floored.is_empty() || self.own.values().any(|entity| !entity.floored.is_empty())
-    }
-
-    /// The times of an entity that were floored to the millisecond, as places of a resource.
-    pub fn floored(&self, uid: &EntityUid) -> &[Floored] {
-        match self.own.get(uid) {
-            Some(entity) => &entity.floored,
-            None => self.floored.get(uid).map(Vec::as_slice).unwrap_or_default(),
-        }
+        !self.floored.is_empty() || self.own.values().any(|entity| entity.floored)
     }
 
     /// Everything that an entity is in.

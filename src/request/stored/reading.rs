@@ -4,7 +4,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use miette::SourceSpan;
 
 use super::{NotStored, StoredEntities, StoredEntity, Table, id};
@@ -12,7 +12,7 @@ use crate::request::InvalidRequest;
 use crate::request::facts::{Roots, read_facts, read_tags};
 use crate::request::json::{DEEPEST, Json};
 use crate::request::place::{Part, Place, Way, leads_into};
-use crate::request::value::{Decoder, Facts, Floored, Record, Speaker, lost_references};
+use crate::request::value::{Decoder, Facts, Record, Speaker, lost_references};
 use crate::store::masks::{Sensitive, element};
 use crate::store::schema::{EntityType, RecordShape, Shape, Types};
 use crate::store::{Problem, SourceFile};
@@ -128,7 +128,7 @@ impl StoredEntities {
 #[derive(Default)]
 struct Read {
     tables: HashMap<EntityTypeName, Table>,
-    floored: HashMap<EntityUid, Vec<Floored>>,
+    floored: HashSet<EntityUid>,
 }
 
 fn read_file(file: &SourceFile, types: &Types, all: &mut Read) -> Vec<Problem> {
@@ -162,8 +162,8 @@ fn store(uid: &EntityUid, entity: StoredEntity, types: &Types, all: &mut Read) -
     let entity_type = types.shared_entity(&uid.type_name().to_string()).ok_or(NotStored::Misshapen)?;
     let table = all.tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
     table.insert(id(uid), &entity)?;
-    if !entity.floored.is_empty() {
-        all.floored.insert(uid.clone(), entity.floored);
+    if entity.floored {
+        all.floored.insert(uid.clone());
     }
     Ok(())
 }
@@ -248,7 +248,7 @@ fn read_entity(json: &Json<'_>, types: &Types, facts: Facts) -> Result<(EntityUi
     if !entity_type.has_id(uid.id().as_ref()) {
         return Err(format!("`{uid}` is not one of the ids of the enumerated type"));
     }
-    let mut floored = Vec::new();
+    let mut floored = false;
     let raw = attributes(json.get("attrs"), &uid, entity_type, types, facts, &mut floored)?;
     let roots = Roots::of_entity(&raw);
     let attributes = read_facts(&entity_type.attributes, &raw, &roots);
@@ -273,7 +273,7 @@ fn attributes(
     entity_type: &EntityType,
     types: &Types,
     facts: Facts,
-    floored: &mut Vec<Floored>,
+    floored: &mut bool,
 ) -> Result<Record, String> {
     let members = match json {
         None => &[][..],
@@ -285,7 +285,7 @@ fn attributes(
     let record = decoder.members(&entity_type.attributes, members, &way);
     let record = record.inspect(|record| decoder.require(&entity_type.attributes, record, &way));
     let record = whole(record, &decoder, "attribute", |place| is_masked(&entity_type.attributes, place));
-    floored.append(&mut decoder.floored);
+    *floored |= !decoder.floored.is_empty();
     record.map_err(|why| format!("`{uid}`: {why}"))
 }
 
@@ -302,7 +302,7 @@ fn whole(
         if is_masked(&error.place) { error.without_value().in_words(at) } else { error.in_words(at) }
     })?;
     // A time that was floored stands among what was dropped, but is declared.
-    let is_floored = |place: &&Place| decoder.floored.iter().any(|floored| floored.place == **place);
+    let is_floored = |place: &&Place| decoder.floored.contains(place);
     if let Some(place) = decoder.dropped.named.iter().find(|place| !is_floored(place)) {
         return Err(format!("the schema declares no {what} `{}`", at(place)));
     }
@@ -343,7 +343,7 @@ fn tags(
     entity_type: &EntityType,
     types: &Types,
     facts: Facts,
-    floored: &mut Vec<Floored>,
+    floored: &mut bool,
 ) -> Result<Record, String> {
     let (members, shape) = match (json, &entity_type.tags) {
         (None, _) => return Ok(Record::new()),
@@ -358,7 +358,7 @@ fn tags(
         members.iter().any(|(key, _)| masks_in(shape, &Way::Member(&way, key).place(), &path))
     };
     let record = whole(decoder.tags(shape, members, &way), &decoder, "field", masks_tag);
-    floored.append(&mut decoder.floored);
+    *floored |= !decoder.floored.is_empty();
     record.map_err(|why| format!("`{uid}`: among its tags, {why}"))
 }
 

@@ -63,7 +63,7 @@ impl StoredEntities {
     }
 
     fn floored_times(&self) -> Vec<Problem> {
-        let mut found: Vec<&EntityUid> = self.floored.keys().collect();
+        let mut found: Vec<&EntityUid> = self.floored.iter().collect();
         found.sort();
         let more = found.len().saturating_sub(TOLD);
         let told = found.into_iter().take(TOLD).map(|uid| {
