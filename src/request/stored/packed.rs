@@ -238,16 +238,16 @@ impl PackedEntity {
 
 impl<'a> Slots<'a> {
     /// The value at that place.
+    #[expect(clippy::indexing_slicing, clippy::string_slice, reason = "an entity is packed once, with the parts that its slots name")]
     pub fn get(self, place: usize) -> Packed<'a> {
         let part = |part: Part| part.start as usize..part.start as usize + part.len as usize;
         match self.slots.get(place) {
             None | Some(Slot::Absent) => Packed::Absent,
             Some(Slot::Bool(value)) => Packed::Bool(*value),
             Some(Slot::Long(value)) => Packed::Long(*value),
-            Some(Slot::Text(text)) => Packed::Text(self.entity.text.get(part(*text)).unwrap_or_default()),
+            Some(Slot::Text(text)) => Packed::Text(&self.entity.text[part(*text)]),
             Some(Slot::Many(slots)) => {
-                let slots = self.entity.slots.get(part(*slots)).unwrap_or_default();
-                Packed::Many(Slots { entity: self.entity, slots })
+                Packed::Many(Slots { entity: self.entity, slots: &self.entity.slots[part(*slots)] })
             }
         }
     }
@@ -409,12 +409,13 @@ fn unpack_record(shape: &RecordShape, packed: Slots<'_>, reading: Reading, said:
 }
 
 /// The value of that shape; `None` where it is absent.
+#[expect(clippy::unreachable, clippy::indexing_slicing, reason = "values are packed by the shape by which they are unpacked")]
 fn unpack(shape: &Shape, packed: Packed<'_>, reading: Reading) -> Option<Value> {
     match (shape, packed) {
         (Shape::Parsed(parsed), Packed::Many(parts)) => match (reading, parts.get(0)) {
             (Reading::Raw, Packed::Text(raw)) => Some(Value::Raw(raw.into())),
             _ => {
-                let facts = Slots { slots: parts.slots.get(1..).unwrap_or_default(), ..parts };
+                let facts = Slots { slots: &parts.slots[1..], ..parts };
                 Some(Value::Record(unpack_record(&parsed.facts, facts, reading, Record::new())))
             }
         },
@@ -431,7 +432,8 @@ fn unpack(shape: &Shape, packed: Packed<'_>, reading: Reading) -> Option<Value> 
         }
         (Shape::Extension(extension), Packed::Text(text)) => Some(Value::Extension(*extension, text.into())),
         (_, Packed::Text(text)) => Some(Value::String(text.into())),
-        (_, Packed::Absent | Packed::Many(_)) => None,
+        (_, Packed::Absent) => None,
+        (shape, Packed::Many(_)) => unreachable!("{shape} is one value"),
     }
 }
 
