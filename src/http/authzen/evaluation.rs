@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::reading::{members, shape};
 use super::reasons::refused;
+use super::requests::SharedParts;
 use super::{
     About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Hints, Limits, Options, ReasonContext,
     Reasons, Refusal, Unread, UnreadMembers, answer,
@@ -91,24 +92,16 @@ pub async fn evaluations(
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
         return Err(shape(message).into());
     }
-    let (unread, hints) = (EvaluationsRequest::unread(body), Hints::default());
+    let (shared, hints) = (request.shared(body), Hints::default());
     let strict = limits.is_strict(caller, request.options.strict);
-    Unread { members: &unread, undeclared: &Places::default(), hints: &hints }.unless_strict(strict, None)?;
+    Unread { members: &shared.unread, undeclared: &Places::default(), hints: &hints }.unless_strict(strict, None)?;
     let told = Told { reasons: limits.reasons_for(request.options.reasons), strict };
     let mut answers = Vec::with_capacity(items.len());
     let (mut slice, mut began) = (Slice::begin(), Instant::now());
     for (index, item) in items.iter().enumerate() {
-        let mut unread = unread.clone();
-        let asked = Asked {
-            snapshot,
-            limits,
-            caller,
-            began,
-            item: Some(index),
-            unread: &UnreadMembers::default(),
-            hints: &hints,
-        };
-        let answer = asked.of_batch(&request, item, &mut unread, told, journal).unwrap_or_else(|error| refused(&error));
+        let none = &UnreadMembers::default();
+        let asked = Asked { snapshot, limits, caller, began, item: Some(index), unread: none, hints: &hints };
+        let answer = asked.of_batch(&shared, item, told, journal).unwrap_or_else(|error| refused(&error));
         let decision = answer.decision;
         answers.push(answer);
         if request.options.semantic.stops_at(decision) {
@@ -183,23 +176,20 @@ impl Asked<'_> {
 
     fn of_batch(
         &self,
-        request: &EvaluationsRequest<'_>,
+        shared: &SharedParts<'_>,
         item: &Json<'_>,
-        unread: &mut UnreadMembers,
         told: Told,
         journal: &mut Journal<'_>,
     ) -> Result<EvaluationResponse, Refusal> {
         let members = members(item, "the item");
         let read = members.clone().and_then(Evaluation::read);
-        if let (Ok(members), Ok(read)) = (&members, &read) {
-            read.note_unread(members, request, unread);
-        }
-        let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(request));
+        let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(shared));
         let question = question.inspect_err(|_| {
-            let action = read.as_ref().ok().and_then(|read| read.action_in(request));
+            let action = read.as_ref().ok().and_then(|read| read.action_in(shared));
             self.not_decided(action, NotDecided::Malformed, journal);
         })?;
-        Asked { unread, ..*self }.decided(&question, told, journal)
+        let unread = members.and_then(|members| Ok(read?.unread(members, shared)))?;
+        Asked { unread: &unread, ..*self }.decided(&question, told, journal)
     }
 
     fn decided(

@@ -7,11 +7,11 @@ use smol_str::SmolStr;
 use utoipa::ToSchema;
 
 use super::evaluation::EvaluationResponse;
+use super::reading::visible;
 use super::{Refusal, Unread, shown};
 use crate::engine::{Decision, Explained, Outcome, PolicyNote};
 use crate::request::nearest::nearest;
 use crate::request::place::{Part, Places};
-use crate::request::value::shortened;
 use crate::request::{Named, Question, Resolved, Unknown};
 use crate::store::schema::{Environment, Types};
 
@@ -292,9 +292,4 @@ fn unknown_id(part: &str, named: &Named<'_>, types: &Types) -> String {
 
 fn meant(nearest: Option<&str>) -> String {
     nearest.map(|nearest| format!("; did you mean `{}`?", visible(nearest))).unwrap_or_default()
-}
-
-/// What a caller sent, as it can be shown.
-fn visible(text: &str) -> String {
-    shortened(text).escape_debug().to_string()
 }

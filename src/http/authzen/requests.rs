@@ -140,9 +140,15 @@ impl<'a> EvaluationsRequest<'a> {
         Self::from_members(body, "")
     }
 
-    /// The members of a body and of its options that are not read; what is not read of the parts, the items say that take them.
-    pub fn unread(body: Members<'a>) -> UnreadMembers {
-        UnreadMembers::of::<Self>(body)
+    /// What its items share, read once and not for each of them.
+    pub(super) fn shared(&self, body: Members<'a>) -> SharedParts<'a> {
+        SharedParts {
+            unread: UnreadMembers::of::<Self>(body),
+            subject: self.subject.part(),
+            action: self.action.part(),
+            resource: self.resource.part(),
+            context: self.context.part(),
+        }
     }
 
     /// What a body may be, for the OpenAPI document: a request with items, or one for a single decision.
@@ -174,27 +180,32 @@ impl<'a> Evaluation<'a> {
         Ok(question(subject.named(), Some(action), self.resource.read()?.named(), self.context.read()?))
     }
 
-    /// Notes the members that are not read: its own, and those of the parts that it takes from the request.
-    pub fn note_unread(&self, item: Members<'a>, request: &EvaluationsRequest<'a>, unread: &mut UnreadMembers) {
-        <Self as FromMembers>::note_unread(item, "", unread);
-        request.subject.note_unread_under(&self.subject, unread);
-        request.action.note_unread_under(&self.action, unread);
-        request.resource.note_unread_under(&self.resource, unread);
+    /// The members that are not read: those of the batch, its own, and those of the parts that it takes from the batch.
+    pub(super) fn unread(&self, item: Members<'a>, batch: &SharedParts<'a>) -> UnreadMembers {
+        let mut unread = batch.unread.clone();
+        <Self as FromMembers>::note_unread(item, "", &mut unread);
+        let taken = [
+            (self.subject.json, &batch.subject.unread),
+            (self.action.json, &batch.action.unread),
+            (self.resource.json, &batch.resource.unread),
+        ];
+        taken.into_iter().filter(|(own, _)| own.is_none()).for_each(|(_, shared)| unread.add(shared));
+        unread
     }
 
-    /// The name of the action that it asks about as an item of that request, where that can be read.
-    pub fn action_in(&self, request: &EvaluationsRequest<'a>) -> Option<&'a str> {
-        request.action.under(&self.action).ok().map(|action| action.name)
+    /// The name of the action that it asks about as an item of that batch, where that can be read.
+    pub(super) fn action_in(&self, batch: &SharedParts<'a>) -> Option<&'a str> {
+        batch.action.under(&self.action).ok().map(|action| action.name)
     }
 
-    /// What it asks as an item of that request.
+    /// What it asks as an item of that batch.
     ///
     /// # Errors
     ///
     /// A part that neither has, or that cannot be read.
-    pub fn question_in(&self, request: &EvaluationsRequest<'a>) -> Result<Question<'a>, BadRequest> {
-        let (subject, action) = (request.subject.under(&self.subject)?, request.action.under(&self.action)?);
-        let (resource, context) = (request.resource.under(&self.resource)?, request.context.under(&self.context)?);
+    pub(super) fn question_in(&self, batch: &SharedParts<'a>) -> Result<Question<'a>, BadRequest> {
+        let (subject, action) = (batch.subject.under(&self.subject)?, batch.action.under(&self.action)?);
+        let (resource, context) = (batch.resource.under(&self.resource)?, batch.context.under(&self.context)?);
         Ok(question(subject.named(), Some(action), resource.named(), context))
     }
 }
@@ -261,6 +272,35 @@ impl PartialSchema for Parents<'_> {
 
 impl ToSchema for Parents<'_> {}
 
+/// What the items of a batch share.
+#[derive(Clone, Debug)]
+pub(super) struct SharedParts<'a> {
+    /// The members of the body itself and of its options that are not read.
+    pub(super) unread: UnreadMembers,
+    subject: SharedPart<Entity<'a>>,
+    action: SharedPart<Action<'a>>,
+    resource: SharedPart<Entity<'a>>,
+    context: SharedPart<JsonObject<'a>>,
+}
+
+/// A part for the items that have none of their own.
+#[derive(Clone, Debug)]
+struct SharedPart<T> {
+    /// The part; or what is wrong with it, which only matters where an item takes it.
+    read: Result<T, BadRequest>,
+    /// The members in it that are not read.
+    unread: UnreadMembers,
+}
+
+impl<T: Copy> SharedPart<T> {
+    fn under<'a>(&self, own: &UnreadPart<'a, T>) -> Result<T, BadRequest>
+    where
+        T: FromMember<'a>,
+    {
+        if own.json.is_some() { own.read() } else { self.read.clone() }
+    }
+}
+
 /// A part of an item, which is read only where it is used.
 #[derive(Clone, Copy, Debug)]
 pub struct UnreadPart<'a, T> {
@@ -301,30 +341,22 @@ impl<'a, T: FromMember<'a>> FromMember<'a> for UnreadPart<'a, T> {
 #[derive(Clone, Copy, Debug)]
 pub struct Shared<'a, T> {
     unread: UnreadPart<'a, T>,
-    /// Whether an object in it has two members of one name: looked for once, and not for each item.
+    /// Whether an object in it has two members of one name.
     flawed: bool,
 }
 
 impl<'a, T> Shared<'a, T> {
-    fn under(&self, own: &UnreadPart<'a, T>) -> Result<T, BadRequest>
+    fn part(&self) -> SharedPart<T>
     where
         T: FromMember<'a>,
     {
-        match (own.json, self.flawed) {
-            (Some(_), _) => own.read(),
-            (None, false) => self.unread.read(),
-            (None, true) => Err(two_of_one_name(self.unread.at.name)),
+        let Self { unread: part, flawed } = self;
+        let read = if *flawed { Err(two_of_one_name(part.at.name)) } else { part.read() };
+        let mut unread = UnreadMembers::default();
+        if let Some(json) = part.json {
+            T::note_unread_in(json, part.at.name, &mut unread);
         }
-    }
-
-    /// Notes the members in it that are not read, where an item takes it.
-    fn note_unread_under(&self, own: &UnreadPart<'a, T>, unread: &mut UnreadMembers)
-    where
-        T: FromMember<'a>,
-    {
-        if let (None, Some(json)) = (own.json, self.unread.json) {
-            T::note_unread_in(json, self.unread.at.name, unread);
-        }
+        SharedPart { read, unread }
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use smol_str::SmolStr;
 
 use crate::request::json::Members;
 use crate::request::nearest::nearest;
@@ -28,8 +29,9 @@ pub struct UnreadMembers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct UnreadMember {
     /// Where it stands: `options.at_leest`.
-    place: String,
-    name: String,
+    place: SmolStr,
+    /// Its name, as much of it as can be like another.
+    name: SmolStr,
     /// The names that would be read there.
     known: &'static [&'static str],
 }
@@ -57,11 +59,19 @@ impl UnreadMembers {
                 self.more += 1;
                 continue;
             }
-            let place = Place::new(Part::Context).member(name).path;
-            let place = format!("{object}{place}");
-            let place = place.strip_prefix('.').unwrap_or(&place).to_owned();
-            self.named.push(UnreadMember { place, name: name.as_ref().to_owned(), known });
+            let name = beginning(name);
+            let place = format!("{object}{}", Place::new(Part::Context).member(name).path);
+            let place = place.strip_prefix('.').unwrap_or(&place).into();
+            self.named.push(UnreadMember { place, name: name.into(), known });
         }
+    }
+
+    /// Notes those that stand elsewhere in the same body.
+    pub(super) fn add(&mut self, others: &Self) {
+        let room = NAMED - self.named.len().min(NAMED);
+        let (named, rest) = others.named.split_at(room.min(others.named.len()));
+        self.named.extend_from_slice(named);
+        self.more += rest.len() + others.more;
     }
 
     /// Leaves out a member of the body, which something else reads.
@@ -72,7 +82,7 @@ impl UnreadMembers {
 
     /// Where each stands that is named, and how many more there are.
     pub fn places(&self) -> (Vec<String>, usize) {
-        (self.named.iter().map(|member| member.place.clone()).collect(), self.more)
+        (self.named.iter().map(|member| member.place.to_string()).collect(), self.more)
     }
 
     /// Whether there are none.
@@ -81,28 +91,33 @@ impl UnreadMembers {
     }
 }
 
+/// So many characters of a name are looked at: how long it is, is the caller's choice.
+const LONGEST: usize = 250;
+
+fn beginning(name: &str) -> &str {
+    name.char_indices().nth(LONGEST).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+}
+
 /// So many names are looked for in one body at most.
 const LOOKED_FOR: usize = 1000;
 
-/// The names that were probably meant in one body: of a batch, each is looked for once, and only so many are.
+/// What there is to say of names in one body: of a batch, it is found out once of each, and only of so many.
 #[derive(Debug, Default)]
-pub struct Hints(Mutex<HashMap<(usize, Place), String>>);
+pub struct Hints(Mutex<HashMap<(usize, SmolStr), SmolStr>>);
 
 impl Hints {
-    /// What is the matter with what was dropped at a place, in words.
-    fn told(&self, place: &Place, environment: &Environment) -> String {
+    /// What there is to say of the name at a place, where `known` would be read.
+    fn told<K: ?Sized>(&self, known: &K, place: SmolStr, words: impl FnOnce(&str) -> String) -> SmolStr {
         let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (std::ptr::from_ref(environment).addr(), place.clone());
         let is_full = hints.len() >= LOOKED_FOR;
-        let told = match hints.entry(key) {
-            Entry::Occupied(told) => told.into_mut(),
-            Entry::Vacant(_) if is_full => return with_hint(&shown(place), None),
-            Entry::Vacant(vacant) => vacant.insert(match Undeclared::at(place, environment) {
-                Undeclared::Unknown { nearest } => with_hint(&shown(place), nearest),
-                Undeclared::TooFine => format!("`{}` (times are read to the millisecond)", shown(place)),
-            }),
-        };
-        told.clone()
+        match hints.entry((std::ptr::from_ref(known).addr(), place)) {
+            Entry::Occupied(told) => told.get().clone(),
+            Entry::Vacant(vacant) if is_full => with_hint(vacant.key().1.as_str(), None).into(),
+            Entry::Vacant(vacant) => {
+                let words = words(vacant.key().1.as_str()).into();
+                vacant.insert(words).clone()
+            }
+        }
     }
 }
 
@@ -134,7 +149,7 @@ impl Unread<'_> {
 
     /// Where each stands that is named.
     pub fn places(&self) -> impl Iterator<Item = String> {
-        let members = self.members.named.iter().map(|member| member.place.clone());
+        let members = self.members.named.iter().map(|member| member.place.to_string());
         members.chain(self.undeclared.named.iter().map(shown))
     }
 
@@ -145,13 +160,18 @@ impl Unread<'_> {
 
     /// Each with the name that was probably meant, and how many more there are; `environment` is that of the request.
     pub fn in_words(&self, environment: Option<&Environment>) -> String {
-        let of_members = self.members.named.iter().map(|member| {
-            let meant = nearest(&member.name, member.known.iter().copied());
-            with_hint(&member.place, meant)
+        let of_members = self.members.named.iter().map(|UnreadMember { place, name, known }| {
+            let words = |place: &str| with_hint(place, nearest(name, known.iter().copied()));
+            self.hints.told(*known, place.clone(), words)
         });
         let of_schema = self.undeclared.named.iter().map(|place| match environment {
-            Some(environment) => self.hints.told(place, environment),
-            None => with_hint(&shown(place), None),
+            Some(environment) => self.hints.told(environment, shown(place).into(), |shown| {
+                match Undeclared::at(place, environment) {
+                    Undeclared::Unknown { nearest } => with_hint(shown, nearest),
+                    Undeclared::TooFine => format!("`{shown}` (times are read to the millisecond)"),
+                }
+            }),
+            None => with_hint(&shown(place), None).into(),
         });
         let mut words = of_members.chain(of_schema).collect::<Vec<_>>().join(", ");
         if self.more() > 0 {
