@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 use utoipa::ToSchema;
 
 use super::reading::{members, shape};
@@ -14,7 +15,7 @@ use super::{
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
-use crate::http::journal::Journal;
+use crate::http::journal::{Journal, action_of, action_of_text};
 use crate::http::slice::Slice;
 use crate::log::record::NotDecided;
 use crate::request::json::{Json, Members};
@@ -38,11 +39,15 @@ pub struct EvaluationResponse {
 pub enum EvaluationsResponse {
     /// To a body without `evaluations`.
     Single(EvaluationResponse),
-    /// To a batch: one for each item, in their order; fewer where it was cut short.
-    Batch {
-        /// The answers.
-        evaluations: Vec<EvaluationResponse>,
-    },
+    /// To a batch.
+    Batch(BatchResponse),
+}
+
+/// An answer to a batch: one for each item, in their order; fewer where it was cut short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BatchResponse {
+    /// The answers.
+    pub evaluations: Vec<EvaluationResponse>,
 }
 
 /// Answers a body of `/access/v1/evaluation`; what is decided is taken up by the journal.
@@ -109,7 +114,7 @@ pub async fn evaluations(
         }
         began = slice.let_others_in().await;
     }
-    Ok(EvaluationsResponse::Batch { evaluations: answers })
+    Ok(EvaluationsResponse::Batch(BatchResponse { evaluations: answers }))
 }
 
 /// The question that a body asks, for whoever reads AuthZEN without a service.
@@ -186,6 +191,7 @@ impl Asked<'_> {
         let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(shared));
         let question = question.inspect_err(|_| {
             let action = read.as_ref().ok().and_then(|read| read.action_in(shared));
+            let action = || action_of_text(action?, &self.snapshot.store.types);
             self.not_decided(action, NotDecided::Malformed, journal);
         })?;
         let unread = members.and_then(|members| Ok(read?.unread(members, shared)))?;
@@ -200,7 +206,7 @@ impl Asked<'_> {
     ) -> Result<EvaluationResponse, Refusal> {
         let types = &self.snapshot.store.types;
         let question = &question.by_cedar_names(types);
-        let action = Some(question.action);
+        let action = || action_of(question, types);
         Refusal::unless_allowed(self.caller, question, types)
             .inspect_err(|_| self.not_decided(action, NotDecided::NotAllowed(question), journal))?;
         let resolved = self.snapshot.resolve(question, Facts::FromPlugins);
@@ -224,10 +230,15 @@ impl Asked<'_> {
         Ok(answer)
     }
 
-    /// A whole request that is not decided is refused, and so no decision.
-    fn not_decided(&self, action: Option<&str>, why: NotDecided<'_>, journal: &mut Journal<'_>) {
+    /// A whole request that is not decided is refused, and so no decision; `action` gives the whole name of the one that is meant.
+    fn not_decided(
+        &self,
+        action: impl FnOnce() -> Option<SmolStr>,
+        why: NotDecided<'_>,
+        journal: &mut Journal<'_>,
+    ) {
         if let Some(item) = self.item {
-            journal.not_decided(item, action.unwrap_or_default(), &self.snapshot.store.types, why, self.began);
+            journal.not_decided(item, action(), why, self.began);
         }
     }
 }

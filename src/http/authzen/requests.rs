@@ -3,9 +3,7 @@
 use std::marker::PhantomData;
 
 use serde::Deserialize;
-use utoipa::openapi::schema::{
-    AllOfBuilder, AnyOfBuilder, ArrayBuilder, ArrayItems, ObjectBuilder, Schema, SchemaType, Type,
-};
+use utoipa::openapi::schema::{AnyOfBuilder, ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
@@ -40,19 +38,20 @@ object! {
     /// never merged; a part that no item uses is not looked at, so each is read only where it is used.
     pub struct EvaluationsRequest<'a> {
         /// Who acts, in items without a subject of their own.
-        #[schema(required = false, schema_with = shared::<Entity>)]
+        #[schema(required = false, value_type = Entity)]
         "subject" => pub subject: Shared<'a, Entity<'a>>,
         /// What is done, in items without an action of their own.
-        #[schema(required = false, schema_with = shared::<Action>)]
+        #[schema(required = false, value_type = Action)]
         "action" => pub action: Shared<'a, Action<'a>>,
         /// What it is done to, in items without a resource of their own.
-        #[schema(required = false, schema_with = shared::<Entity>)]
+        #[schema(required = false, value_type = Entity)]
         "resource" => pub resource: Shared<'a, Entity<'a>>,
         /// The circumstances, in items without a context of their own.
-        #[schema(required = false, schema_with = shared::<JsonObject>)]
+        #[schema(required = false, value_type = JsonObject)]
         "context" => pub context: Shared<'a, JsonObject<'a>>,
-        /// The items; without any, the request is one for a single decision. One that cannot be read is denied.
-        #[schema(schema_with = items)]
+        /// What is to be decided; without any, the request is one for a single decision. An item that cannot be read, or that uses a part
+        /// that cannot, is denied, and the others are decided. How many are taken at most is for the operator to say.
+        #[schema(value_type = Vec<Evaluation>, min_items = 1)]
         "evaluations" => pub evaluations: Items<'a>,
         /// How all of them are answered.
         #[schema(required = false)]
@@ -153,10 +152,8 @@ impl<'a> EvaluationsRequest<'a> {
 
     /// What a body may be, for the OpenAPI document: a request with items, or one for a single decision.
     pub fn body_schema() -> AnyOfBuilder {
-        let none = ArrayBuilder::new().items(ArrayItems::False).max_items(Some(0));
-        let without_items = ObjectBuilder::new().property("evaluations", none);
-        let single = AllOfBuilder::new().item(Ref::from_schema_name(EvaluationRequest::name())).item(without_items);
-        AnyOfBuilder::new().item(Ref::from_schema_name(Self::name())).item(single)
+        let (many, one) = (Self::name(), EvaluationRequest::name());
+        AnyOfBuilder::new().item(Ref::from_schema_name(many)).item(Ref::from_schema_name(one))
     }
 }
 
@@ -374,18 +371,6 @@ impl<'a, T: FromMember<'a>> FromMember<'a> for Shared<'a, T> {
     }
 }
 
-fn shared<T: ToSchema>() -> AnyOfBuilder {
-    or_denied::<T>().description(Some("For the items that have none of their own."))
-}
-
-/// What a part is read as; or anything else, which is no error.
-fn or_denied<T: ToSchema>() -> AnyOfBuilder {
-    let other = ObjectBuilder::new().schema_type(SchemaType::AnyValue).description(Some(
-        "Anything else is no error: an item that it is, or that uses it, is denied, and the others are decided.",
-    ));
-    AnyOfBuilder::new().item(Ref::from_schema_name(T::name())).item(other)
-}
-
 /// The items of a request for many decisions.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Items<'a>(
@@ -404,11 +389,6 @@ impl<'a> FromMember<'a> for Items<'a> {
     fn absent(_: At) -> Result<Self, BadRequest> {
         Ok(Self::default())
     }
-}
-
-fn items() -> ArrayBuilder {
-    let items = ArrayBuilder::new().items(or_denied::<Evaluation<'_>>()).min_items(Some(1));
-    items.description(Some("What is to be decided; how many items are taken at most is for the operator to say."))
 }
 
 object! {
