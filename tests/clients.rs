@@ -427,7 +427,8 @@ static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
 // Clients that are made of the OpenAPI document
 
 /// Who may be found, and the request that the clients begin with.
-const STORED: &str = r#"[{ "uid": { "type": "User", "id": "ada" }, "attrs": { "role": "companyAdmin", "account": "acme" } }]"#;
+const STORED: &str =
+    r#"[{ "uid": { "type": "User", "id": "ada" }, "attrs": { "role": "companyAdmin", "account": "acme" } }]"#;
 
 /// What each of them says, but for how it spells a Boolean.
 const SAID: &str = "one: false phone-valid-for-billing-market\n\
@@ -444,7 +445,8 @@ fn described(program: &str) -> (Serving, TempDir, [(&'static str, String); 2]) {
     let here = folder([("stored.json", STORED)]);
     let arguments = ["serve", "--listen", "127.0.0.1:0", "--entities", "stored.json"];
     let service = Serving::start(&mut command(here.path(), &arguments));
-    let document = ureq::get(format!("{}/openapi.json", url(&service))).call().unwrap().body_mut().read_to_vec().unwrap();
+    let document =
+        ureq::get(format!("{}/openapi.json", url(&service))).call().unwrap().body_mut().read_to_vec().unwrap();
     std::fs::write(here.path().join("openapi.json"), document).unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     std::fs::copy(root.join("tests/data/clients").join(program), here.path().join(program)).unwrap();
@@ -473,7 +475,10 @@ fn a_client_in_python_is_made_of_the_document() {
         let command = command.current_dir(here.path()).args(arguments).envs(settings.clone()).env("PATH", &path);
         Ran::new(command.output().unwrap()).with(0)
     };
-    let made = run("openapi-python-client", &["generate", "--path", "openapi.json", "--output-path", "client", "--meta", "none"]);
+    let made = run(
+        "openapi-python-client",
+        &["generate", "--path", "openapi.json", "--output-path", "client", "--meta", "none"],
+    );
     assert!(!(made.out + &made.err).contains("arning"), "something could not be made");
     // The faults of what every such client has are not reported.
     run("mypy", &["--strict", "--follow-imports", "silent", "generated.py"]);
@@ -543,19 +548,22 @@ impl Nginx {
         let recipe = |name: &str| std::fs::read_to_string(examples().join("gateways/nginx").join(name)).unwrap();
         let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
         // What may differ: addresses, and where the distribution's nginx keeps what it needs.
-        let places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
+        let places =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
         let configuration = recipe("nginx.conf")
             .replace("127.0.0.1:8080", &address)
             .replace("127.0.0.1:8081", service.strip_prefix("http://").unwrap())
             .replace("http {", &format!("http {{ access_log off; {}", places.join(" ")));
         let users = "ada:{PLAIN}secret\nbob:{PLAIN}secret\n";
-        let here = folder([("nginx.conf", configuration.as_str()), ("gatepost.js", &recipe("gatepost.js")), ("users", users)]);
+        let here =
+            folder([("nginx.conf", configuration.as_str()), ("gatepost.js", &recipe("gatepost.js")), ("users", users)]);
         std::os::unix::fs::symlink("/usr/lib/nginx/modules", here.path().join("modules")).unwrap();
         let program = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
         let mut nginx = Command::new(program);
         nginx.arg("-p").arg(here.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
         nginx.args(["-g", "daemon off; master_process off; pid nginx.pid;"]);
-        let child = nginx.env("GATEPOST_URL", gatepost).env_remove("GATEPOST_TOKEN").stderr(Stdio::null()).spawn().unwrap();
+        let child =
+            nginx.env("GATEPOST_URL", gatepost).env_remove("GATEPOST_TOKEN").stderr(Stdio::null()).spawn().unwrap();
         let started = Instant::now();
         while TcpStream::connect(&address).is_err() {
             assert!(started.elapsed() < PATIENCE, "nginx does not listen");
@@ -568,8 +576,9 @@ impl Nginx {
     fn send(&self, method: &str, path: &str, user: Option<&str>) -> u16 {
         let known = user.map(|user| format!("authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:secret"))));
         let known = known.unwrap_or_default();
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\n{known}content-length: 0\r\nconnection: close\r\n\r\n");
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{known}content-length: 0\r\nconnection: close\r\n\r\n"
+        );
         let stream = TcpStream::connect(&self.address).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         exchange(stream, request.as_bytes()).split(' ').nth(1).unwrap().parse().unwrap()

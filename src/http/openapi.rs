@@ -55,7 +55,7 @@ pub fn document() -> OpenApi {
 
 const ABOUT: &str = "A policy decision service on Cedar, by the OpenID AuthZEN Authorization API 1.0. A deny is an answer and \
     no error: status 200, with `\"decision\": false`. What is no request is 400, and says why. Members that are not described \
-    are ignored. Whether callers must be known, and how, is for the operator to say.";
+    are not read, and are named in `Gatepost-Dropped`; or they are refused, where the operator or the request says so. Whether callers must be known, and how, is for the operator to say.";
 const BEARER: &str = "bearer";
 const MUTUAL_TLS: &str = "mutualTLS";
 
@@ -66,7 +66,8 @@ const MESSAGE: &str = "Message";
 
 const RETRY_AFTER: &str = "Retry-After";
 const WHEN: &str = "After how many seconds to ask again.";
-const NOT_READ: &str = "What was sent and not read, each name percent-encoded: at most 20 in 1 kB, then `; more=` and how many more.";
+const NOT_READ: &str =
+    "What was sent and not read, each name percent-encoded: at most 20 in 1 kB, then `; more=` and how many more.";
 const LACKS: &str = "What is missing in the context, so that nothing is found; written in the same way.";
 
 fn described_paths() -> Paths {

@@ -231,12 +231,7 @@ impl Asked<'_> {
     }
 
     /// A whole request that is not decided is refused, and so no decision; `action` gives the whole name of the one that is meant.
-    fn not_decided(
-        &self,
-        action: impl FnOnce() -> Option<SmolStr>,
-        why: NotDecided<'_>,
-        journal: &mut Journal<'_>,
-    ) {
+    fn not_decided(&self, action: impl FnOnce() -> Option<SmolStr>, why: NotDecided<'_>, journal: &mut Journal<'_>) {
         if let Some(item) = self.item {
             journal.not_decided(item, action(), why, self.began);
         }

@@ -8,7 +8,8 @@ use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::reading::{
-    At, FromMember, FromMembers, JsonObject, object, one_of, read_whole, two_of_one_name, without_repeated, wrong_type,
+    At, FromMember, FromMembers, JsonObject, object, one_of, read_whole, shape, two_of_one_name, without_repeated,
+    wrong_type,
 };
 use super::unread::UnreadMembers;
 use super::{BadRequest, Reasons};
@@ -25,10 +26,10 @@ object! {
         /// What it is done to.
         "resource" => pub resource: Entity<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// How it is answered.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "options" => pub options: Options,
     }
 }
@@ -47,14 +48,14 @@ object! {
         #[schema(required = false, value_type = Entity)]
         "resource" => pub resource: Shared<'a, Entity<'a>>,
         /// The circumstances, in items without a context of their own.
-        #[schema(required = false, value_type = JsonObject)]
+        #[schema(required = false, nullable, value_type = JsonObject)]
         "context" => pub context: Shared<'a, JsonObject<'a>>,
         /// What is to be decided; without any, the request is one for a single decision. An item that cannot be read, or that uses a part
         /// that cannot, is denied, and the others are decided. How many are taken at most is for the operator to say.
         #[schema(value_type = Vec<Evaluation>, min_items = 1)]
         "evaluations" => pub evaluations: Items<'a>,
         /// How all of them are answered.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "options" => pub options: Options,
     }
 }
@@ -72,7 +73,7 @@ object! {
         #[schema(required = false, value_type = Entity)]
         "resource" => pub resource: UnreadPart<'a, Entity<'a>>,
         /// The circumstances.
-        #[schema(required = false, value_type = JsonObject)]
+        #[schema(required = false, nullable, value_type = JsonObject)]
         "context" => pub context: UnreadPart<'a, JsonObject<'a>>,
     }
 }
@@ -85,13 +86,13 @@ object! {
         /// Its id, unique among those of its type.
         "id" => pub id: &'a str,
         /// What the caller says of it: attribute by attribute, this stands over what is stored.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "properties" => pub properties: JsonObject<'a>,
         /// Its tags: key by key, these stand over what is stored.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "tags" => pub tags: JsonObject<'a>,
         /// What it is in, each as its type and id: of a stored entity beside what is stored, where its type takes that from a caller.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "parents" => pub parents: Parents<'a>,
     }
 }
@@ -102,7 +103,7 @@ object! {
         /// Its name. One that the schema does not know is denied.
         "name" => pub name: &'a str,
         /// What the caller says of it.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "properties" => pub properties: JsonObject<'a>,
     }
 }
@@ -245,9 +246,13 @@ pub struct Parents<'a>(
 
 impl<'a> FromMember<'a> for Parents<'a> {
     fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
-        match json {
-            Json::Array(parents) => Ok(Self(parents)),
-            other => Err(wrong_type(at, "an array", other)),
+        let Json::Array(parents) = json else { return Err(wrong_type(at, "an array", json)) };
+        match parents.iter().position(|parent| !is_reference(parent)) {
+            Some(place) => Err(shape(format!(
+                "`{}.{}[{place}]` must be an id, or an object with the strings `type` and `id`",
+                at.object, at.name
+            ))),
+            None => Ok(Self(parents)),
         }
     }
 
@@ -256,14 +261,19 @@ impl<'a> FromMember<'a> for Parents<'a> {
     }
 }
 
+/// Whether it can name an entity: which one, and whether there can be one, is for the schema to say.
+fn is_reference(json: &Json<'_>) -> bool {
+    let has_text = |name: &str| json.get(name).is_some_and(|member| member.as_str().is_some());
+    json.as_str().is_some() || (has_text("type") && has_text("id"))
+}
+
 impl PartialSchema for Parents<'_> {
     fn schema() -> RefOr<Schema> {
-        let entity = ObjectBuilder::new()
-            .property("type", ObjectBuilder::new().schema_type(Type::String))
-            .property("id", ObjectBuilder::new().schema_type(Type::String))
-            .required("type")
-            .required("id");
-        ArrayBuilder::new().items(entity).into()
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let entity =
+            ObjectBuilder::new().property("type", text()).property("id", text()).required("type").required("id");
+        let id = text().description(Some("The id, where there is one type of parents."));
+        ArrayBuilder::new().items(AnyOfBuilder::new().item(entity).item(id)).into()
     }
 }
 
@@ -392,17 +402,17 @@ impl<'a> FromMember<'a> for Items<'a> {
 }
 
 object! {
-    /// The options that mean something here; all others are ignored (section 7.1.2, and this service's own).
+    /// The options that mean something here; all others are not read (section 7.1.2, and this service's own).
     #[derive(Default)]
     pub struct Options {
         /// How much of the reasons is told, as far as the operator allows it.
-        #[schema(nullable = false)]
+        #[schema(required = false)]
         "reasons" => pub reasons: Option<Reasons>,
         /// Which decision cuts a batch short: right after the item that it is made on.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "evaluations_semantic" => pub semantic: Semantic,
         /// Whether a member that is not read is refused: with 400, in a batch by denying the item.
-        #[schema(nullable = false)]
+        #[schema(required = false)]
         "strict" => pub strict: Option<bool>,
     }
 }

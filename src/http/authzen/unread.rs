@@ -165,12 +165,12 @@ impl Unread<'_> {
             self.hints.told(*known, place.clone(), words)
         });
         let of_schema = self.undeclared.named.iter().map(|place| match environment {
-            Some(environment) => self.hints.told(environment, shown(place).into(), |shown| {
-                match Undeclared::at(place, environment) {
+            Some(environment) => {
+                self.hints.told(environment, shown(place).into(), |shown| match Undeclared::at(place, environment) {
                     Undeclared::Unknown { nearest } => with_hint(shown, nearest),
                     Undeclared::TooFine => format!("`{shown}` (times are read to the millisecond)"),
-                }
-            }),
+                })
+            }
             None => with_hint(&shown(place), None).into(),
         });
         let mut words = of_members.chain(of_schema).collect::<Vec<_>>().join(", ");
