@@ -203,6 +203,14 @@ fn a6_a_strict_batch_denies_the_items_that_say_what_is_not_read() {
     assert_eq!(decided, [false, true]);
     let whole = ada(json!({ "more": 1, "evaluations": [{}], "options": { "strict": true } }));
     assert_eq!(running.post(BATCH, &whole).status, 400);
+    // Without items it is one request, whatever else it says.
+    for evaluations in [json!([]), json!(null)] {
+        let mut many: serde_json::Map<String, Value> = (0..25).map(|number| (format!("a{number:02}"), json!(1))).collect();
+        let single = running.told(SINGLE, &ada(json!(many)));
+        many.insert("evaluations".to_owned(), evaluations);
+        assert_eq!(running.told(BATCH, &ada(json!(many))), single);
+        assert!(single.ends_with("a19; more=5"), "{single}");
+    }
 }
 
 /// "At most 20 and 1 kB, then a count."

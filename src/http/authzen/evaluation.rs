@@ -88,16 +88,16 @@ pub async fn evaluations(
     let body = members(&body, "the body")?;
     let request = EvaluationsRequest::read(body)?;
     let items = request.evaluations.0;
+    let (shared, hints) = (request.shared(body), Hints::default());
     if items.is_empty() {
-        let unread = EvaluationRequest::unread(body).but("evaluations");
-        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread, hints: &Hints::default() };
+        let unread = shared.unread_of_single();
+        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread, hints: &hints };
         return asked.single(body, journal).map(EvaluationsResponse::Single);
     }
     if items.len() > limits.batch_items {
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
         return Err(shape(message).into());
     }
-    let (shared, hints) = (request.shared(body), Hints::default());
     let strict = limits.is_strict(caller, request.options.strict);
     Unread { members: &shared.unread, undeclared: &Places::default(), hints: &hints }.unless_strict(strict, None)?;
     let told = Told { reasons: limits.reasons_for(request.options.reasons), strict };

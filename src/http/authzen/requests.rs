@@ -290,6 +290,17 @@ pub(super) struct SharedParts<'a> {
     context: SharedPart<JsonObject<'a>>,
 }
 
+impl SharedParts<'_> {
+    /// The members that are not read where there are no items.
+    pub(super) fn unread_of_single(&self) -> UnreadMembers {
+        let mut unread = self.unread.clone();
+        for part in [&self.subject.unread, &self.action.unread, &self.resource.unread] {
+            unread.add(part);
+        }
+        unread
+    }
+}
+
 /// A part for the items that have none of their own.
 #[derive(Clone, Debug)]
 struct SharedPart<T> {
