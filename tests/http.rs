@@ -623,9 +623,13 @@ fn rule_15_what_the_items_of_a_batch_share_is_not_paid_for_by_each_of_them() {
     let items = json!({ "evaluations": vec![json!({}); 1000] });
     let time = |body: Value| {
         let body = body.to_string();
-        let start = Instant::now();
-        assert_eq!(BUILT_IN.post(BATCH, body).status, 200);
-        start.elapsed()
+        let once = |_| {
+            let start = Instant::now();
+            assert_eq!(BUILT_IN.post(BATCH, body.clone()).status, 200);
+            start.elapsed()
+        };
+        // The quickest: the machine may be busy with other tests.
+        (0..3).map(once).min().unwrap()
     };
     let (small_batch, large_single) = (time(with(enter(), items.clone())), time(large.clone()));
     let large_batch = time(with(large, items));

@@ -10,7 +10,7 @@ use super::config::Settings;
 use super::output::{self, Failure};
 use super::{Format, holds};
 use crate::engine::{Condition, ConditionOutcome, Decision, Explained, Outcome, PolicyNote, Snapshot};
-use crate::http::authzen::{self, About, Alone, BadRequest, Limits, Reasons, Unread, UnreadMembers};
+use crate::http::authzen::{self, About, Alone, BadRequest, Hints, Limits, Reasons, Unread, UnreadMembers};
 use crate::http::callers::Caller;
 use crate::report;
 use crate::request::json::{DEEPEST, Json};
@@ -72,6 +72,7 @@ struct Decided<'a> {
     question: Question<'a>,
     /// The members of the request that are not read.
     members: UnreadMembers,
+    hints: Hints,
     resolved: Resolved,
     decision: Decision,
     explained: Vec<Explained>,
@@ -94,7 +95,7 @@ impl<'a> Decided<'a> {
         let resolved = snapshot.resolve_over(&question, facts, &entities).map_err(|error| bad(error.into()))?;
         let decision = snapshot.decide_resolved(&resolved, &entities);
         let explained = snapshot.explain(&question, facts, &entities, &decision);
-        let decided = Self { question, members: unread, resolved, decision, explained };
+        let decided = Self { question, members: unread, hints: Hints::default(), resolved, decision, explained };
         let about = decided.about(types);
         let strict = limits.is_strict(&Caller::anonymous(), strict);
         about.unread.unless_strict(strict, about.environment()).map_err(bad)?;
@@ -102,7 +103,7 @@ impl<'a> Decided<'a> {
     }
 
     fn about(&'a self, types: &'a Types) -> About<'a> {
-        let unread = Unread { members: &self.members, undeclared: &self.decision.dropped };
+        let unread = Unread { members: &self.members, undeclared: &self.decision.dropped, hints: &self.hints };
         About { types, question: &self.question, resolved: &self.resolved, unread }
     }
 }

@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::authzen::{
-    About, FoundAction, INVALID, Refusal, SearchResponse, Unread, developer_reasons, nothing_in_words, search_context,
+    About, FoundAction, Hints, INVALID, Refusal, SearchResponse, Unread, developer_reasons, nothing_in_words,
+    search_context,
 };
 use super::journal::Journal;
 use super::search::{Asked, How};
@@ -31,10 +32,10 @@ impl Asked<'_> {
         let deciding = Deciding { asked: self, search: &search, how, decided: Mutex::default() };
         let found = |name: &str| FoundAction { name: name.to_owned() };
         let (run, answer) = self.answer("action", &deciding, &how.page, found).await?;
-        let mut sentences = Sentences::default();
+        let (mut sentences, hints) = (Sentences::default(), Hints::default());
         for (place, name) in run.places.filter_map(|place| Some((place, search.candidate(place)?))) {
             let (question, decided) = (&search.asked(name), deciding.take(name)?);
-            let unread = Unread { members: how.unread, undeclared: decided.undeclared() };
+            let unread = Unread { members: how.unread, undeclared: decided.undeclared(), hints: &hints };
             let about = About { types, question, resolved: &decided.resolved, unread };
             match &decided.decision {
                 Some(decision) => {
@@ -51,7 +52,7 @@ impl Asked<'_> {
             }
         }
         if search.candidates() == 0 {
-            let unread = Unread { members: how.unread, undeclared: &Places::default() };
+            let unread = Unread { members: how.unread, undeclared: &Places::default(), hints: &hints };
             journal.not_read(&unread, &question, types);
             let nothing = nothing_in_words(&question, types);
             sentences.add("", nothing.map(|sentence| (INVALID, sentence)));
@@ -91,7 +92,7 @@ impl Deciding<'_, '_> {
         let (snapshot, began) = (self.asked.snapshot, Instant::now());
         let resolved = snapshot.resolve(&self.search.asked(name), Facts::FromPlugins)?;
         let mut decided = Decided { resolved, decision: None, took: Duration::ZERO };
-        let unread = Unread { members: self.how.unread, undeclared: decided.undeclared() };
+        let unread = Unread { members: self.how.unread, undeclared: decided.undeclared(), hints: &Hints::default() };
         if !self.how.strict || unread.is_empty() {
             decided.decision = Some(snapshot.decide_resolved(&decided.resolved, &snapshot.entities));
         }

@@ -30,6 +30,8 @@ pub struct Journal<'a> {
     counted: Vec<(SmolStr, Verdict)>,
     /// What was sent and not read, and the types of the subject and the resource of each decision of which something was not.
     dropped: Names,
+    /// What of that was named last: the items of a batch often share it.
+    named_last: Option<(UnreadMembers, Places)>,
     counted_dropped: Vec<[SmolStr; 2]>,
     /// What a search lacks in the context.
     missing: Names,
@@ -71,8 +73,14 @@ impl<'a> Journal<'a> {
         if unread.is_empty() {
             return;
         }
-        unread.places().for_each(|place| self.dropped.add(&place));
-        self.dropped.add_more(unread.more());
+        let is_named = |(members, undeclared): &(UnreadMembers, Places)| {
+            (members, undeclared) == (unread.members, unread.undeclared)
+        };
+        if !self.named_last.as_ref().is_some_and(is_named) {
+            unread.places().for_each(|place| self.dropped.add(&place));
+            self.dropped.add_more(unread.more());
+            self.named_last = Some((unread.members.clone(), unread.undeclared.clone()));
+        }
         if self.metrics.is_some() {
             let known =
                 |name: &str| types.entity(name).map_or_else(SmolStr::default, |entity| entity.full_name.clone());

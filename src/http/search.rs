@@ -11,8 +11,8 @@ use axum::response::Response;
 use serde::Serialize;
 
 use super::authzen::{
-    ActionSearchRequest, BadRequest, DROPPED, FoundEntity, INVALID, MISSING, Page, PageResponse, Reasons, Refusal,
-    ResourceSearchRequest, SearchOptions, SearchResponse, SubjectSearchRequest, Unread, UnreadMembers,
+    ActionSearchRequest, BadRequest, DROPPED, FoundEntity, Hints, INVALID, MISSING, Page, PageResponse, Reasons,
+    Refusal, ResourceSearchRequest, SearchOptions, SearchResponse, SubjectSearchRequest, Unread, UnreadMembers,
     dropped_in_words, members, missing_in_words, search_context, unknown_in_words,
 };
 use super::callers::Caller;
@@ -161,7 +161,7 @@ impl<'a> Asked<'a> {
             Some(request) => (of_all(&request.missing, own), request.dropped.clone()),
             None => Default::default(),
         };
-        let unread = Unread { members: how.unread, undeclared: &undeclared };
+        let unread = Unread { members: how.unread, undeclared: &undeclared, hints: &Hints::default() };
         journal.not_read(&unread, &question, types);
         journal.lacks(&missing);
         let context = search_context(how.reasons, self.sentences(&search, &question, own, &missing, &unread));

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 use super::reading::{members, shape};
 use super::reasons::refused;
 use super::{
-    About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Limits, Options, ReasonContext, Reasons,
-    Refusal, Unread, UnreadMembers, answer,
+    About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Hints, Limits, Options, ReasonContext,
+    Reasons, Refusal, Unread, UnreadMembers, answer,
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
@@ -60,7 +60,8 @@ pub fn evaluation(
     let body = Json::parse(body, limits.depth)?;
     let body = members(&body, "the body")?;
     let unread = EvaluationRequest::unread(body);
-    Asked { snapshot, limits, caller, began, item: None, unread: &unread }.single(body, journal)
+    Asked { snapshot, limits, caller, began, item: None, unread: &unread, hints: &Hints::default() }
+        .single(body, journal)
 }
 
 /// Answers a body of `/access/v1/evaluations`; what is decided is taken up by the journal.
@@ -83,22 +84,30 @@ pub async fn evaluations(
     let items = request.evaluations.0;
     if items.is_empty() {
         let unread = EvaluationRequest::unread(body).but("evaluations");
-        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread };
+        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread, hints: &Hints::default() };
         return asked.single(body, journal).map(EvaluationsResponse::Single);
     }
     if items.len() > limits.batch_items {
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
         return Err(shape(message).into());
     }
-    let unread = EvaluationsRequest::unread(body);
+    let (unread, hints) = (EvaluationsRequest::unread(body), Hints::default());
     let strict = limits.is_strict(caller, request.options.strict);
-    Unread { members: &unread, undeclared: &Places::default() }.unless_strict(strict, None)?;
+    Unread { members: &unread, undeclared: &Places::default(), hints: &hints }.unless_strict(strict, None)?;
     let told = Told { reasons: limits.reasons_for(request.options.reasons), strict };
     let mut answers = Vec::with_capacity(items.len());
     let (mut slice, mut began) = (Slice::begin(), Instant::now());
     for (index, item) in items.iter().enumerate() {
         let mut unread = unread.clone();
-        let asked = Asked { snapshot, limits, caller, began, item: Some(index), unread: &UnreadMembers::default() };
+        let asked = Asked {
+            snapshot,
+            limits,
+            caller,
+            began,
+            item: Some(index),
+            unread: &UnreadMembers::default(),
+            hints: &hints,
+        };
         let answer = asked.of_batch(&request, item, &mut unread, told, journal).unwrap_or_else(|error| refused(&error));
         let decision = answer.decision;
         answers.push(answer);
@@ -161,6 +170,7 @@ struct Asked<'a> {
     item: Option<usize>,
     /// The members that are not read.
     unread: &'a UnreadMembers,
+    hints: &'a Hints,
 }
 
 impl Asked<'_> {
@@ -210,7 +220,7 @@ impl Asked<'_> {
             Resolved::Request(request) => &request.dropped,
             Resolved::Unknown(_) => &none,
         };
-        let unread = Unread { members: self.unread, undeclared };
+        let unread = Unread { members: self.unread, undeclared, hints: self.hints };
         let about = About { types, question, resolved: &resolved, unread };
         unread
             .unless_strict(told.strict, about.environment())

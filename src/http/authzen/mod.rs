@@ -34,7 +34,7 @@ pub use search::{
     ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchOptions,
     SearchResponse, SubjectSearchRequest, Target, Token,
 };
-pub use unread::{Unread, UnreadMembers};
+pub use unread::{Hints, Unread, UnreadMembers};
 
 /// What a service allows its callers.
 #[derive(Clone, Copy, Debug)]

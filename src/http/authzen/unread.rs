@@ -1,5 +1,10 @@
 //! What a request says and nobody reads: members of AuthZEN's own objects that mean nothing, and what the schema does not declare.
 
+use std::sync::{Mutex, PoisonError};
+
+use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
+
 use crate::request::json::Members;
 use crate::request::nearest::nearest;
 use crate::request::place::{Part, Place, Places};
@@ -76,6 +81,31 @@ impl UnreadMembers {
     }
 }
 
+/// So many names are looked for in one body at most.
+const LOOKED_FOR: usize = 1000;
+
+/// The names that were probably meant in one body: of a batch, each is looked for once, and only so many are.
+#[derive(Debug, Default)]
+pub struct Hints(Mutex<HashMap<(usize, Place), String>>);
+
+impl Hints {
+    /// What is the matter with what was dropped at a place, in words.
+    fn told(&self, place: &Place, environment: &Environment) -> String {
+        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (std::ptr::from_ref(environment).addr(), place.clone());
+        let is_full = hints.len() >= LOOKED_FOR;
+        let told = match hints.entry(key) {
+            Entry::Occupied(told) => told.into_mut(),
+            Entry::Vacant(_) if is_full => return with_hint(&shown(place), None),
+            Entry::Vacant(vacant) => vacant.insert(match Undeclared::at(place, environment) {
+                Undeclared::Unknown { nearest } => with_hint(&shown(place), nearest),
+                Undeclared::TooFine => format!("`{}` (times are read to the millisecond)", shown(place)),
+            }),
+        };
+        told.clone()
+    }
+}
+
 /// All that a request says and nobody reads.
 #[derive(Clone, Copy, Debug)]
 pub struct Unread<'a> {
@@ -83,6 +113,8 @@ pub struct Unread<'a> {
     pub members: &'a UnreadMembers,
     /// What the schema does not declare.
     pub undeclared: &'a Places,
+    /// The names that were probably meant.
+    pub hints: &'a Hints,
 }
 
 impl Unread<'_> {
@@ -118,10 +150,7 @@ impl Unread<'_> {
             with_hint(&member.place, meant)
         });
         let of_schema = self.undeclared.named.iter().map(|place| match environment {
-            Some(environment) => match Undeclared::at(place, environment) {
-                Undeclared::Unknown { nearest } => with_hint(&shown(place), nearest),
-                Undeclared::TooFine => format!("`{}` (times are read to the millisecond)", shown(place)),
-            },
+            Some(environment) => self.hints.told(place, environment),
             None => with_hint(&shown(place), None),
         });
         let mut words = of_members.chain(of_schema).collect::<Vec<_>>().join(", ");
