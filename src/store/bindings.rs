@@ -141,6 +141,9 @@ fn paths(reader: &Reader, types: &Types) -> Vec<Problem> {
         let roots = Roots { types, this: Some(&entity.attributes), environment: None };
         let owner = Owner { name: entity.name.to_string(), shown: format!("entity type `{}`", entity.name) };
         check_record(&entity.attributes, &roots, &owner, &mut broken);
+        if let Some(tags) = &entity.tags {
+            check_shape(tags, "tags", &roots, &owner, &mut broken);
+        }
     }
     for environment in &types.environments {
         let roots = Roots { types, this: None, environment: Some(environment) };

@@ -18,6 +18,7 @@ pub mod known;
 pub mod lint;
 pub mod losses;
 pub mod masks;
+mod names;
 mod nesting;
 mod placement;
 pub mod policy;
