@@ -5,6 +5,7 @@
 mod common;
 
 use cedar_policy::{Entities, EntityTypeName, Schema};
+use common::binary::gatepost;
 use common::{folder, is_error, open_limits, problems_of, shown, snapshot_of};
 use gatepost::engine::Snapshot;
 use serde_json::{Value, json};
@@ -193,4 +194,222 @@ fn c4_the_arguments_of_plugins_in_tags_are_checked_and_followed() {
             assert_eq!(ask("US"), "true", "{tags}");
         }
     }
+}
+
+/// A9: "an attribute declared twice, an enum id twice, `type ipaddr = String`, `entity Long`: errors with both places".
+#[test]
+fn a9_what_stands_twice_or_hides_one_of_cedars_types_is_refused_with_both_places() {
+    let errors = |schema: &str| {
+        let schema = format!("{schema}\nentity Who; action a appliesTo {{ principal: Who, resource: Who }};");
+        let store = store(&schema, "@id(\"p\") permit (principal, action, resource);");
+        let errors = problems_of(store.path()).into_iter().filter(is_error);
+        errors
+            .map(|found| (found.message, found.labels.iter().map(|label| label.offset()).collect()))
+            .collect::<Vec<_>>()
+    };
+    type Errors = Vec<(String, Vec<usize>)>;
+    let twice =
+        |message: &str, again: usize, first: usize| -> Errors { vec![(message.to_owned(), vec![again, first])] };
+    let pin = "the attribute `pin` stands twice";
+    assert_eq!(errors("entity U = { @sensitive pin?: String, pin?: String };"), twice(pin, 38, 24));
+    assert_eq!(errors("entity U = { @sensitive pin?: String, \"pin\": Long };"), twice(pin, 38, 24));
+    assert_eq!(errors("entity U = { r: { pin: Long, x: Long, pin: Long } };"), twice(pin, 38, 18));
+    assert_eq!(errors("entity U tags { pin: Long, pin: Long };"), twice(pin, 27, 16));
+    assert_eq!(errors("type T = Set<{ pin: Long, pin: Long }>;"), twice(pin, 26, 15));
+    assert_eq!(
+        errors("action b appliesTo { principal: Who, resource: Who, context: { pin: Long, pin: Long } };"),
+        twice(pin, 74, 63)
+    );
+    assert_eq!(errors("entity E enum [\"a\", \"b\", \"a\"];"), twice("the id `a` stands twice", 25, 15));
+    for own in [
+        "type ipaddr = String;",
+        "type decimal = Long;",
+        "entity Long;",
+        "entity datetime;",
+        "entity String enum [\"a\"];",
+    ] {
+        let found = errors(own);
+        assert!(found.iter().any(|(message, _)| message.contains("is one of Cedar's own types")), "{own}: {found:?}");
+    }
+    // In records of their own, one name may stand in both.
+    assert_eq!(errors("entity U = { pin?: String, r: { pin: String } } tags { pin: Long };"), Errors::new());
+}
+
+/// A8: "annotations are a closed list per place, unknown ones an error with "did you mean"; own ones have a documented prefix".
+#[test]
+fn a8_an_annotation_that_means_nothing_where_it_stands_is_refused() {
+    let schema =
+        |annotated: &str| format!("{annotated}\nentity Who; action a appliesTo {{ principal: Who, resource: Who }};");
+    for (written, message, help) in [
+        (
+            "@parsedBy(\"email\") type T = { valid: Bool };",
+            "there is no annotation `@parsedBy`, which stands on type `T`",
+            "did you mean `@parsed_by`?",
+        ),
+        (
+            "entity U = { @sensitiv pin?: String };",
+            "there is no annotation `@sensitiv`, which stands on attribute `pin`",
+            "did you mean `@sensitive`?",
+        ),
+        ("@Stored entity U = { pin?: String };", "there is no annotation `@Stored`", "did you mean `@stored`?"),
+        ("@colour(\"red\") entity U;", "there is no annotation `@colour`", "one of your own is written `@x_colour`"),
+        (
+            "@owner namespace N { entity U; }",
+            "there is no annotation `@owner`, which stands on namespace `N`",
+            "`@x_owner`",
+        ),
+        ("@id(\"u\") entity U;", "`@id` means nothing on entity type `U`", "it names a policy or a row"),
+        (
+            "@sensitive entity U = { pin?: String };",
+            "`@sensitive` means nothing on entity type `U`",
+            "put it on an attribute",
+        ),
+        ("@stored action b;", "`@stored` means nothing on action `b`", "put it on an entity type"),
+        (
+            "@stored entity E enum [\"a\"];",
+            "`@stored` means nothing on enumerated type `E`",
+            "put it on an entity type",
+        ),
+        (
+            "@parents_from(\"caller\") entity E enum [\"a\"];",
+            "`@parents_from` means nothing on enumerated type `E`",
+            "in another",
+        ),
+        (
+            "entity U = { @alias(\"v\") pin?: String };",
+            "`@alias` means nothing on attribute `pin`",
+            "it gives an entity type",
+        ),
+        (
+            "entity U = { @sensitive(\"no\") pin?: String };",
+            "`@sensitive` takes no value, and has one on attribute `pin`",
+            "write `@sensitive`",
+        ),
+        (
+            "entity G; @parents_from(\"anybody\") entity U in [G];",
+            "`@parents_from` takes one value alone",
+            "`@parents_from(\"caller\")`",
+        ),
+        (
+            "@parents_from(\"caller\") entity U;",
+            "`@parents_from` means nothing on entity type `U`, which is in no other",
+            "in another",
+        ),
+        // In the types, wherever they are used.
+        (
+            "entity U = { s: Set<{ @stored a: Long }> };",
+            "`@stored` means nothing on `s.a` of entity type `U`, which is in a set",
+            "put it on",
+        ),
+        (
+            "entity U tags { @stored a: Long };",
+            "`@stored` means nothing on `its tags.a` of entity type `U`, which is in tags",
+            "put it on",
+        ),
+        (
+            "type T = { @stored a: Long }; action b appliesTo { principal: Who, resource: Who, context: { t: T } };",
+            "`@stored` means nothing on `t.a` of the context of action `b`, which no store says",
+            "put it on",
+        ),
+        (
+            "entity U = { @must_exist a: Long };",
+            "`@must_exist` means nothing on `a` of entity type `U`, which refers to nothing",
+            "put it on",
+        ),
+        ("entity E enum [\"a\"]; entity U = { @must_exist a: E };", "`@must_exist` means nothing on `a`", "put it on"),
+        (
+            "entity U tags { @must_exist a: Who };",
+            "`@must_exist` means nothing on `its tags.a` of entity type `U`, which is in tags",
+            "put it on",
+        ),
+    ] {
+        let found = refused(&schema(written));
+        assert!(found.contains(message) && found.contains(help), "{written}\n{found}");
+    }
+    for written in [
+        "@doc(\"d\") @x_owner(\"me\") @x_anything entity U = { @doc(\"d\") @x_y pin?: String };",
+        "@doc(\"d\") namespace N { @x_a entity U; @description(\"d\") action b; }",
+        "entity G; @parents_from(\"caller\") entity U in [G] = { @must_exist who: Set<Who>, r: { q?: { @stored a?: Long } } };",
+        "@alias(\"e-type\") entity E enum [\"a\"]; @stored entity U = { s: Set<{ a: Long }> };",
+    ] {
+        assert_eq!(refused(&schema(written)), "", "{written}");
+    }
+    // On policies and rows.
+    let of_policy = |policy: &str| {
+        let store = store(&schema(""), policy);
+        problems_of(store.path()).iter().filter(|found| is_error(found)).map(shown).collect::<Vec<_>>().join("\n")
+    };
+    for (written, message, help) in [
+        (
+            "@id(\"p\") @readng(\"r\")",
+            "there is no annotation `@readng`, which stands on policy `p`",
+            "did you mean `@reading`?",
+        ),
+        ("@id(\"p\") @colum(\"c\")", "there is no annotation `@colum`", "did you mean `@column`?"),
+        ("@id(\"p\") @sensitive", "`@sensitive` means nothing on policy `p`", "put it on an attribute"),
+        ("@id(\"p\") @market(\"this.x\")", "`@market` means nothing on policy `p`", "bound to a plugin"),
+    ] {
+        let found = of_policy(&format!("{written} permit (principal, action, resource);"));
+        assert!(found.contains(message) && found.contains(help), "{written}\n{found}");
+    }
+    assert_eq!(
+        of_policy("@id(\"p\") @x_ticket(\"1\") @note(\"n\") @advice(\"a\") permit (principal, action, resource);"),
+        ""
+    );
+}
+
+/// A8: "a warning for a type with exactly a plugin's fields that is not bound".
+#[test]
+fn a8_a_type_with_the_fields_of_a_plugin_that_is_not_bound_is_warned_of() {
+    let warnings = |schema: &str| {
+        let store = store(
+            &format!("{schema} entity Who; action a appliesTo {{ principal: Who, resource: Who }};"),
+            "@id(\"p\") permit (principal, action, resource);",
+        );
+        let warnings = problems_of(store.path()).into_iter().filter(|found| found.message.contains("not bound"));
+        warnings.map(|found| found.message).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        warnings(&EMAIL.replace("@parsed_by(\"email\") ", "")),
+        [
+            "type `Email` has the fields that the plugin `email` fills, and is not bound to it: callers say what they are"
+        ]
+    );
+    assert!(warnings(EMAIL).is_empty() && warnings("type Email = { valid: Bool };").is_empty());
+}
+
+/// A8: "`check --fix` renames": what no known annotation is like; what may be a misspelling, its author mends.
+#[test]
+fn a8_check_fix_renames_unknown_annotations_and_nothing_else() {
+    let policies = "// @colour in a comment\n@id(\"@colour\") @colour(\"red\")\n@readng(\"r\") permit (principal, action, resource); \r\n\
+                    @id(\"q\") @colour @x_ticket permit (principal, action, resource) when { context.s == \"@colour\" };\n";
+    let schema = "@team(\"a\") entity Who = { @team n?: Long };\n action a appliesTo { principal: Who, resource: Who, context: { s: String } };";
+    let store = folder([
+        ("schema/a.cedarschema", schema),
+        ("policies/a.cedar", policies),
+        (
+            "matrix/a.cedar",
+            "@table(\"t\") @row(\"r\") @column(\"c\") @jira(\"1\") permit (principal, action, resource);",
+        ),
+    ]);
+    let told = gatepost(store.path(), &["check", "--store", ".", "--fix", "--solver", "no-solver"]).with(1).out;
+    for line in [
+        "renamed `@team` to `@x_team` in schema/a.cedarschema, 2 times",
+        "renamed `@colour` to `@x_colour` in policies/a.cedar, 2 times",
+        "renamed `@jira` to `@x_jira` in matrix/a.cedar\n",
+        "did you mean `@reading`?",
+    ] {
+        assert!(told.contains(line), "{line}\n{told}");
+    }
+    let text = |path: &str| std::fs::read_to_string(store.path().join(path)).unwrap();
+    assert_eq!(text("schema/a.cedarschema"), schema.replace("@team", "@x_team"));
+    assert_eq!(
+        text("policies/a.cedar"),
+        policies.replace(") @colour(", ") @x_colour(").replace("\"q\") @colour ", "\"q\") @x_colour ")
+    );
+    std::fs::write(store.path().join("policies/a.cedar"), text("policies/a.cedar").replace("@readng", "@reading"))
+        .unwrap();
+    let told = gatepost(store.path(), &["check", "--store", ".", "--fix", "--solver", "no-solver", "--format", "json"]);
+    let told: Value = serde_json::from_str(&told.out).unwrap();
+    assert_eq!((&told["renamed"], &told["errors"]), (&json!([]), &json!(0)), "{told}");
 }

@@ -413,6 +413,7 @@ impl Types {
         };
         let mut problems = super::bindings::check(reader, &types);
         problems.extend(super::aliases::check(reader));
+        problems.extend(super::annotations::of_types(&types));
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
 }
@@ -575,7 +576,7 @@ impl Reader {
                 tags_have_raw: tags.as_ref().is_some_and(Shape::has_raw),
                 tags,
                 stored,
-                parents_from_caller: annotation(json, PARENTS_FROM) == Some("caller"),
+                parents_from_caller: annotation(json, PARENTS_FROM) == Some(CALLER),
                 parents: self
                     .parents_of_entity(declaration)
                     .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
@@ -703,7 +704,7 @@ impl Reader {
 
     fn common_type(&self, declaration: &Declaration, annotations: &Map<String, Json>) -> Shape {
         let shape = self.shape(&declaration.json, &declaration.namespace, annotations);
-        let plugin = annotation(&declaration.json, "parsed_by").and_then(plugin::find);
+        let plugin = annotation(&declaration.json, BINDING).and_then(plugin::find);
         match (plugin, shape) {
             (Some(plugin), Shape::Record(mut facts)) => {
                 for fact in plugin.facts().iter().filter(|fact| fact.repeats) {
@@ -748,6 +749,9 @@ impl Reader {
     }
 }
 
+/// The annotation that binds a common type to a plugin.
+pub(super) const BINDING: &str = "parsed_by";
+
 /// The annotation on an attribute whose value the decision log masks.
 pub(super) const SENSITIVE: &str = "sensitive";
 
@@ -762,6 +766,9 @@ pub(super) const ALIAS: &str = "alias";
 
 /// The annotation on an entity type that says who may say what a stored entity is in, beside the store.
 pub(super) const PARENTS_FROM: &str = "parents_from";
+
+/// The one value that it takes.
+pub(super) const CALLER: &str = "caller";
 
 impl Shape {
     /// The type of what is sent for it: a string for what a plugin reads.
