@@ -413,3 +413,55 @@ fn a8_check_fix_renames_unknown_annotations_and_nothing_else() {
     let told: Value = serde_json::from_str(&told.out).unwrap();
     assert_eq!((&told["renamed"], &told["errors"]), (&json!([]), &json!(0)), "{told}");
 }
+
+/// C5: what stands in a file of entities is read, or refused.
+#[test]
+fn c5_a_uid_or_a_parent_with_more_than_type_and_id_is_refused() {
+    let problems = |entities: Value| {
+        let store = folder([
+            (
+                "schema/a.cedarschema",
+                "entity G; entity U in [G] tags String; action a appliesTo { principal: U, resource: U };".to_owned(),
+            ),
+            ("policies/a.cedar", "@id(\"p\") permit (principal, action, resource);".to_owned()),
+            ("entities/a.json", entities.to_string()),
+        ]);
+        problems_of(store.path()).iter().filter(|found| is_error(found)).map(shown).collect::<Vec<_>>().join("\n")
+    };
+    let uid = json!({ "type": "U", "id": "u" });
+    let extra = json!({ "type": "U", "id": "u", "tags": { "suspended": "yes" } });
+    assert_eq!(problems(json!([{ "uid": uid }])), "");
+    assert!(problems(json!([{ "uid": extra }])).contains("a uid is written"));
+    let group = json!({ "type": "G", "id": "g", "attrs": {} });
+    assert!(
+        problems(json!([{ "uid": { "type": "G", "id": "g" } }, { "uid": uid, "parents": [group] }]))
+            .contains("a uid is written")
+    );
+    assert!(problems(json!([{ "uid": uid, "tags": { "suspended": null } }])).contains("must be a string, but is null"));
+}
+
+/// A16: a warning shows nothing that the log masks, in tags neither.
+#[test]
+fn a16_no_warning_shows_what_is_sensitive() {
+    let store = folder([
+        (
+            "schema/a.cedarschema",
+            "entity U = { r?: { @sensitive who?: U }, s?: Set<{ @sensitive who: U }>, open?: U } tags { @sensitive who: U };
+             action a appliesTo { principal: U, resource: U };"
+                .to_owned(),
+        ),
+        ("policies/a.cedar", "@id(\"p\") permit (principal, action, resource);".to_owned()),
+        (
+            "entities/a.json",
+            json!([{
+                "uid": { "type": "U", "id": "u" },
+                "attrs": { "r": { "who": "secret" }, "s": [{ "who": "secret" }], "open": "shown" },
+                "tags": { "t": { "who": "secret" } },
+            }])
+            .to_string(),
+        ),
+    ]);
+    let snapshot = snapshot_of(store.path());
+    let warnings: Vec<String> = snapshot.entities.warnings(&snapshot.store.types).iter().map(shown).collect();
+    assert!(warnings.len() == 1 && warnings[0].contains("shown"), "{warnings:?}");
+}
