@@ -235,15 +235,15 @@ pub(super) fn of_types(types: &Types) -> Vec<Problem> {
             problems.push(nowhere(PARENTS_FROM, &format!("{owner}, which is in no other"), PARENTS_HELP));
         }
         let mut walk = Walk { types, owner, problems: &mut problems };
-        walk.record(&entity.attributes, "", Stands::InEntity);
+        walk.record(&entity.attributes, "", Stands::Plainly);
         if let Some(tags) = &entity.tags {
-            walk.shape(tags, "its tags", Stands::InTags);
+            walk.shape(tags, "its tags", Stands::Tags);
         }
     }
     for environment in &types.environments {
         let owner = format!("the context of action `{}`", environment.action.id().escaped());
         let before = problems.len();
-        Walk { types, owner, problems: &mut problems }.record(&environment.context, "", Stands::InContext);
+        Walk { types, owner, problems: &mut problems }.record(&environment.context, "", Stands::Context);
         // An action has an environment for each pair of types.
         let (said, new) = problems.split_at(before);
         let new: Vec<Problem> =
@@ -261,12 +261,12 @@ fn nowhere(key: &str, place: &str, help: &str) -> Problem {
 /// Where a field stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stands {
-    /// In an entity type, in its attributes or in records in them.
-    InEntity,
+    /// In the attributes of an entity type, or in records in them.
+    Plainly,
     /// There, but in the elements of a set.
-    InSet,
-    InTags,
-    InContext,
+    Set,
+    Tags,
+    Context,
 }
 
 struct Walk<'a> {
@@ -288,7 +288,7 @@ impl Walk<'_> {
         match shape {
             Shape::Record(record) => self.record(record, path, stands),
             Shape::Set(element) => {
-                self.shape(element, path, if stands == Stands::InEntity { Stands::InSet } else { stands });
+                self.shape(element, path, if stands == Stands::Plainly { Stands::Set } else { stands });
             }
             _ => {}
         }
@@ -296,18 +296,16 @@ impl Walk<'_> {
 
     fn field(&mut self, field: &FieldShape, path: &str, stands: Stands) {
         let place = |what: &str| format!("`{path}` of {}{what}", self.owner);
-        if field.stored && stands != Stands::InEntity {
+        if field.stored && stands != Stands::Plainly {
             let what = match stands {
-                Stands::InSet => ", which is in a set that callers say whole",
-                Stands::InTags => {
-                    ", which is in tags: put it on the type, and all of its tags are for the store to say"
-                }
+                Stands::Set => ", which is in a set that callers say whole",
+                Stands::Tags => ", which is in tags: put it on the type, and all of its tags are for the store to say",
                 _ => ", which no store says",
             };
             self.problems.push(nowhere(STORED, &place(what), STORED_HELP));
         }
         let refers = refers_to_stored(&field.shape, self.types);
-        if field.must_exist && (!refers || stands == Stands::InTags) {
+        if field.must_exist && (!refers || stands == Stands::Tags) {
             let what = if refers { ", which is in tags" } else { ", which refers to nothing that is stored" };
             self.problems.push(nowhere(MUST_EXIST, &place(what), MUST_EXIST_HELP));
         }
