@@ -42,7 +42,7 @@ use annotations::Place;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
 pub(crate) use files::watched_paths;
-pub use files::{Origin, StoreFiles};
+pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
 pub use git::Commit;
 use nesting::{Language, too_deep};
 pub use policy::Statement;
