@@ -404,3 +404,19 @@ fn members_that_nobody_reads_are_in_the_record() {
     assert!(log.ask(&snapshot, &read(json!({}))).get("unread").is_none());
     log.is_as_before(&snapshot);
 }
+
+/// C11, A6: under `--unknown-attributes deny`, what says something that nobody reads is refused: `replay` decides by the mode that it is given.
+#[test]
+fn what_was_dropped_is_refused_where_that_is_the_mode() {
+    let plain = || store("{}", "{}", "true", json!([user("u", json!({}))]));
+    let mut strict = Arc::into_inner(plain()).unwrap();
+    strict.store.files.modes = vec![("unknown-attributes", "deny")];
+    for (asked, lost) in [(read(json!({})), 0), (read(json!({ "properties": { "x": 1 } })), 1)] {
+        let mut log = Log::new();
+        log.ask(&plain(), &asked);
+        log.search(&plain(), &with(asked, json!({ "resource": { "type": "User", "id": "" } })), Target::Resource);
+        log.is_as_before(&plain());
+        let replay = log.replayed(&strict);
+        assert_eq!((replay.replayed, replay.lost), (2, 2 * lost), "{replay:#?}");
+    }
+}

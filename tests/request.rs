@@ -157,7 +157,7 @@ fn a_wrong_type_is_refused_with_the_path_and_what_was_expected() {
             decimal,
             "the number `1.00001`",
         ),
-        (json!({ "decimal": "1" }), "context.decimal", decimal, "`1`"),
+        (json!({ "decimal": "1e0" }), "context.decimal", decimal, "`1e0`"),
         (
             json!({ "decimal": { "__extn": { "fn": "decimal", "arg": "1.0" } } }),
             "context.decimal",

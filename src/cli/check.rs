@@ -1,9 +1,12 @@
 //! `gatepost check`: everything that is wrong with a store, at once, and with a solver what does nothing in it. Exit 0 without
 //! errors, 1 with errors (or, with `--deny-warnings`, with warnings).
 
+mod fix;
+
 use std::process::ExitCode;
 
 use clap::Args;
+use fix::Renamed;
 use serde_json::json;
 
 use super::Format;
@@ -22,6 +25,9 @@ pub(super) struct Arguments {
     /// Take warnings for errors
     #[arg(long)]
     deny_warnings: bool,
+    /// First rename annotations that are not known, and like none that is, to `@x_…`
+    #[arg(long, conflicts_with = "watch")]
+    fix: bool,
     #[command(flatten)]
     solver: SolverArguments,
     #[command(flatten)]
@@ -40,6 +46,7 @@ fn check(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
         return Err(Failure::new(format!("there is no folder `{}`", store.display()))
             .with_help("`gatepost init DIR` makes a new store"));
     }
+    let renamed = if arguments.fix { fix::rename(settings)? } else { Vec::new() };
     let (mut problems, snapshot) = match Snapshot::load_from(&settings.source()?) {
         Ok(snapshot) => (snapshot.store.warnings.clone(), Some(snapshot)),
         Err(StoreError(problems)) => (problems, None),
@@ -53,8 +60,11 @@ fn check(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
         not_decided = idle.undecided;
     }
     let output = match arguments.format {
-        Format::Json => Output::Json(as_json(&problems, &not_decided, snapshot.as_ref())),
-        Format::Text => Output::Text(as_text(&problems, &not_decided, snapshot.as_ref())),
+        Format::Json => Output::Json(as_json(&problems, &not_decided, &renamed, snapshot.as_ref())),
+        Format::Text => {
+            let renamed: String = renamed.iter().map(Renamed::in_words).collect();
+            Output::Text(renamed + &as_text(&problems, &not_decided, snapshot.as_ref()))
+        }
     };
     let holds = snapshot.is_some() && (problems.is_empty() || !arguments.deny_warnings);
     Ok(Found { output, status: u8::from(!holds) })
@@ -91,7 +101,12 @@ fn as_text(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snaps
     format!("{shown}{}: {counts}; {}\nrevision {}\n", store.origin, parts.join(", "), store.revision)
 }
 
-fn as_json(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snapshot>) -> serde_json::Value {
+fn as_json(
+    problems: &[Problem],
+    not_decided: &[String],
+    renamed: &[Renamed],
+    snapshot: Option<&Snapshot>,
+) -> serde_json::Value {
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     json!({
         "errors": count(Severity::Error),
@@ -99,5 +114,6 @@ fn as_json(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snaps
         "revision": snapshot.map(|snapshot| snapshot.revision().as_str()),
         "problems": problems.iter().map(Problem::as_json).collect::<Vec<_>>(),
         "notChecked": not_decided,
+        "renamed": renamed.iter().map(Renamed::as_json).collect::<Vec<_>>(),
     })
 }

@@ -25,7 +25,7 @@ use crate::log::{
 };
 use crate::request::json::DEEPEST;
 use crate::store::keys::{SigningKey, VerifyingKey};
-use crate::store::{Origin, Problem, Source, SourceFile};
+use crate::store::{Origin, Problem, REFUSES_UNREAD, Source, SourceFile};
 
 /// Every setting. The names in `gatepost.toml` are those of the flags, without the dashes at the front.
 #[derive(Clone, Debug, Default, Args, Deserialize)]
@@ -327,10 +327,8 @@ impl Settings {
     /// The same of a store that lies elsewhere: with the same further entities.
     pub(super) fn source_at(&self, origin: Origin) -> Result<Source, Failure> {
         let key = self.require_signed.as_deref().map(VerifyingKey::read).transpose()?;
-        // Without a word of it, what is not read is dropped.
-        let mode = self.unknown_attributes.unwrap_or_default();
-        let modes = (mode != UnknownAttributes::default()).then_some(("unknown-attributes", mode.word()));
-        let modes = modes.into_iter().collect();
+        let refuses_unread = self.unknown_attributes == Some(UnknownAttributes::Deny);
+        let modes = refuses_unread.then_some(REFUSES_UNREAD).into_iter().collect();
         Ok(Source { origin, entities: self.entities.clone(), required_key: key, modes })
     }
 

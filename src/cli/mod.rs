@@ -16,6 +16,7 @@ mod output;
 mod prove;
 mod replay;
 mod report;
+mod rewrite;
 mod serve;
 mod sign;
 mod status;

@@ -125,7 +125,7 @@ struct Applying<'a> {
 struct Field<'a> {
     snapshot: &'a Snapshot,
     space: Space<'a>,
-    /// The dimensions that the policies read: equal choices there are decided equally.
+    /// The dimensions that the policies read.
     by_policies: Vec<usize>,
     known: HashMap<Assignment, Arc<Decided>>,
     /// What watches the requests, if anything does.
@@ -200,7 +200,6 @@ impl<'a> Field<'a> {
     /// What is decided; `None` where the choices make no request.
     fn decide(&mut self, assignment: &Assignment) -> Option<Arc<Decided>> {
         let case = self.space.build(assignment)?;
-        let read = self.by_policies.iter().map(|position| assignment.get(*position).copied().flatten()).collect();
         let observer = self.observer.as_ref();
         let decide = || {
             let decision = self.snapshot.decide_case(&case);
@@ -214,6 +213,7 @@ impl<'a> Field<'a> {
                     .unwrap_or_default(),
             })
         };
-        Some(Arc::clone(self.known.entry(read).or_insert_with(decide)))
+        // By all of it: what a row sets up beside what the policies read may lead to what they read, as a group that is in another does.
+        Some(Arc::clone(self.known.entry(assignment.clone()).or_insert_with(decide)))
     }
 }

@@ -15,7 +15,7 @@ use crate::request::json::{DEEPEST, Json};
 use crate::request::place::{Participant, Place, leads_into};
 use crate::request::value::{MaskedPlace, Record};
 use crate::request::{Facts, Fault, InvalidRequest, Question, Resolved, TypedRequest};
-use crate::store::{Statement, scope};
+use crate::store::{REFUSES_UNREAD, Statement, scope};
 
 /// So many different requests are kept in mind by each worker.
 const REMEMBERED: usize = 100_000;
@@ -202,6 +202,9 @@ impl<'s> Worker<'s> {
             Err(_) => self.compare(record, &question, &Outcome::bare(Verdict::Invalid), None),
             Ok(Resolved::Request(mut request)) => {
                 self.replayable(record, &request)?;
+                if self.refuses_unread(record) {
+                    return self.compare(record, &question, &Outcome::bare(Verdict::Invalid), Some(&request));
+                }
                 for participant in [Participant::Principal, Participant::Resource] {
                     self.require_stored(record, &mut request, participant)?;
                 }
@@ -209,6 +212,12 @@ impl<'s> Worker<'s> {
                 self.compare(record, &question, &now, Some(&request))
             }
         }
+    }
+
+    /// Whether it says something that nobody reads, which would be refused now.
+    fn refuses_unread(&self, record: Recorded<'_>) -> bool {
+        let says_unread = ["dropped", "unread"].into_iter().any(|name| record.texts(name).next().is_some());
+        says_unread && self.snapshot.store.files.modes.contains(&REFUSES_UNREAD)
     }
 
     /// Why a request cannot be decided again, if it cannot.
@@ -451,7 +460,8 @@ impl<'s> Worker<'s> {
             self.replayable(record, request)?;
             lacks_stored = self.search_replayable(record, request, target)?;
         }
-        let now = search.as_ref().filter(|_| !lacks_stored).map(|search| found(search, record)).unwrap_or_default();
+        let finds_nothing = lacks_stored || self.refuses_unread(record);
+        let now = search.as_ref().filter(|_| !finds_nothing).map(|search| found(search, record)).unwrap_or_default();
         let (gained, lost): (Vec<&str>, Vec<&str>) =
             (now.difference(&then).copied().collect(), then.difference(&now).copied().collect());
         if gained.is_empty() && lost.is_empty() {

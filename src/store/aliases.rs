@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use super::problem::Problem;
-use super::schema::{ALIAS, Declaration, Reader, annotation};
+use super::schema::{ALIAS, Reader, annotation};
 
 /// So many characters an alias has at most.
 const LONGEST: usize = 200;
 
-/// Every alias that is wrong: none at all, the name of a type, or that of two types; and those that stand on anything else.
+/// Every alias that is wrong: none at all, the name of a type, or that of two types.
 pub(super) fn check(reader: &Reader) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut aliases: BTreeMap<&str, &str> = BTreeMap::new();
@@ -33,16 +33,5 @@ pub(super) fn check(reader: &Reader) -> Vec<Problem> {
             ));
         }
     }
-    problems.extend(misplaced(reader));
     problems
-}
-
-fn misplaced(reader: &Reader) -> impl Iterator<Item = Problem> {
-    let lists = [("type", &reader.common), ("action", &reader.actions)];
-    let declared = lists.into_iter().flat_map(|(what, list)| list.iter().map(move |entry| (what, entry)));
-    let has_alias = |declaration: &Declaration| annotation(&declaration.json, ALIAS).is_some();
-    declared.filter(move |(_, (_, declaration))| has_alias(declaration)).map(|(what, (name, declaration))| {
-        let message = format!("`@{ALIAS}` means nothing on {what} `{name}`");
-        declaration.problem(name, message).with_help("it gives an entity type another name: `@alias(\"…\") entity …;`")
-    })
 }

@@ -9,22 +9,18 @@ use serde_json::{Map, Value as Json};
 
 use super::problem::{Problem, SourceFile};
 use super::schema::{
-    AttributePath, Declaration, Environment, FieldShape, Parsed, PathRoot, Reader, RecordShape, SENSITIVE, Shape,
-    Types, annotation, is_required, members,
+    AttributePath, BINDING, Declaration, Environment, FieldShape, Parsed, PathRoot, Reader, RecordShape, Shape, Types,
+    annotation, is_required, members,
 };
 use crate::plugin::{self, FactKind, PLUGINS, Plugin, VALID};
-
-/// The annotation that binds a type to a plugin.
-const BINDING: &str = "parsed_by";
 
 const PATH_HELP: &str =
     "write a path to a String: from `principal`, `resource` or `context` in a context, from `this` in an entity type";
 
-/// Every binding that is wrong: no such plugin, other fields than the plugin fills, an annotation where it means nothing, a
-/// path that cannot exist.
+/// Every binding that is wrong: no such plugin, other fields than the plugin fills, an annotation that no plugin reads, a path that cannot
+/// exist.
 pub(super) fn check(reader: &Reader, types: &Types) -> Vec<Problem> {
     let mut problems = bound_types(reader);
-    problems.extend(misplaced(reader));
     // What hangs on a binding says nothing while the binding itself is wrong.
     if problems.is_empty() {
         problems.extend(attributes(reader));
@@ -59,6 +55,27 @@ fn bound_types(reader: &Reader) -> Vec<Problem> {
     problems
 }
 
+/// Every type that looks as if a plugin read it, and is not bound: callers then say its facts themselves.
+pub(super) fn unbound(reader: &Reader) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (name, declaration) in &reader.common {
+        let plugin = PLUGINS.iter().find(|plugin| fields_match(reader, declaration, **plugin));
+        if let Some(plugin) = plugin.filter(|_| annotation(&declaration.json, BINDING).is_none()) {
+            let message = format!(
+                "type `{name}` has the fields that the plugin `{}` fills, and is not bound to it: callers say what they are",
+                plugin.name()
+            );
+            let mut problem = declaration.problem(name, message);
+            problem.severity = super::Severity::Warning;
+            problems.push(
+                problem
+                    .with_help(format!("write `@{BINDING}(\"{}\")` before it, or give it other fields", plugin.name())),
+            );
+        }
+    }
+    problems
+}
+
 fn fields_match(reader: &Reader, declaration: &Declaration, plugin: &dyn Plugin) -> bool {
     let expected = plugin.facts().iter().map(|field| (field.name, field.kind)).chain([(VALID, FactKind::Bool)]);
     let expected: BTreeMap<&str, &str> = expected.map(|(name, kind)| (name, kind.cedar_name())).collect();
@@ -70,29 +87,6 @@ fn fields_match(reader: &Reader, declaration: &Declaration, plugin: &dyn Plugin)
         })
 }
 
-/// Annotations for plugins on declarations that they say nothing about.
-fn misplaced(reader: &Reader) -> Vec<Problem> {
-    let lists = [("type", &reader.common), ("entity type", &reader.entities), ("action", &reader.actions)];
-    let mut problems = Vec::new();
-    for (what, name, declaration) in
-        lists.into_iter().flat_map(|(what, list)| list.iter().map(move |(name, declaration)| (what, name, declaration)))
-    {
-        for (key, value) in annotations(&declaration.json) {
-            let help = match key {
-                BINDING if what != "type" => "it binds common types: `type … = { … };`",
-                SENSITIVE => "put it on an attribute: the decision log then masks its value",
-                key if is_parameter(key) => "put it on an attribute whose type is bound to a plugin",
-                _ => continue,
-            };
-            let message = format!("`@{key}` means nothing on {what} `{name}`");
-            let simple = simple_name(name);
-            problems
-                .push(Annotation { key, value }.problem(reader, name, &stands_on(&simple), message).with_help(help));
-        }
-    }
-    problems
-}
-
 /// Annotations for plugins on attributes: the type must be bound, and the value a path.
 fn attributes(reader: &Reader) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -101,9 +95,6 @@ fn attributes(reader: &Reader) -> Vec<Problem> {
             let shape = reader.shape(attribute, &declaration.namespace, &Map::new());
             for (key, value) in annotations(attribute) {
                 let (message, help) = match key {
-                    BINDING => {
-                        (format!("`@{key}` stands on attribute `{name}`"), "it binds common types: `type … = { … };`")
-                    }
                     key if !is_parameter(key) => continue,
                     key if parsed_within(&shape).is_none() => (
                         format!("`@{key}` stands on attribute `{name}`, which no plugin reads"),
@@ -141,6 +132,9 @@ fn paths(reader: &Reader, types: &Types) -> Vec<Problem> {
         let roots = Roots { types, this: Some(&entity.attributes), environment: None };
         let owner = Owner { name: entity.name.to_string(), shown: format!("entity type `{}`", entity.name) };
         check_record(&entity.attributes, &roots, &owner, &mut broken);
+        if let Some(tags) = &entity.tags {
+            check_shape(tags, "tags", &roots, &owner, &mut broken);
+        }
     }
     for environment in &types.environments {
         let roots = Roots { types, this: None, environment: Some(environment) };

@@ -47,6 +47,9 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// The mode of a service that refuses what it would else drop.
+pub const REFUSES_UNREAD: (&str, &str) = ("unknown-attributes", "deny");
+
 /// Every file of a store, each list in the order of the paths.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFiles {

@@ -6,10 +6,12 @@
 pub mod addresses;
 mod aliases;
 mod ancestors;
+pub mod annotations;
 mod bindings;
 pub mod changes;
 mod clauses;
 mod digest;
+mod duplicates;
 mod expansion;
 mod files;
 mod git;
@@ -18,6 +20,7 @@ pub mod known;
 pub mod lint;
 pub mod losses;
 pub mod masks;
+mod names;
 mod nesting;
 mod placement;
 pub mod policy;
@@ -28,16 +31,18 @@ pub mod schema;
 pub mod scope;
 pub mod signature;
 mod source;
+mod written;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
+use annotations::Place;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
 pub(crate) use files::watched_paths;
-pub use files::{Origin, StoreFiles};
+pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
 pub use git::Commit;
 use nesting::{Language, too_deep};
 pub use policy::Statement;
@@ -94,7 +99,8 @@ impl Store {
         let (rows, unread) = policy::read(&files.matrix);
         problems.extend(unread);
         let clauses = files.clauses.as_ref().and_then(|file| keep(Clauses::read(file), &mut problems));
-        let Some((schema, types)) = schema else { return Err(StoreError(problems)) };
+        let Some((schema, types, unbound)) = schema else { return Err(StoreError(problems)) };
+
         // What parses is checked beside what does not; but citations and the like only once all of it does.
         let whole = problems.is_empty();
         problems.extend(validate(&schema, &policies));
@@ -102,6 +108,9 @@ impl Store {
         if !whole {
             return Err(StoreError(problems));
         }
+        problems.extend(unbound);
+        problems.extend(annotations::of_statements(&policies, Place::Policy));
+        problems.extend(annotations::of_statements(&rows, Place::Row));
         problems.extend(placement::check(&policies, &rows));
         problems.extend(files.unread.iter().cloned());
         let revision = Revision::of(&files);
@@ -133,6 +142,7 @@ impl Store {
     pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
         let (rows, mut problems) = policy::read(files);
         problems.extend(validate(&self.schema, &rows));
+        problems.extend(annotations::of_statements(&rows, Place::Row));
         problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
@@ -143,7 +153,8 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
     result.map_err(|found| problems.extend(found)).ok()
 }
 
-fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
+/// The schema, and what its author should look at.
+fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Vec<Problem>> {
     let mut fragments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
@@ -152,7 +163,12 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
             continue;
         }
         match SchemaFragment::from_cedarschema_str(&file.text) {
-            Ok((fragment, _)) => fragments.push((file.clone(), fragment)),
+            Ok((fragment, _)) => {
+                let declared = written::read(&file.text);
+                problems.extend(duplicates::check(file, &declared));
+                problems.extend(annotations::of_schema(file, &declared));
+                fragments.push((file.clone(), fragment));
+            }
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),
         }
     }
@@ -177,7 +193,7 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
         found
     })?;
     let types = Types::read(&reader, &schema)?;
-    Ok((schema, types))
+    Ok((schema, types, bindings::unbound(&reader)))
 }
 
 /// Cedar's strict type check of every statement.

@@ -49,12 +49,13 @@ pub(super) fn too_deep(file: &SourceFile, language: Language) -> Option<Problem>
 }
 
 /// The word, the string, the comment or the single character with which a text begins; `None` at its end.
-fn token(text: &str) -> Option<&str> {
+pub(super) fn token(text: &str) -> Option<&str> {
     let is_of_a_word = |letter: char| letter.is_alphanumeric() || letter == '_';
     let first = text.chars().next()?;
     let end = match first {
         '"' => end_of_string(text),
-        '/' if text.starts_with("//") => text.find('\n'),
+        // Cedar ends a comment at either.
+        '/' if text.starts_with("//") => text.find(['\n', '\r']),
         _ if is_of_a_word(first) => text.find(|letter| !is_of_a_word(letter)),
         _ => Some(first.len_utf8()),
     };

@@ -384,6 +384,10 @@ impl Types {
     ///
     /// Every binding that is wrong: no such plugin, other fields than the plugin fills, a path that cannot exist.
     pub(super) fn read(reader: &Reader, schema: &Schema) -> Result<Self, Vec<Problem>> {
+        let problems = super::names::check(reader);
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let entities = reader.entity_types();
         let environments = reader.environments(schema, &entities);
         let by_name = entities.values().cloned().chain(reader.action_types().into_iter().map(Arc::new));
@@ -409,6 +413,7 @@ impl Types {
         };
         let mut problems = super::bindings::check(reader, &types);
         problems.extend(super::aliases::check(reader));
+        problems.extend(super::annotations::of_types(&types));
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
 }
@@ -435,6 +440,11 @@ pub(super) struct Declaration {
 }
 
 impl Declaration {
+    /// The type of the context, of an action that declares one.
+    pub(super) fn context(&self) -> Option<&Json> {
+        self.json.get("appliesTo")?.get("context")
+    }
+
     /// A problem with what is declared under that full name, the name underlined.
     pub(super) fn problem(&self, name: &str, message: String) -> Problem {
         let problem = Problem::error(message).in_file(&self.file);
@@ -449,10 +459,64 @@ impl Declaration {
 }
 
 /// What a name in a schema stands for.
-enum Declared<'r> {
+pub(super) enum Declared<'r> {
     /// A common type, with its full name.
     Common(&'r str, &'r Declaration),
     Entity(EntityTypeName),
+    /// One of Cedar's own types.
+    Own(Shape),
+}
+
+/// What a name can stand for where it is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NameKind {
+    Common,
+    Entity,
+    /// A common type or an entity type.
+    Any,
+    /// One of Cedar's own types alone.
+    Own,
+}
+
+/// A type, as Cedar's JSON of schemas has it.
+pub(super) enum TypeJson<'j> {
+    Record,
+    Set(&'j Json),
+    Named(NameKind, &'j str),
+}
+
+impl<'j> TypeJson<'j> {
+    /// `None` where it is none.
+    pub(super) fn of(json: &'j Json) -> Option<Self> {
+        let name = || json.get("name").and_then(Json::as_str);
+        Some(match json.get("type")?.as_str()? {
+            "Record" => Self::Record,
+            "Set" => Self::Set(json.get("element")?),
+            "EntityOrCommon" => Self::Named(NameKind::Any, name()?),
+            "Entity" => Self::Named(NameKind::Entity, name()?),
+            "Extension" => Self::Named(NameKind::Own, name()?),
+            own @ ("Boolean" | "Long" | "String") => Self::Named(NameKind::Own, own),
+            common => Self::Named(NameKind::Common, common),
+        })
+    }
+}
+
+/// The full names that a name can be, the first first.
+fn possible_names(name: &str, namespace: &str) -> impl Iterator<Item = String> {
+    let in_namespace = (!name.contains("::") && !namespace.is_empty()).then(|| qualified(namespace, name));
+    in_namespace.into_iter().chain([name.to_owned()])
+}
+
+/// One of Cedar's own types: `String`, or `__cedar::String`.
+fn own_type(name: &str) -> Option<Shape> {
+    match name.strip_prefix("__cedar::").unwrap_or(name) {
+        "Bool" | "Boolean" => Some(Shape::Bool),
+        "Long" => Some(Shape::Long),
+        "String" => Some(Shape::String),
+        own => {
+            Extension::NAMES.iter().find(|(name, _)| *name == own).map(|(_, extension)| Shape::Extension(*extension))
+        }
+    }
 }
 
 /// The declarations of all fragments, by their full names.
@@ -495,10 +559,12 @@ impl Reader {
         let types = self.entities.iter().filter_map(|(name, declaration)| {
             let Declaration { namespace, json, .. } = declaration;
             let ids = json.get("enum").and_then(Json::as_array);
-            let mut attributes = json.get("shape").map(|shape| self.record(shape, namespace)).unwrap_or_default();
+            // A type without a shape has no attributes.
+            let mut attributes =
+                json.get("shape").map_or_else(RecordShape::default, |shape| self.record(shape, namespace));
             let stored = has_annotation(json, STORED);
             attributes.0.values_mut().for_each(|field| field.stored |= stored);
-            let tags = json.get("tags").map(|tags| self.shape(tags, namespace, &annotations_of(json)));
+            let tags = json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new()));
             let entity = EntityType {
                 name: EntityTypeName::from_str(name).ok()?,
                 full_name: SmolStr::from(name.as_str()),
@@ -510,7 +576,7 @@ impl Reader {
                 tags_have_raw: tags.as_ref().is_some_and(Shape::has_raw),
                 tags,
                 stored,
-                parents_from_caller: annotation(json, PARENTS_FROM) == Some("caller"),
+                parents_from_caller: annotation(json, PARENTS_FROM) == Some(CALLER),
                 parents: self
                     .parents_of_entity(declaration)
                     .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
@@ -547,12 +613,10 @@ impl Reader {
             .request_envs()
             .filter_map(|env| {
                 let action_name = SmolStr::from(env.action().to_string());
-                let declared = self.actions.get(action_name.as_str());
-                let context = declared.and_then(|declaration| {
-                    let context = declaration.json.get("appliesTo")?.get("context")?;
-                    Some(self.record(context, &declaration.namespace))
-                });
-                let context = context.unwrap_or_default();
+                let declaration = self.actions.get(action_name.as_str())?;
+                // An action without a context has an empty one.
+                let context = declaration.context().map(|context| self.record(context, &declaration.namespace));
+                let context = context.unwrap_or_else(RecordShape::default);
                 Some(Environment {
                     principal: env.principal().clone(),
                     principal_type: of_name(env.principal())?,
@@ -569,28 +633,28 @@ impl Reader {
         environments
     }
 
-    /// A type that must be a record (Cedar has checked that it is).
+    /// A type that must be a record.
+    #[expect(clippy::unreachable, reason = "names::check refuses a schema in which it is none")]
     fn record(&self, json: &Json, namespace: &str) -> RecordShape {
         match self.shape(json, namespace, &Map::new()) {
             Shape::Record(record) => record,
-            _ => RecordShape::default(),
+            other => unreachable!("a record is {other}"),
         }
     }
 
     /// The shape of a type. `annotations` are those of the attribute that has it: they give a plugin its arguments.
+    #[expect(clippy::unreachable, reason = "names::check refuses a schema with a type that is not known")]
     pub(super) fn shape(&self, json: &Json, namespace: &str, annotations: &Map<String, Json>) -> Shape {
-        let word = json.get("type").and_then(Json::as_str).unwrap_or_default();
-        match word {
-            "Record" => Shape::Record(self.fields(json, namespace)),
-            "Set" => {
-                let element = json.get("element").unwrap_or(&Json::Null);
-                Shape::Set(Box::new(self.shape(element, namespace, annotations)))
-            }
-            "EntityOrCommon" | "Entity" | "Extension" | "CommonRef" => {
-                let name = json.get("name").and_then(Json::as_str).unwrap_or_default();
-                self.named(name, namespace, annotations)
-            }
-            name => self.named(name, namespace, annotations),
+        match TypeJson::of(json) {
+            Some(TypeJson::Record) => Shape::Record(self.fields(json, namespace)),
+            Some(TypeJson::Set(element)) => Shape::Set(Box::new(self.shape(element, namespace, annotations))),
+            Some(TypeJson::Named(kind, name)) => match self.named(kind, name, namespace) {
+                Some(Declared::Common(_, declaration)) => self.common_type(declaration, annotations),
+                Some(Declared::Entity(entity)) => Shape::Entity(entity),
+                Some(Declared::Own(shape)) => shape,
+                None => unreachable!("the type `{name}` is not known"),
+            },
+            None => unreachable!("`{json}` is no type"),
         }
     }
 
@@ -611,44 +675,28 @@ impl Reader {
         RecordShape(fields.collect())
     }
 
-    /// A type by its name: a common type before an entity type, in the same namespace before the empty one, and Cedar's own
-    /// last (RFC 24 and RFC 70 of Cedar).
-    fn named(&self, name: &str, namespace: &str, annotations: &Map<String, Json>) -> Shape {
-        match self.declared(name, namespace) {
-            Some(Declared::Common(_, declaration)) => return self.common_type(declaration, annotations),
-            Some(Declared::Entity(entity)) => return Shape::Entity(entity),
-            None => {}
-        }
-        let own = name.strip_prefix("__cedar::").unwrap_or(name);
-        match own {
-            "Bool" | "Boolean" => Shape::Bool,
-            "Long" => Shape::Long,
-            "String" => Shape::String,
-            _ => {
-                let extension = Extension::NAMES.iter().find(|(name, _)| *name == own);
-                extension.map_or_else(
-                    || Shape::Record(RecordShape::default()),
-                    |(_, extension)| Shape::Extension(*extension),
-                )
+    /// What the name of a type stands for, as Cedar resolves it (RFC 24 and RFC 70 of Cedar): in its own namespace before the empty one,
+    /// there a common type before an entity type, and Cedar's own types last. A name that has a namespace itself is whole.
+    pub(super) fn named(&self, kind: NameKind, name: &str, namespace: &str) -> Option<Declared<'_>> {
+        let (common, entity) = match kind {
+            NameKind::Common => (true, false),
+            NameKind::Entity => (false, true),
+            NameKind::Any => (true, true),
+            NameKind::Own => (false, false),
+        };
+        let found = possible_names(name, namespace).find_map(|full| match self.common.get_key_value(&full) {
+            Some((full, declaration)) if common => Some(Declared::Common(full, declaration)),
+            _ if entity && (self.entities.contains_key(&full) || self.is_action_type(&full)) => {
+                EntityTypeName::from_str(&full).ok().map(Declared::Entity)
             }
-        }
-    }
-
-    /// What a name stands for, where that is declared.
-    fn declared(&self, name: &str, namespace: &str) -> Option<Declared<'_>> {
-        [namespace, ""].into_iter().find_map(|scope| {
-            let full = if name.contains("::") { name.to_owned() } else { qualified(scope, name) };
-            if let Some((full, declaration)) = self.common.get_key_value(&full) {
-                return Some(Declared::Common(full, declaration));
-            }
-            (self.entities.contains_key(&full) || self.is_action_type(&full))
-                .then(|| EntityTypeName::from_str(&full).ok().map(Declared::Entity))?
-        })
+            _ => None,
+        });
+        found.or_else(|| (kind != NameKind::Entity).then(|| own_type(name).map(Declared::Own))?)
     }
 
     /// The full name of the common type that a name stands for, if it stands for one.
     pub(super) fn common_type_named(&self, name: &str, namespace: &str) -> Option<&str> {
-        match self.declared(name, namespace) {
+        match self.named(NameKind::Any, name, namespace) {
             Some(Declared::Common(full, _)) => Some(full),
             _ => None,
         }
@@ -656,7 +704,7 @@ impl Reader {
 
     fn common_type(&self, declaration: &Declaration, annotations: &Map<String, Json>) -> Shape {
         let shape = self.shape(&declaration.json, &declaration.namespace, annotations);
-        let plugin = annotation(&declaration.json, "parsed_by").and_then(plugin::find);
+        let plugin = annotation(&declaration.json, BINDING).and_then(plugin::find);
         match (plugin, shape) {
             (Some(plugin), Shape::Record(mut facts)) => {
                 for fact in plugin.facts().iter().filter(|fact| fact.repeats) {
@@ -680,7 +728,10 @@ impl Reader {
     /// The full names of the types that an entity type is declared to be in.
     pub(super) fn parents_of_entity(&self, declaration: &Declaration) -> impl Iterator<Item = String> {
         let parents = declaration.json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
-        parents.filter_map(|parent| self.resolve(parent.as_str()?, &declaration.namespace, &self.entities))
+        parents.filter_map(|parent| {
+            let mut possible = possible_names(parent.as_str()?, &declaration.namespace);
+            possible.find(|full| self.entities.contains_key(full))
+        })
     }
 
     /// The full names of the actions that an action is declared to be in.
@@ -688,19 +739,18 @@ impl Reader {
         let parents = declaration.json.get("memberOf").and_then(Json::as_array).into_iter().flatten();
         parents.filter_map(|parent| {
             let id = parent.get("id")?.as_str()?;
-            let namespace = parent.get("type").and_then(Json::as_str).map(|name| name.rsplit_once("::"));
-            let namespace = namespace.map(|found| found.map_or("", |(namespace, _)| namespace));
-            [namespace.unwrap_or(&declaration.namespace), &declaration.namespace]
-                .map(|namespace| action_name(namespace, id))
-                .into_iter()
-                .find(|full| self.actions.contains_key(full))
+            let full = match parent.get("type").and_then(Json::as_str) {
+                Some(name) => possible_names(name, &declaration.namespace).find(|full| self.is_action_type(full))?,
+                None => qualified(&declaration.namespace, "Action"),
+            };
+            let name = action_name(full.rsplit_once("::").map_or("", |(namespace, _)| namespace), id);
+            self.actions.contains_key(&name).then_some(name)
         })
     }
-
-    fn resolve(&self, name: &str, namespace: &str, among: &BTreeMap<String, Declaration>) -> Option<String> {
-        [qualified(namespace, name), name.to_owned()].into_iter().find(|full| among.contains_key(full))
-    }
 }
+
+/// The annotation that binds a common type to a plugin.
+pub(super) const BINDING: &str = "parsed_by";
 
 /// The annotation on an attribute whose value the decision log masks.
 pub(super) const SENSITIVE: &str = "sensitive";
@@ -716,6 +766,9 @@ pub(super) const ALIAS: &str = "alias";
 
 /// The annotation on an entity type that says who may say what a stored entity is in, beside the store.
 pub(super) const PARENTS_FROM: &str = "parents_from";
+
+/// The one value that it takes.
+pub(super) const CALLER: &str = "caller";
 
 impl Shape {
     /// The type of what is sent for it: a string for what a plugin reads.

@@ -238,7 +238,11 @@ impl PackedEntity {
 
 impl<'a> Slots<'a> {
     /// The value at that place.
-    #[expect(clippy::indexing_slicing, clippy::string_slice, reason = "an entity is packed once, with the parts that its slots name")]
+    #[expect(
+        clippy::indexing_slicing,
+        clippy::string_slice,
+        reason = "an entity is packed once, with the parts that its slots name"
+    )]
     pub fn get(self, place: usize) -> Packed<'a> {
         let part = |part: Part| part.start as usize..part.start as usize + part.len as usize;
         match self.slots.get(place) {
@@ -409,7 +413,11 @@ fn unpack_record(shape: &RecordShape, packed: Slots<'_>, reading: Reading, said:
 }
 
 /// The value of that shape; `None` where it is absent.
-#[expect(clippy::unreachable, clippy::indexing_slicing, reason = "values are packed by the shape by which they are unpacked")]
+#[expect(
+    clippy::unreachable,
+    clippy::indexing_slicing,
+    reason = "values are packed by the shape by which they are unpacked"
+)]
 fn unpack(shape: &Shape, packed: Packed<'_>, reading: Reading) -> Option<Value> {
     match (shape, packed) {
         (Shape::Parsed(parsed), Packed::Many(parts)) => match (reading, parts.get(0)) {

@@ -259,7 +259,9 @@ fn read_entity(json: &Json<'_>, types: &Types, facts: Facts) -> Result<(EntityUi
 }
 
 fn read_uid(json: &Json<'_>) -> Result<EntityUid, String> {
-    let (Some(name), Some(id)) = (json.get("type").and_then(Json::as_str), json.get("id").and_then(Json::as_str))
+    let is_plain = matches!(json, Json::Object(members) if members.len() == 2);
+    let (Some(name), Some(id), true) =
+        (json.get("type").and_then(Json::as_str), json.get("id").and_then(Json::as_str), is_plain)
     else {
         return Err("a uid is written {\"type\": \"…\", \"id\": \"…\"}".to_owned());
     };

@@ -27,7 +27,8 @@ impl StoredEntities {
             // What is masked is in no message.
             let shown =
                 attributes.iter().filter(|(name, _)| !known.attributes.0.get(*name).is_some_and(holds_sensitive));
-            shown.map(|(_, value)| value).chain(tags.values()).for_each(|value| references(value, &mut referred));
+            let tags = tags.values().filter(|_| !known.tags.as_ref().is_some_and(shape_holds_sensitive));
+            shown.map(|(_, value)| value).chain(tags).for_each(|value| references(value, &mut referred));
             let lost =
                 referred.into_iter().filter(|other| self.get(other).is_none() && self.is_stored_type(other, types));
             found.extend(lost.map(|other| (uid.clone(), other.clone())));
@@ -80,9 +81,13 @@ impl StoredEntities {
 
 /// Whether the value of a field is masked, or has something in it that is.
 fn holds_sensitive(field: &FieldShape) -> bool {
-    let mut shape = &field.shape;
-    while let Shape::Set(element) = shape {
-        shape = element;
+    field.sensitive || shape_holds_sensitive(&field.shape)
+}
+
+fn shape_holds_sensitive(shape: &Shape) -> bool {
+    match shape {
+        Shape::Set(element) => shape_holds_sensitive(element),
+        Shape::Record(record) => record.0.values().any(holds_sensitive),
+        _ => false,
     }
-    field.sensitive || matches!(shape, Shape::Record(record) if record.0.values().any(holds_sensitive))
 }

@@ -1,0 +1,274 @@
+//! What a schema says as it is written, with the place of each thing: Cedar's own schema has forgotten places, and of what stands twice it
+//! keeps the last.
+//!
+//! Only a text that Cedar has read is read here, so what cannot be in one is passed over.
+
+use cedar_policy_core::parser::unescape::to_unescaped_string;
+use miette::SourceSpan;
+
+use super::nesting::token;
+
+/// A namespace, a type or an action.
+#[derive(Debug)]
+pub(super) struct Declared {
+    pub(super) kind: Kind,
+    /// Several may be declared at once.
+    pub(super) names: Vec<Word>,
+    pub(super) annotations: Vec<Annotation>,
+    /// The ids of an enumerated type.
+    pub(super) ids: Vec<Word>,
+    /// The records that it writes: attributes, tags; of an action, what it applies to.
+    pub(super) records: Vec<Vec<Member>>,
+}
+
+/// What is declared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Namespace,
+    CommonType,
+    EntityType,
+    EnumeratedType,
+    Action,
+}
+
+/// A member of a record.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) name: Word,
+    pub(super) annotations: Vec<Annotation>,
+    /// The members of the record that it is, or is a set of.
+    pub(super) members: Vec<Member>,
+}
+
+/// An annotation: `@key("value")`.
+#[derive(Debug)]
+pub(super) struct Annotation {
+    /// The name, without the `@`.
+    pub(super) key: Word,
+    pub(super) value: Option<String>,
+}
+
+impl Annotation {
+    /// Where its name stands, with the `@`.
+    pub(super) fn span(&self) -> SourceSpan {
+        let name = self.key.span;
+        (name.offset().saturating_sub(1), name.len() + 1).into()
+    }
+}
+
+/// A name or a string.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    /// What it says, without quotation marks.
+    pub(super) text: String,
+    pub(super) span: SourceSpan,
+}
+
+/// Reads a schema in Cedar's own syntax.
+pub(super) fn read(text: &str) -> Vec<Declared> {
+    let mut reader = Reader { tokens: tokens(text).collect::<Vec<_>>().into_iter().peekable() };
+    let mut all = Vec::new();
+    while reader.tokens.peek().is_some() {
+        let annotations = reader.annotations();
+        let Some((_, keyword)) = reader.tokens.next() else { break };
+        let kind = match keyword {
+            "namespace" => Kind::Namespace,
+            "type" => Kind::CommonType,
+            "entity" => Kind::EntityType,
+            "action" => Kind::Action,
+            // The end of a namespace.
+            _ => continue,
+        };
+        let mut declared = Declared { kind, names: reader.names(), annotations, ids: Vec::new(), records: Vec::new() };
+        reader.rest(&mut declared);
+        all.push(declared);
+    }
+    all
+}
+
+/// Every annotation of a text, in schemas and in policies: the `@` with the name behind it.
+pub(super) fn annotations(text: &str) -> Vec<Word> {
+    let all: Vec<_> = tokens(text).collect();
+    let pairs = all.windows(2).filter_map(|pair| match pair {
+        [(_, "@"), (at, name)] => Some(word(*at, name)),
+        _ => None,
+    });
+    pairs.collect()
+}
+
+/// The tokens that count, each with where it begins.
+fn tokens(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    let all = std::iter::from_fn(move || {
+        let token = token(text.get(at..)?)?;
+        at += token.len();
+        Some((at - token.len(), token))
+    });
+    all.filter(|(_, token)| !token.starts_with("//") && !token.trim().is_empty())
+}
+
+fn word(at: usize, token: &str) -> Word {
+    let inner = token.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+    let text = inner.map(|inner| to_unescaped_string(inner).map_or_else(|_| inner.to_owned(), String::from));
+    Word { text: text.unwrap_or_else(|| token.to_owned()), span: (at, token.len()).into() }
+}
+
+fn is_name(token: &str) -> bool {
+    token.starts_with(|first: char| first.is_alphabetic() || first == '_' || first == '"')
+}
+
+struct Reader<'t> {
+    tokens: std::iter::Peekable<std::vec::IntoIter<(usize, &'t str)>>,
+}
+
+impl<'t> Reader<'t> {
+    fn next_if(&mut self, wanted: impl FnOnce(&str) -> bool) -> Option<(usize, &'t str)> {
+        self.tokens.next_if(|(_, token)| wanted(token))
+    }
+
+    fn annotations(&mut self) -> Vec<Annotation> {
+        let mut all = Vec::new();
+        while self.next_if(|token| token == "@").is_some() {
+            let Some((at, key)) = self.tokens.next() else { break };
+            let mut value = None;
+            if self.next_if(|token| token == "(").is_some() {
+                value = self.tokens.next().map(|(at, token)| word(at, token).text);
+                self.next_if(|token| token == ")");
+            }
+            all.push(Annotation { key: word(at, key), value });
+        }
+        all
+    }
+
+    /// The names that are declared: one, or several with commas between them.
+    fn names(&mut self) -> Vec<Word> {
+        let mut names = Vec::new();
+        while let Some((at, name)) = self.next_if(is_name) {
+            names.push(word(at, name));
+            if self.next_if(|token| token == ",").is_none() {
+                break;
+            }
+        }
+        names
+    }
+
+    /// What stands behind the names, up to the end of the declaration; of a namespace, up to its beginning.
+    fn rest(&mut self, declared: &mut Declared) {
+        while let Some((_, token)) = self.tokens.next() {
+            match token {
+                ";" => return,
+                "{" if declared.kind == Kind::Namespace => return,
+                "{" => declared.records.push(self.members()),
+                "enum" if declared.kind == Kind::EntityType && self.next_if(|token| token == "[").is_some() => {
+                    declared.kind = Kind::EnumeratedType;
+                    declared.ids = self.names();
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The members of a record, behind its opening brace.
+    fn members(&mut self) -> Vec<Member> {
+        let mut all = Vec::new();
+        loop {
+            let annotations = self.annotations();
+            let Some((at, name)) = self.tokens.next() else { return all };
+            match name {
+                "}" => return all,
+                "," => {}
+                _ => {
+                    let (members, ends) = self.type_of_member();
+                    all.push(Member { name: word(at, name), annotations, members });
+                    if ends {
+                        return all;
+                    }
+                }
+            }
+        }
+    }
+
+    /// The type of a member, and whether the record ends behind it.
+    fn type_of_member(&mut self) -> (Vec<Member>, bool) {
+        let (mut members, mut depth) = (Vec::new(), 0_usize);
+        while let Some((_, token)) = self.tokens.next() {
+            match token {
+                "{" => members = self.members(),
+                "[" => depth += 1,
+                "]" => depth = depth.saturating_sub(1),
+                "," if depth == 0 => return (members, false),
+                "}" => return (members, true),
+                _ => {}
+            }
+        }
+        (members, true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(members: &[Member]) -> String {
+        let all = members.iter().map(|member| {
+            let annotations: String = member.annotations.iter().map(|found| format!("@{} ", found.key.text)).collect();
+            let inner =
+                if member.members.is_empty() { String::new() } else { format!("{{{}}}", shown(&member.members)) };
+            format!("{annotations}{}{inner}", member.name.text)
+        });
+        all.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn everything_that_is_written_is_found_where_it_stands() {
+        let text = r#"
+            // entity Not = { it: Long };
+            @doc("a; b { } @no") namespace N::M {
+              @a @b("x\"y") entity U, V in [G, N::G] = { "two words"?: Set<{ @in_set e: Long, }>, @c("1") "in": String, r: { inner: { deep: Bool } } }
+                tags { @t k: Long };
+              entity E enum ["a", "b//c"];
+              entity G {};
+              type T = { x: Long } // }
+              ;
+              @act action "a b", c in ["g", N::Action::"h"] appliesTo { principal: [U, V], resource: U, context: { @ctx m: T, }, };
+              action g; action h;
+            }
+            type enum = Long; entity tags;
+        "#;
+        // Cedar reads it.
+        let (_, _) =
+            cedar_policy::SchemaFragment::from_cedarschema_str(text).map_err(|error| format!("{error:?}")).unwrap();
+        let found = read(text);
+        let line = |declared: &Declared| {
+            let words = |words: &[Word]| words.iter().map(|word| word.text.clone()).collect::<Vec<_>>().join(",");
+            let annotations: Vec<_> =
+                declared.annotations.iter().map(|found| (&*found.key.text, found.value.as_deref())).collect();
+            let records: Vec<_> = declared.records.iter().map(|record| shown(record)).collect();
+            format!(
+                "{:?} {} {annotations:?} [{}] {records:?}",
+                declared.kind,
+                words(&declared.names),
+                words(&declared.ids)
+            )
+        };
+        let lines: Vec<String> = found.iter().map(line).collect();
+        assert_eq!(
+            lines,
+            [
+                r#"Namespace N [("doc", Some("a; b { } @no"))] [] []"#,
+                r#"EntityType U,V [("a", None), ("b", Some("x\"y"))] [] ["two words{@in_set e} @c in r{inner{deep}}", "@t k"]"#,
+                r#"EnumeratedType E [] [a,b//c] []"#,
+                r#"EntityType G [] [] [""]"#,
+                r#"CommonType T [] [] ["x"]"#,
+                r#"Action a b,c [("act", None)] [] ["principal resource context{@ctx m}"]"#,
+                r#"Action g [] [] []"#,
+                r#"Action h [] [] []"#,
+                r#"CommonType enum [] [] []"#,
+                r#"EntityType tags [] [] []"#,
+            ]
+        );
+        let keys: Vec<_> = annotations(text).into_iter().map(|key| key.text).collect();
+        assert_eq!(keys, ["doc", "a", "b", "in_set", "c", "t", "act", "ctx"]);
+        assert_eq!(&text[found[1].names[1].span.offset()..][..1], "V");
+    }
+}
