@@ -13,6 +13,7 @@ use common::binary::{PATIENCE, Serving, command, gatepost};
 use common::folder;
 use common::server::{Answer, Client};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 use ureq::tls::TlsConfig;
 
@@ -205,7 +206,8 @@ fn a6_a_strict_batch_denies_the_items_that_say_what_is_not_read() {
     assert_eq!(running.post(BATCH, &whole).status, 400);
     // Without items it is one request, whatever else it says.
     for evaluations in [json!([]), json!(null)] {
-        let mut many: serde_json::Map<String, Value> = (0..25).map(|number| (format!("a{number:02}"), json!(1))).collect();
+        let mut many: serde_json::Map<String, Value> =
+            (0..25).map(|number| (format!("a{number:02}"), json!(1))).collect();
         let single = running.told(SINGLE, &ada(json!(many)));
         many.insert("evaluations".to_owned(), evaluations);
         assert_eq!(running.told(BATCH, &ada(json!(many))), single);
@@ -385,6 +387,26 @@ fn b4_an_id_that_does_not_come_back_says_why() {
         let header = |name: &str| answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
         assert_eq!(header("gatepost-request-id-replaced"), why, "{answer}");
         assert_eq!(header("x-request-id") == Some(sent), why.is_none(), "{answer}");
+    }
+}
+
+/// "In log, spans and messages a longer one stands as its first 96 characters and its SHA-256 (or two decisions would be one)."
+#[test]
+fn b4_two_long_ids_are_two_in_the_log() {
+    let running = serve(&["--log", "log"]);
+    let ids = ["1", "2"].map(|end| "x".repeat(200) + end);
+    for id in &ids {
+        let headers = [("content-type", "application/json"), ("x-request-id", id.as_str())];
+        let answer = running.client.send("POST", SINGLE, &headers, ada(json!({})).to_string()).unwrap();
+        assert_eq!(answer.header("x-request-id"), Some(id.as_str()));
+    }
+    running.serving.signal("TERM");
+    running.serving.end();
+    let log = std::fs::read_to_string(running.here.path().join("log/0000000001.jsonl")).unwrap();
+    for id in &ids {
+        let digest = Sha256::digest(id).iter().fold(String::new(), |digest, byte| format!("{digest}{byte:02x}"));
+        let logged = format!("\"requestId\":\"{}...sha256:{digest}\"", &id[..96]);
+        assert_eq!(log.matches(&logged).count(), 1, "{logged}\n{log}");
     }
 }
 
