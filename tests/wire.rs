@@ -314,6 +314,30 @@ fn b3_searches_say_what_is_missing_and_what_is_not_known() {
     assert_eq!(denied["context"], json!({ "reason_user": { "no-secrets": "It is secret." } }));
 }
 
+/// What was probably meant is looked for once of each name in a body, and not without end: a small body must not cost much.
+#[test]
+fn b3_looking_for_the_nearest_name_is_bounded() {
+    let actions: String = (0..1000)
+        .map(|number| {
+            format!("action performOperationNumber{number} appliesTo {{ principal: User, resource: Doc }};\n")
+        })
+        .collect();
+    let schema = format!("{SCHEMA}{actions}");
+    let running = serve_with(&[("s/schema/a.cedarschema", &schema)], &[]);
+    let named = |number: usize| json!({ "action": { "name": format!("performOperationNumberX{number}") } });
+    let reasons = json!({ "options": { "reasons": "user" }, "action": { "name": "performOperationNumberX" } });
+    for (evaluations, hints) in [(vec![json!({}); 1000], 1000..1001), ((0..1000).map(named).collect(), 1..100)] {
+        let begun = std::time::Instant::now();
+        let answer = running.post(BATCH, &common::with(ada(reasons.clone()), json!({ "evaluations": evaluations })));
+        assert!(
+            hints.contains(&answer.text.matches("; did you mean `performOperationNumber").count()),
+            "{}",
+            answer.text
+        );
+        assert!(begun.elapsed() < PATIENCE / 2, "{:?}", begun.elapsed());
+    }
+}
+
 /// B2: "an unknown id of an enumerated subject or resource: `false` / `[]` with `gatepost:invalid`".
 #[test]
 fn b2_an_unknown_id_of_an_enumerated_type_is_denied_and_named() {

@@ -98,25 +98,49 @@ fn beginning(name: &str) -> &str {
     name.char_indices().nth(LONGEST).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
 }
 
-/// So many names are looked for in one body at most.
-const LOOKED_FOR: usize = 1000;
+/// With so many names those of one body are compared at most, to find what was meant: how many there are is the caller's choice.
+const COMPARED: usize = 50_000;
 
-/// What there is to say of names in one body: of a batch, it is found out once of each, and only of so many.
-#[derive(Debug, Default)]
-pub struct Hints(Mutex<HashMap<(usize, SmolStr), SmolStr>>);
+/// One that is looked for counts as so many comparisons at least.
+const LOOKED_FOR: usize = 50;
+
+/// What was probably meant in one body: of a batch, it is found out once of each name, and only of so many.
+#[derive(Debug)]
+pub struct Hints(Mutex<Found>);
+
+#[derive(Debug)]
+struct Found {
+    told: HashMap<(usize, SmolStr), SmolStr>,
+    left: usize,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self(Mutex::new(Found { told: HashMap::new(), left: COMPARED }))
+    }
+}
 
 impl Hints {
-    /// What there is to say of the name at a place, where `known` would be read.
-    fn told<K: ?Sized>(&self, known: &K, place: SmolStr, words: impl FnOnce(&str) -> String) -> SmolStr {
-        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = hints.len() >= LOOKED_FOR;
-        match hints.entry((std::ptr::from_ref(known).addr(), place)) {
+    /// What there is to say of a name that is not one of those of `known`, of which there are `count`; nothing where too many were compared
+    /// before.
+    pub(super) fn of<K: ?Sized>(
+        &self,
+        known: &K,
+        count: usize,
+        name: &str,
+        words: impl FnOnce() -> Option<String>,
+    ) -> SmolStr {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Found { told, left } = &mut *found;
+        match told.entry((std::ptr::from_ref(known).addr(), beginning(name).into())) {
             Entry::Occupied(told) => told.get().clone(),
-            Entry::Vacant(vacant) if is_full => with_hint(vacant.key().1.as_str(), None).into(),
-            Entry::Vacant(vacant) => {
-                let words = words(vacant.key().1.as_str()).into();
-                vacant.insert(words).clone()
-            }
+            Entry::Vacant(vacant) => match left.checked_sub(count.max(LOOKED_FOR)) {
+                Some(rest) => {
+                    *left = rest;
+                    vacant.insert(words().unwrap_or_default().into()).clone()
+                }
+                None => SmolStr::default(),
+            },
         }
     }
 }
@@ -161,17 +185,18 @@ impl Unread<'_> {
     /// Each with the name that was probably meant, and how many more there are; `environment` is that of the request.
     pub fn in_words(&self, environment: Option<&Environment>) -> String {
         let of_members = self.members.named.iter().map(|UnreadMember { place, name, known }| {
-            let words = |place: &str| with_hint(place, nearest(name, known.iter().copied()));
-            self.hints.told(*known, place.clone(), words)
+            let hint = || nearest(name, known.iter().copied()).map(meant);
+            format!("`{place}`{}", self.hints.of(*known, known.len(), place, hint))
         });
-        let of_schema = self.undeclared.named.iter().map(|place| match environment {
-            Some(environment) => {
-                self.hints.told(environment, shown(place).into(), |shown| match Undeclared::at(place, environment) {
-                    Undeclared::Unknown { nearest } => with_hint(shown, nearest),
-                    Undeclared::TooFine => format!("`{shown}` (times are read to the millisecond)"),
-                })
-            }
-            None => with_hint(&shown(place), None).into(),
+        let of_schema = self.undeclared.named.iter().map(|place| {
+            let hint = |environment: &Environment| match Undeclared::at(place, environment) {
+                Undeclared::Unknown { nearest } => nearest.map(meant),
+                Undeclared::TooFine => Some(" (times are read to the millisecond)".to_owned()),
+            };
+            let place = shown(place);
+            let hint = environment
+                .map(|environment| self.hints.of(environment, declared(environment), &place, || hint(environment)));
+            format!("`{place}`{}", hint.unwrap_or_default())
         });
         let mut words = of_members.chain(of_schema).collect::<Vec<_>>().join(", ");
         if self.more() > 0 {
@@ -181,9 +206,12 @@ impl Unread<'_> {
     }
 }
 
-fn with_hint(place: &str, meant: Option<&str>) -> String {
-    match meant {
-        Some(meant) => format!("`{place}` (did you mean `{meant}`?)"),
-        None => format!("`{place}`"),
-    }
+fn meant(nearest: &str) -> String {
+    format!(" (did you mean `{nearest}`?)")
+}
+
+/// How many names stand in what a request of that environment may say.
+fn declared(environment: &Environment) -> usize {
+    let Environment { principal_type, resource_type, context, .. } = environment;
+    principal_type.attributes.0.len() + resource_type.attributes.0.len() + context.0.len()
 }
