@@ -9,7 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use common::binary::{PATIENCE, Serving, command, gatepost};
+use common::binary::{PATIENCE, Serving, command, fed, gatepost};
 use common::folder;
 use common::server::{Answer, Client};
 use serde_json::{Value, json};
@@ -213,6 +213,23 @@ fn a6_a_strict_batch_denies_the_items_that_say_what_is_not_read() {
         assert_eq!(running.told(BATCH, &ada(json!(many))), single);
         assert!(single.ends_with("a19; more=5"), "{single}");
     }
+}
+
+/// "Visible to whoever gets a decision": on the command line too.
+#[test]
+fn a6_decide_says_what_is_not_read() {
+    let store = [("s/schema/a.cedarschema", SCHEMA), ("s/policies/a.cedar", POLICIES), ("s/entities/a.json", ENTITIES)];
+    let here = folder(store);
+    for (change, _, meant) in not_read() {
+        let decided = fed(here.path(), &["decide", "--store", "s"], &ada(change.clone()).to_string()).with(0);
+        assert!(decided.out.starts_with("allow\n") && decided.out.contains("\n  sent, but not read: `"), "{decided:?}");
+        assert_eq!(decided.out.contains(&format!("(did you mean `{meant}`?)")), !meant.is_empty(), "{decided:?}");
+        let strict = common::with(ada(change), json!({ "options": { "strict": true } }));
+        let refused = fed(here.path(), &["decide", "--store", "s"], &strict.to_string()).with(2);
+        assert!(refused.err.contains("what is sent here must be read"), "{refused:?}");
+    }
+    let decided = fed(here.path(), &["decide", "--store", "s"], &ada(json!({})).to_string()).with(0);
+    assert!(!decided.out.contains("not read"), "{decided:?}");
 }
 
 /// "At most 20 and 1 kB, then a count."

@@ -41,13 +41,16 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let json = Json::parse(&text, DEEPEST).map_err(|error| Failure::new(format!("the request is {error}")))?;
     let decided = Decided::new(&snapshot, &json, arguments, settings.limits()?)?;
     let Decided { decision, explained, .. } = &decided;
+    let about = decided.about(&snapshot.store.types);
     match arguments.format {
-        Format::Text if arguments.explain => output::print(&explained_as_text(decision, explained))?,
-        Format::Text => output::print(&as_text(decision))?,
+        Format::Text => {
+            let text = if arguments.explain { explained_as_text(decision, explained) } else { as_text(decision) };
+            output::print(&(text + &not_read(&about)))?;
+        }
         Format::Json => {
-            let about = decided.about(&snapshot.store.types);
             let answer = authzen::answer(decision, Reasons::Admin, &about, || explained.clone());
-            output::print_json(&serde_json::to_value(answer).unwrap_or_default())?;
+            let answer = serde_json::to_value(answer);
+            output::print_json(&answer.map_err(|error| Failure::new(format!("the decision is no JSON: {error}")))?)?;
         }
     }
     Ok(holds(decision.allowed))
@@ -181,11 +184,15 @@ fn with_policies(decision: &Decision, policies: Vec<String>) -> String {
         Outcome::Unknown(unknown) => text.push_str(&format!("  {unknown}\n")),
         Outcome::Failed(message) => text.push_str(&format!("  error: {message}\n")),
     }
-    if !decision.dropped.is_empty() {
-        let dropped = decision.dropped.listed(authzen::shown);
-        text.push_str(&format!("  dropped, because the schema does not declare it: {dropped}\n"));
-    }
     text
+}
+
+/// What the request says and nobody reads.
+fn not_read(about: &About<'_>) -> String {
+    if about.unread.is_empty() {
+        return String::new();
+    }
+    report::visible(&format!("  sent, but not read: {}\n", about.unread.in_words(about.environment())))
 }
 
 fn described(note: &PolicyNote) -> String {
