@@ -6,9 +6,9 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 
 use crate::request::json::Members;
-use crate::request::nearest::nearest;
 use crate::request::place::{Part, Place, Places};
 use crate::request::undeclared::Undeclared;
+use crate::store::nearest::nearest;
 use crate::store::schema::Environment;
 
 use super::reading::FromMembers;
