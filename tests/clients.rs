@@ -1,4 +1,5 @@
-//! The examples of callers, each run as a user runs it, against the real binary and against services that fail.
+//! The examples of callers and gateways, and clients made of the OpenAPI document: each run as a user runs it, against the real binary and
+//! against services that fail.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -9,10 +10,13 @@ use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, LazyLock, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use common::binary::{PATIENCE, Ran, Serving, command};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::binary::{PATIENCE, Ran, Serving, command, post};
 use common::folder;
+use common::server::exchange;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
@@ -419,3 +423,287 @@ static COMPILED: LazyLock<PathBuf> = LazyLock::new(|| {
     Ran::new(tsc.output().unwrap()).with(0);
     out
 });
+
+// Clients that are made of the OpenAPI document
+
+/// Who may be found, and the request that the clients begin with.
+const STORED: &str =
+    r#"[{ "uid": { "type": "User", "id": "ada" }, "attrs": { "role": "companyAdmin", "account": "acme" } }]"#;
+
+/// What each of them says, but for how it spells a Boolean.
+const SAID: &str = "one: false phone-valid-for-billing-market\n\
+                    many: true false true\n\
+                    many: true false\n\
+                    one of many: true\n\
+                    actions: saveConfiguration viewMegaportContacts true\n\
+                    subjects: ada\n\
+                    refused: 400 `resource.properties.kind` must be the id of an AccountKind: `direct`, `partner`, `managed`, or an \
+                    object with its `type` and its `id`, but is a number\n";
+
+/// A service, a folder with the document that it serves and the program that asks it, and the settings of that program.
+fn described(program: &str) -> (Serving, TempDir, [(&'static str, String); 2]) {
+    let here = folder([("stored.json", STORED)]);
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--entities", "stored.json"];
+    let service = Serving::start(&mut command(here.path(), &arguments));
+    let document =
+        ureq::get(format!("{}/openapi.json", url(&service))).call().unwrap().body_mut().read_to_vec().unwrap();
+    std::fs::write(here.path().join("openapi.json"), document).unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    std::fs::copy(root.join("tests/data/clients").join(program), here.path().join(program)).unwrap();
+    let request = root.join("requests/enter-support-contact.json").to_str().unwrap().to_owned();
+    let settings = [("GATEPOST_URL", url(&service)), ("GATEPOST_REQUEST", request)];
+    (service, here, settings)
+}
+
+/// A program that `scripts/test` installs.
+fn installed(path: &str) -> PathBuf {
+    let program = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap().join(path);
+    assert!(program.exists(), "there is no {}: scripts/test installs it", program.display());
+    program
+}
+
+/// B6: "`/openapi.json` makes working clients with `openapi-python-client`": it is typed, by mypy's strict reading, and works.
+#[test]
+#[ignore = "needs openapi-python-client and mypy, which scripts/test installs"]
+fn a_client_in_python_is_made_of_the_document() {
+    let (_service, here, settings) = described("generated.py");
+    // What it calls itself stands beside it.
+    let programs = installed("openapi-python-client/bin");
+    let path = format!("{}:{}", programs.display(), std::env::var("PATH").unwrap());
+    let run = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(programs.join(program));
+        let command = command.current_dir(here.path()).args(arguments).envs(settings.clone()).env("PATH", &path);
+        Ran::new(command.output().unwrap()).with(0)
+    };
+    let made = run(
+        "openapi-python-client",
+        &["generate", "--path", "openapi.json", "--output-path", "client", "--meta", "none"],
+    );
+    assert!(!(made.out + &made.err).contains("arning"), "something could not be made");
+    // The faults of what every such client has are not reported.
+    run("mypy", &["--strict", "--follow-imports", "silent", "generated.py"]);
+    let said = run("python", &["generated.py"]).out;
+    assert_eq!(said.replace("True", "true").replace("False", "false"), SAID);
+}
+
+/// B6: "and `openapi-typescript` (batches typed, no `unknown[]`)".
+#[test]
+#[ignore = "needs node, openapi-typescript and openapi-fetch, which scripts/test installs"]
+fn a_client_in_typescript_is_made_of_the_document() {
+    let (_service, here, settings) = described("generated.ts");
+    let modules = installed("openapi-typescript/node_modules");
+    std::os::unix::fs::symlink(&modules, here.path().join("node_modules")).unwrap();
+    std::fs::write(here.path().join("package.json"), r#"{ "type": "module" }"#).unwrap();
+    let run = |program: &Path, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        let command = command.current_dir(here.path()).args(arguments).envs(settings.clone());
+        Ran::new(command.output().unwrap()).with(0)
+    };
+    run(&modules.join(".bin/openapi-typescript"), &["openapi.json", "--output", "api.d.ts"]);
+    let types = std::fs::read_to_string(here.path().join("api.d.ts")).unwrap();
+    assert!(!types.contains("unknown[]") && !types.contains("| unknown"), "{types}");
+    let strictly = ["--strict", "--exactOptionalPropertyTypes", "--noPropertyAccessFromIndexSignature"];
+    let modern = ["--target", "es2022", "--module", "nodenext", "--types", "node", "generated.ts"];
+    run(&modules.join(".bin/tsc"), &[&strictly[..], &modern].concat());
+    assert_eq!(run(Path::new("node"), &["generated.js"]).out, SAID);
+}
+
+// Gateways
+
+/// The service with the store of the gateways.
+fn serving_routes() -> (Serving, TempDir) {
+    let here = TempDir::new().unwrap();
+    let store = examples().join("gateways/store");
+    let arguments = ["serve", "--listen", "127.0.0.1:0", "--store", store.to_str().unwrap()];
+    (Serving::start(&mut command(here.path(), &arguments)), here)
+}
+
+/// A path that would end a string in JSON, and what it is once it is decoded.
+const ESCAPED: (&str, &str) = ("/docs/%22,%22x%22:%5C", r#"/docs/","x":\"#);
+
+/// What is no allow, and which status it comes with.
+const NO_ALLOWS: [(u16, &str); 11] = [
+    (200, r#"{"decision":false}"#),
+    (200, r#"{"decision":"true"}"#),
+    (200, r#"{"decision":1}"#),
+    (200, r#"{"context":{"decision":true}}"#),
+    (200, "{}"),
+    (200, "true"),
+    (200, "null"),
+    (200, ""),
+    (200, r#"{"decision":true"#),
+    (503, r#"{"decision":true}"#),
+    (302, r#"{"decision":true}"#),
+];
+
+/// nginx with the recipe, which asks there and passes on there. It ends when it is dropped.
+struct Nginx {
+    child: Child,
+    address: String,
+    _here: TempDir,
+}
+
+impl Nginx {
+    fn start(gatepost: &str, service: &str) -> Self {
+        let recipe = |name: &str| std::fs::read_to_string(examples().join("gateways/nginx").join(name)).unwrap();
+        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        // What may differ: addresses, and where the distribution's nginx keeps what it needs.
+        let places =
+            ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {kind};"));
+        let configuration = recipe("nginx.conf")
+            .replace("127.0.0.1:8080", &address)
+            .replace("127.0.0.1:8081", service.strip_prefix("http://").unwrap())
+            .replace("http {", &format!("http {{ access_log off; {}", places.join(" ")));
+        let users = "ada:{PLAIN}secret\nbob:{PLAIN}secret\n";
+        let here =
+            folder([("nginx.conf", configuration.as_str()), ("gatepost.js", &recipe("gatepost.js")), ("users", users)]);
+        std::os::unix::fs::symlink("/usr/lib/nginx/modules", here.path().join("modules")).unwrap();
+        let program = if Path::new("/usr/sbin/nginx").exists() { "/usr/sbin/nginx" } else { "nginx" };
+        let mut nginx = Command::new(program);
+        nginx.arg("-p").arg(here.path()).args(["-c", "nginx.conf", "-e", "stderr"]);
+        nginx.args(["-g", "daemon off; master_process off; pid nginx.pid;"]);
+        let child =
+            nginx.env("GATEPOST_URL", gatepost).env_remove("GATEPOST_TOKEN").stderr(Stdio::null()).spawn().unwrap();
+        let started = Instant::now();
+        while TcpStream::connect(&address).is_err() {
+            assert!(started.elapsed() < PATIENCE, "nginx does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self { child, address, _here: here }
+    }
+
+    /// The status that a user gets.
+    fn send(&self, method: &str, path: &str, user: Option<&str>) -> u16 {
+        let known = user.map(|user| format!("authorization: Basic {}\r\n", STANDARD.encode(format!("{user}:secret"))));
+        let known = known.unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nhost: localhost\r\n{known}content-length: 0\r\nconnection: close\r\n\r\n"
+        );
+        let stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        exchange(stream, request.as_bytes()).split(' ').nth(1).unwrap().parse().unwrap()
+    }
+}
+
+impl Drop for Nginx {
+    fn drop(&mut self) {
+        // One that has ended cannot be killed, which is fine.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// B7: "tried recipes for nginx (njs) … that read the decision and escape what they put into JSON".
+#[test]
+#[ignore = "needs nginx and libnginx-mod-http-js"]
+fn nginx_lets_through_what_is_allowed_and_nothing_else() {
+    let ((gatepost, _nothing), service) = (serving_routes(), Failing::start(200, "\"documentation\""));
+    let nginx = Nginx::start(&url(&gatepost), &service.url);
+    let injected = "/x%22,%22properties%22:%7B%22path%22:%22/docs/x";
+    for (method, path, user, status) in [
+        ("GET", "/docs/x", Some("ada"), 200),
+        ("GET", "/docs/x?y=/../z", Some("bob"), 200),
+        ("HEAD", "/docs/x", Some("bob"), 200),
+        ("POST", "/docs/x", Some("ada"), 200),
+        ("GET", ESCAPED.0, Some("ada"), 200),
+        ("POST", "/docs/x", Some("bob"), 403),
+        ("DELETE", "/docs/x", Some("ada"), 403),
+        ("GET", "/other", Some("ada"), 403),
+        ("GET", "/docs/../other", Some("ada"), 403),
+        ("GET", "/docs/..%2fother", Some("ada"), 403),
+        ("GET", injected, Some("ada"), 403),
+        ("GET", "/docs/x", None, 401),
+        ("GET", "/gatepost", Some("ada"), 404),
+    ] {
+        assert_eq!(nginx.send(method, path, user), status, "{method} {path} {user:?}");
+        let passed_on = service.requests.lock().unwrap().drain(..).count();
+        assert_eq!(passed_on, usize::from(status == 200), "{method} {path} {user:?}");
+    }
+    // The service gets the path that was decided on.
+    nginx.send("GET", "/docs/./y/%2e%2e/x", Some("ada"));
+    let passed_on = service.requests.lock().unwrap().pop().unwrap();
+    assert!(passed_on.starts_with("GET /docs/x HTTP/1."), "{passed_on}");
+}
+
+/// B7: it fails closed, and the path stands in one string.
+#[test]
+#[ignore = "needs nginx and libnginx-mod-http-js"]
+fn nginx_takes_no_failure_for_an_allow() {
+    let service = Failing::start(200, "\"documentation\"");
+    for (status, body) in NO_ALLOWS {
+        let gatepost = Failing::start(status, body);
+        let refused = Nginx::start(&gatepost.url, &service.url).send("GET", ESCAPED.0, Some("ada"));
+        assert!(matches!(refused, 403 | 500), "{status} {body}: {refused}");
+        let asked = gatepost.requests.lock().unwrap().pop().unwrap();
+        let question: Value = serde_json::from_str(asked.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+        assert_eq!(question, question_of(ESCAPED.1));
+    }
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    for gatepost in [silent.local_addr().unwrap(), nobody] {
+        let nginx = Nginx::start(&format!("http://{gatepost}"), &service.url);
+        assert_eq!(nginx.send("GET", "/docs/x", Some("ada")), 500);
+    }
+    assert_eq!(service.requests.lock().unwrap().len(), 0);
+}
+
+/// What is asked where Ada gets that path.
+fn question_of(path: &str) -> Value {
+    json!({
+        "subject": { "type": "User", "id": "ada" },
+        "action": { "name": "get" },
+        "resource": { "type": "http-route", "id": path, "properties": { "path": path } },
+    })
+}
+
+/// What the script of Envoy's filter asks, and whether it lets the request through, where it is answered so.
+fn envoy([method, path, user]: [&str; 3], status: &str, body: &str) -> (Option<String>, bool) {
+    let script = examples().join("gateways/envoy/gatepost.lua");
+    let stub = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/clients/envoy.lua");
+    let mut lua = Command::new("lua5.4");
+    let ran = Ran::new(lua.arg(stub).arg(script).args([method, path, user, status, body]).output().unwrap()).with(0);
+    let asked = ran.out.lines().find_map(|line| line.strip_prefix("asked ")).map(str::to_owned);
+    let let_through = ran.out.lines().any(|line| line == "let through");
+    assert_ne!(let_through, ran.out.lines().any(|line| line == "refused 403"), "{ran:?}");
+    (asked, let_through)
+}
+
+/// B7: "and Envoy (Lua)": the script alone, with a handle that stands for Envoy's.
+#[test]
+#[ignore = "needs lua5.4"]
+fn the_script_for_envoy_lets_through_what_is_allowed_and_nothing_else() {
+    let (gatepost, _nothing) = serving_routes();
+    let answer = |question: &str| {
+        let (status, answer) = post(&format!("{}/access/v1/evaluation", url(&gatepost)), "application/json", question);
+        (status.to_string(), answer.to_string())
+    };
+    for (asked, let_through) in [
+        (["GET", "/docs/x", "ada"], true),
+        (["HEAD", "/docs/x?y=/z", "bob"], true),
+        (["POST", "/docs/x", "ada"], true),
+        (["GET", r#"/docs/","x":\"#, "ada"], true),
+        (["POST", "/docs/x", "bob"], false),
+        (["GET", "/other", "ada"], false),
+        (["GET", r#"/x","properties":{"path":"/docs/x"#, "ada"], false),
+        (["GET", "/docs/\u{7}\n\t", "ada"], true),
+        (["POST", "/docs/x", r#"bob"},"subject":{"type":"User","id":"ada"#], false),
+    ] {
+        let question = envoy(asked, "none", "").0.unwrap();
+        let (status, body) = answer(&question);
+        assert_eq!(envoy(asked, &status, &body), (Some(question), let_through), "{asked:?} {status} {body}");
+    }
+    // Nobody is asked about what it does not know.
+    for asked in [["DELETE", "/docs/x", "ada"], ["GET", "/docs/x", ""]] {
+        assert_eq!(envoy(asked, "200", r#"{"decision":true}"#), (None, false), "{asked:?}");
+    }
+    let mut expected = question_of(ESCAPED.1);
+    expected["options"] = json!({ "reasons": "none" });
+    for (status, body) in NO_ALLOWS {
+        let (question, let_through) = envoy(["GET", ESCAPED.1, "ada"], &status.to_string(), body);
+        assert_eq!(serde_json::from_str::<Value>(&question.unwrap()).unwrap(), expected);
+        assert!(!let_through, "{status} {body}");
+    }
+    for failure in ["none", "broken", "504"] {
+        assert!(!envoy(["GET", "/docs/x", "ada"], failure, "").1, "{failure}");
+    }
+}

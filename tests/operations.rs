@@ -27,7 +27,7 @@ const HEALTH: &str = "GET /healthz HTTP/1.1\r\nhost: localhost\r\n\r\n";
 struct Running {
     serving: Serving,
     client: Client,
-    _here: TempDir,
+    here: TempDir,
 }
 
 /// A service with these settings, and with these files beside it.
@@ -36,7 +36,7 @@ fn serve_with(files: &[(&str, &str)], settings: &[&str]) -> Running {
     let any_port = ["serve", "--listen", "127.0.0.1:0"];
     let serving = Serving::start(&mut command(here.path(), &[&any_port, settings].concat()));
     let client = Client::new(&format!("http://{}", serving.address()), TlsConfig::default());
-    Running { serving, client, _here: here }
+    Running { serving, client, here }
 }
 
 fn serve(settings: &[&str]) -> Running {
@@ -270,7 +270,7 @@ fn limited(limit: &str, settings: &[&str]) -> Running {
     limited.arg(service.get_program()).args(service.get_args());
     let serving = Serving::start(&mut limited);
     let client = Client::new(&format!("http://{}", serving.address()), TlsConfig::default());
-    Running { serving, client, _here: here }
+    Running { serving, client, here }
 }
 
 /// "Requests beyond it get 503 with `Retry-After: 1` and a JSON-string message at once (health and readiness are
@@ -380,6 +380,34 @@ fn a_log_in_a_folder_that_holds_something_else_is_told() {
     let empty = folder([("beside", "")]);
     std::fs::create_dir(empty.path().join("log")).unwrap();
     assert!(!told(empty.path()));
+}
+
+/// A11: "rejected unless confirmed for that digest (`POST /reload {"accept": REVISION}`)". The body is read, whichever listener it is for.
+#[test]
+fn an_operator_confirms_a_revision_by_its_digest() {
+    let (token, entry) = token();
+    let policies = "@id(\"read\") permit (principal, action, resource);\n@id(\"no\") forbid (principal, action, resource) when { context.no };\n";
+    let schema = "entity U;\naction read appliesTo { principal: U, resource: U, context: { no: Bool } };\n";
+    let files = [("s/schema/a.cedarschema", schema), ("s/policies/a.cedar", policies), ("tokens.toml", entry.as_str())];
+    let settings = ["--store", "s", "--admin-listen", "127.0.0.1:0", "--admin-token-file", "tokens.toml"];
+    let running = serve_with(&files, &settings);
+    let admin = running.serving.banner.split("operators are listened to on ").nth(1).unwrap().lines().next().unwrap();
+    let client = Client::new(admin, TlsConfig::default());
+    let authorization = format!("Bearer {token}");
+    let reload = |body: &str| client.send("POST", "/reload", &[("authorization", &authorization)], body).unwrap();
+    for wrong in ["{", "{}", r#"{"accept": "no"}"#, r#"{"accepted": "x"}"#, "[]"] {
+        assert_eq!(reload(wrong).status, 400, "{wrong}");
+    }
+    assert_eq!(reload(&" ".repeat(5000)).status, 413);
+    let edited = policies.lines().next().unwrap();
+    std::fs::write(running.here.path().join("s/policies/a.cedar"), edited).unwrap();
+    let rejected = reload("");
+    assert_eq!(rejected.status, 422);
+    let confirmation = rejected.text.split("`POST /reload` with {\\\"accept\\\": \\\"").nth(1).unwrap();
+    let revision = confirmation.split('\\').next().unwrap();
+    assert_eq!(reload(&json!({ "accept": "0".repeat(64) }).to_string()).status, 422);
+    let confirmed = reload(&json!({ "accept": revision }).to_string());
+    assert_eq!((confirmed.status, confirmed.json()["revision"].as_str()), (200, Some(revision)), "{}", confirmed.text);
 }
 
 /// One service is asked at a time.

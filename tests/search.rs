@@ -249,8 +249,17 @@ fn a_token_is_for_the_request_that_it_came_with() {
     let token = next_token(&server.post(SUBJECT, first.to_string()));
     let following = with(first, json!({ "page": { "token": token } }));
     assert_eq!(results(&server.post(SUBJECT, following.to_string())).len(), 3);
-    let unchanged = with(following.clone(), json!({ "page": { "more": 1, "limit": 3 } }));
-    assert_eq!(results(&server.post(SUBJECT, unchanged.to_string())).len(), 3);
+    // B4: "page tokens ignore unknown members of AuthZEN's own objects".
+    for unchanged in [
+        json!({ "page": { "more": 1, "limit": 3 } }),
+        json!({ "page": { "limit": 0 } }),
+        json!({ "more": {}, "action": { "more": 1 }, "resource": { "more": [] }, "subject": { "more": null } }),
+        json!({ "options": { "more": 1, "strict": null } }),
+        json!({ "subject": { "properties": null } }),
+    ] {
+        let answer = server.post(SUBJECT, with(following.clone(), unchanged).to_string());
+        assert_eq!(results(&answer).len(), 3);
+    }
     let mut reordered: Vec<(String, Value)> = following.as_object().unwrap().clone().into_iter().collect();
     reordered.reverse();
     let text: Vec<String> = reordered.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
@@ -264,7 +273,11 @@ fn a_token_is_for_the_request_that_it_came_with() {
         json!({ "resource": { "id": "two" } }),
         json!({ "action": { "name": "write" } }),
         json!({ "subject": { "properties": { "locked": false } } }),
-        json!({ "options": {} }),
+        json!({ "subject": { "tags": { "t": "u" } } }),
+        json!({ "subject": { "parents": [] } }),
+        json!({ "action": { "properties": { "p": 1 } } }),
+        json!({ "options": { "strict": false } }),
+        json!({ "options": { "reasons": "user" } }),
     ] {
         let answer = server.post(SUBJECT, with(following.clone(), change.clone()).to_string());
         assert!(message(&answer).contains("differs"), "{change}: {answer:?}");

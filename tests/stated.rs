@@ -350,7 +350,7 @@ fn a4_a_null_in_an_array_is_refused_with_its_place() {
     );
     assert!(ask(json!({}), json!({ "all": ["x", null] })).starts_with("`context.all[1]` must be"));
     assert!(ask(json!({ "tags": { "t": [null] } }), json!({})).starts_with("`subject.tags.t[0]` must be"));
-    assert!(ask(json!({ "parents": [null] }), json!({})).starts_with("`subject.parents` cannot be"));
+    assert!(ask(json!({ "parents": [null] }), json!({})).starts_with("`subject.parents[0]` must be an id"));
     for (attrs, expected) in [
         (r#""attrs": {"blockers": [null]}"#, "`blockers[0]` must be a string, but is null"),
         (r#""attrs": {"blockers": null}"#, "`blockers` must be an array, but is null"),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use gatepost::engine::Snapshot;
-use gatepost::http::authzen::{self, EvaluationsResponse, Limits, Reasons, Refusal};
+use gatepost::http::authzen::{self, BatchResponse, EvaluationsResponse, Limits, Reasons, Refusal};
 use gatepost::http::callers::Caller;
 use gatepost::http::journal::Journal;
 use gatepost::request::Facts;
@@ -113,7 +113,9 @@ fn the_same_as_an_item(snapshot: &Snapshot, body: &Map<String, Value>, alone: Op
     let mut item = body.clone();
     // The options of a body are no part of an item, and wrong ones are refused.
     let has_options = item.remove("options").is_some();
-    let Some(EvaluationsResponse::Batch { evaluations }) = many(snapshot, &json!({ "evaluations": [item] })) else {
+    let Some(EvaluationsResponse::Batch(BatchResponse { evaluations })) =
+        many(snapshot, &json!({ "evaluations": [item] }))
+    else {
         panic!("a batch without options is never refused");
     };
     let [item] = evaluations.as_slice() else { panic!("one answer for one item") };
@@ -126,7 +128,7 @@ fn each_item_is_decided_as_it_is_alone(snapshot: &Snapshot, body: &Map<String, V
     let evaluations = match many(snapshot, &Value::Object(body.clone())) {
         None => return,
         Some(EvaluationsResponse::Single(answer)) => return assert_eq!(Some(answer.decision), alone),
-        Some(EvaluationsResponse::Batch { evaluations }) => evaluations,
+        Some(EvaluationsResponse::Batch(BatchResponse { evaluations })) => evaluations,
     };
     let items = body.get("evaluations").and_then(Value::as_array).expect("a batch has items");
     let expected = items.iter().map(|item| {

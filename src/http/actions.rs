@@ -54,7 +54,7 @@ impl Asked<'_> {
         if search.candidates() == 0 {
             let unread = Unread { members: how.unread, undeclared: &Places::default(), hints: &hints };
             journal.not_read(&unread, &question, types);
-            let nothing = nothing_in_words(&question, types);
+            let nothing = nothing_in_words(&question, types, &hints);
             sentences.add("", nothing.map(|sentence| (INVALID, sentence)));
         }
         Ok(SearchResponse { context: search_context(how.reasons, sentences.by_key(search.candidates())), ..answer })

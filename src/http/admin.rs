@@ -4,7 +4,6 @@ use std::future::Future;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
@@ -13,10 +12,11 @@ use serde::Deserialize;
 use serde_json::Value as Json;
 use tokio::net::TcpListener;
 
+use super::bounded::read;
 use super::callers::{Caller, Callers, Peer};
 use super::front::Front;
 use super::hosts::Hosts;
-use super::{Service, healthz, json, message, metrics, nothing_here, paths, readyz, serving};
+use super::{Service, healthz, json, message, metrics, nothing_here, paths, readyz, serving, unreadable};
 use crate::live::{Live, Status};
 
 /// What the listener for operators needs.
@@ -33,7 +33,8 @@ pub struct Admin {
 pub async fn serve(listener: TcpListener, admin: Admin, shutdown: impl Future<Output = ()>) {
     let Admin { live, callers, service } = admin;
     let routes = routes(live, Arc::clone(&service));
-    let front = Front { service, callers, lets_in, hosts: Hosts::Any, base: String::new(), routes };
+    let (hosts, base, reading) = (Hosts::Any, String::new(), &[paths::RELOAD]);
+    let front = Front { service, callers, lets_in, hosts, base, routes, reading };
     serving::serve(listener, front, shutdown).await;
 }
 
@@ -51,9 +52,12 @@ fn routes(live: Arc<Live>, service: Arc<Service>) -> Router {
 
 /// Takes up the store on disk: 200 with the status if it is in force then, 422 with the status if it cannot be served. A body
 /// `{"accept": REVISION}` confirms that revision, whatever it has lost of the one in force.
-async fn reload(State((live, service)): State<(Arc<Live>, Arc<Service>)>, body: Body) -> Response {
-    let Ok(body) = axum::body::to_bytes(body, MOST_BODY).await else {
-        return message(StatusCode::BAD_REQUEST, ACCEPT_FORM);
+async fn reload(State((live, service)): State<(Arc<Live>, Arc<Service>)>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let time = service.operations.bounds.body_time;
+    let body = match read(body, &parts.headers, MOST_BODY, time).await {
+        Ok(body) => body,
+        Err(error) => return unreadable(error, MOST_BODY, time),
     };
     let accepted = match accepted(&body) {
         Ok(accepted) => accepted,

@@ -19,7 +19,7 @@ use super::bounded::Drained;
 use super::callers::{Caller, Callers, Peer};
 use super::hosts::Hosts;
 use super::observed::{failed, observe};
-use super::{Service, bounded, paths};
+use super::{Service, bounded};
 
 /// Everything behind a listener.
 pub(super) struct Front {
@@ -35,6 +35,8 @@ pub(super) struct Front {
     pub(super) base: String,
     /// What answers.
     pub(super) routes: Router,
+    /// The paths whose routes read what is posted to them.
+    pub(super) reading: &'static [&'static str],
 }
 
 /// Gives the caller, if it is one that is known, or `None` where anybody is let in; or the answer to one who is not.
@@ -79,7 +81,7 @@ impl Front {
 
     /// What the routes answer. A body that no route reads is read here: a connection with an unread one would be closed.
     async fn answered(&self, request: Request) -> Response {
-        let is_read = *request.method() == Method::POST && paths::ASKED.contains(&request.uri().path());
+        let is_read = *request.method() == Method::POST && self.reading.contains(&request.uri().path());
         let (request, drained) = if is_read || request.body().is_end_stream() {
             (request, Drained(true))
         } else {

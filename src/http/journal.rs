@@ -17,7 +17,7 @@ use crate::engine::{Decision, Snapshot};
 use crate::log::Entries;
 use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Told, Verdict};
 use crate::request::place::{Part, Places};
-use crate::request::{Question, Resolved, TypedRequest};
+use crate::request::{Question, Resolved, TypedRequest, find_environment};
 use crate::store::schema::Types;
 
 /// What one request decides: its records go into the log before its answer goes out, and what the log has taken is counted.
@@ -60,7 +60,7 @@ impl<'a> Journal<'a> {
         let verdict = Verdict::of(decision);
         match (resolved, self.metrics) {
             (Resolved::Request(request), Some(_)) => self.counted.push((whole_name(types, request), verdict)),
-            _ => self.count(question.action, types, verdict),
+            _ => self.count(action_of_text(question.action, types), verdict),
         }
         if let Some((recorder, heading)) = &self.log {
             let unread = about.unread.members.places();
@@ -97,12 +97,13 @@ impl<'a> Journal<'a> {
             .for_each(|place| self.missing.add(&shown(place)));
     }
 
-    /// Takes up an item of a batch that was denied without being decided, on the action that it names, as far as that can be read.
-    pub fn not_decided(&mut self, item: usize, action: &str, types: &Types, why: NotDecided<'_>, began: Instant) {
-        match why {
-            NotDecided::NotAllowed(_) => self.count(action, types, Verdict::NotAllowed),
-            NotDecided::Malformed | NotDecided::Invalid(_) => self.count(action, types, Verdict::Invalid),
-        }
+    /// Takes up an item of a batch that was denied without being decided, on the action of that whole name, if it is known.
+    pub fn not_decided(&mut self, item: usize, action: Option<SmolStr>, why: NotDecided<'_>, began: Instant) {
+        let verdict = match why {
+            NotDecided::NotAllowed(_) => Verdict::NotAllowed,
+            NotDecided::Malformed | NotDecided::Invalid(_) => Verdict::Invalid,
+        };
+        self.count(action, verdict);
         if let Some((recorder, heading)) = &self.log {
             recorder.not_decided(
                 heading,
@@ -125,15 +126,27 @@ impl<'a> Journal<'a> {
         &self.records
     }
 
-    /// Counts a decision on what that text means: an action, if it can be one alone.
-    fn count(&mut self, action: &str, types: &Types, verdict: Verdict) {
-        if self.metrics.is_none() {
-            return;
+    /// Counts a decision on the action of that whole name, if it is known.
+    fn count(&mut self, action: Option<SmolStr>, verdict: Verdict) {
+        if self.metrics.is_some() {
+            self.counted.push((action.unwrap_or_default(), verdict));
         }
-        let mut meant = types.environments_of(action).map(|(_, environment)| &environment.action_name);
-        let first = meant.next().filter(|first| meant.all(|other| other == *first));
-        self.counted.push((first.cloned().unwrap_or_default(), verdict));
     }
+}
+
+/// The whole name of the action that a question means.
+pub(super) fn action_of(question: &Question<'_>, types: &Types) -> Option<SmolStr> {
+    match find_environment(question, types) {
+        Ok((_, environment)) => Some(environment.action_name.clone()),
+        Err(_) => action_of_text(question.action, types),
+    }
+}
+
+/// The whole name of the action that a text means, if it can be one alone.
+pub(super) fn action_of_text(action: &str, types: &Types) -> Option<SmolStr> {
+    let mut meant = types.environments_of(action).map(|(_, environment)| &environment.action_name);
+    let first = meant.next()?;
+    meant.all(|other| other == first).then(|| first.clone())
 }
 
 /// The whole name of the action of a request.

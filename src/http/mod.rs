@@ -102,7 +102,9 @@ pub async fn serve(listener: TcpListener, service: impl Into<Arc<Service>>, shut
     let (callers, routes) = (service.callers.clone(), routes(Arc::clone(&service)));
     let hosts = Hosts::of(&callers, listener.local_addr().ok(), service.public_url.as_ref());
     let base = service.public_url.as_ref().map(|url| url.path().to_owned()).unwrap_or_default();
-    let front = Front { service: Arc::clone(&service), callers, lets_in: callers::lets_in, hosts, base, routes };
+    let reading = &paths::ASKED;
+    let front =
+        Front { service: Arc::clone(&service), callers, lets_in: callers::lets_in, hosts, base, routes, reading };
     serving::serve(listener, front, shutdown).await;
     if let Some(traces) = &service.operations.traces {
         traces.finish().await;

@@ -222,6 +222,7 @@ mod tests {
             hosts: Hosts::Any,
             base: String::new(),
             routes: broken,
+            reading: &[],
         };
         let request = Request::get("/healthz")
             .header("host", "localhost")

@@ -55,7 +55,7 @@ pub fn document() -> OpenApi {
 
 const ABOUT: &str = "A policy decision service on Cedar, by the OpenID AuthZEN Authorization API 1.0. A deny is an answer and \
     no error: status 200, with `\"decision\": false`. What is no request is 400, and says why. Members that are not described \
-    are ignored. Whether callers must be known, and how, is for the operator to say.";
+    are not read, and are named in `Gatepost-Dropped`; or they are refused, where the operator or the request says so. Whether callers must be known, and how, is for the operator to say.";
 const BEARER: &str = "bearer";
 const MUTUAL_TLS: &str = "mutualTLS";
 
@@ -66,6 +66,9 @@ const MESSAGE: &str = "Message";
 
 const RETRY_AFTER: &str = "Retry-After";
 const WHEN: &str = "After how many seconds to ask again.";
+const NOT_READ: &str =
+    "What was sent and not read, each name percent-encoded: at most 20 in 1 kB, then `; more=` and how many more.";
+const LACKS: &str = "What is missing in the context, so that nothing is found; written in the same way.";
 
 fn described_paths() -> Paths {
     let one = (named::<EvaluationRequest<'_>>().into(), named::<EvaluationResponse>());
@@ -116,7 +119,7 @@ fn operation(id: &str, summary: &str) -> OperationBuilder {
         .required(Required::False)
         .description(Some("Comes back with the answer."))
         .schema(Some(ObjectBuilder::new().schema_type(Type::String)));
-    let refusals = [("405", "MethodNotAllowed"), ("500", "InternalServerError")];
+    let refusals = [("405", "MethodNotAllowed"), ("421", "MisdirectedRequest"), ("500", "InternalServerError")];
     let operation = OperationBuilder::new().operation_id(Some(id)).summary(Some(summary)).parameter(request_id);
     refusals
         .into_iter()
@@ -130,13 +133,15 @@ fn asks(operation: OperationBuilder, path: &str, request: RefOr<Schema>, reply: 
     let request = RequestBodyBuilder::new().content(JSON, request).required(Some(Required::True)).build();
     let replies = examples(path, |example| &example.response);
     let reply = ContentBuilder::new().schema(Some(reply)).examples_from_iter(replies).build();
-    let reply = response("The answer.", JSON, reply).header(REVISION, revision());
+    let reply = response("The answer.", JSON, reply).header(REVISION, revision()).header(DROPPED, header(NOT_READ));
+    let reply = if paths::SEARCHES.contains(&path) { reply.header(MISSING, header(LACKS)) } else { reply };
     let refusals = [
         ("400", "BadRequest"),
         ("401", "Unauthorized"),
         ("403", "Forbidden"),
         ("408", "RequestTimeout"),
         ("413", "ContentTooLarge"),
+        ("415", "UnsupportedMediaType"),
         ("503", "ServiceUnavailable"),
     ];
     let operation = operation.request_body(Some(request)).response("200", reply);
@@ -170,11 +175,14 @@ fn metrics() -> OperationBuilder {
     operation("metrics", "What is counted and measured")
         .response("200", text)
         .response("401", Ref::from_response_name("Unauthorized"))
+        .response("403", Ref::from_response_name("Forbidden"))
 }
 
 fn response(description: &str, content_type: &str, content: Content) -> ResponseBuilder {
     let request_id = header("The one that came with the request, or a new one.");
-    ResponseBuilder::new().description(description).content(content_type, content).header(REQUEST_ID, request_id)
+    let replaced = header("Why it is a new one though one came.");
+    let response = ResponseBuilder::new().description(description).content(content_type, content);
+    response.header(REQUEST_ID, request_id).header(REPLACED, replaced)
 }
 
 fn refusal(description: &str) -> ResponseBuilder {
@@ -219,7 +227,7 @@ fn components() -> ComponentsBuilder {
     refusals().into_iter().fold(components, |components, (name, response)| components.response(name, response))
 }
 
-fn refusals() -> [(&'static str, ResponseBuilder); 9] {
+fn refusals() -> [(&'static str, ResponseBuilder); 11] {
     let with = |response: ResponseBuilder, name: &str, about: &str| response.header(name, header(about));
     let unknown = with(refusal("The caller is not known."), "WWW-Authenticate", "How the caller can be known.");
     let method = with(refusal("The path takes another method."), "Allow", "The methods that it takes.");
@@ -232,6 +240,8 @@ fn refusals() -> [(&'static str, ResponseBuilder); 9] {
         ("MethodNotAllowed", method),
         ("RequestTimeout", refusal("The body did not come in time.")),
         ("ContentTooLarge", refusal("The body has more bytes than the service takes.")),
+        ("UnsupportedMediaType", refusal("The body is packed: it has a `Content-Encoding`.")),
+        ("MisdirectedRequest", refusal("The header `Host` names another service.")),
         ("InternalServerError", refusal("The service failed; nothing is allowed by that.")),
         ("ServiceUnavailable", later),
     ]
@@ -249,6 +259,9 @@ fn with_schema<T: ToSchema>(schemas: &mut Vec<(String, RefOr<Schema>)>) {
 const JSON: &str = "application/json";
 const REQUEST_ID: &str = "X-Request-ID";
 const REVISION: &str = "Gatepost-Revision";
+const DROPPED: &str = "Gatepost-Dropped";
+const MISSING: &str = "Gatepost-Missing";
+const REPLACED: &str = "Gatepost-Request-Id-Replaced";
 
 static EXAMPLES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/openapi");
 

@@ -171,6 +171,7 @@ impl SearchId {
                 "subject" | "resource" => Entity::NAMES,
                 "action" => Action::NAMES,
                 "options" => SearchOptions::NAMES,
+                "context" if matches!(value, Json::Object(members) if members.is_empty()) => continue,
                 "context" => {
                     text(&mut hasher, name);
                     json(&mut hasher, value);
@@ -178,12 +179,19 @@ impl SearchId {
                 }
                 _ => continue,
             };
-            text(&mut hasher, name);
             match value {
                 Json::Object(members) => {
-                    object(&mut hasher, members.iter().filter(|(name, _)| read.contains(&name.as_ref())))
+                    let members = members.iter().filter(|(name, _)| read.contains(&name.as_ref()));
+                    // One that says nothing is as if absent.
+                    if members.clone().any(|(_, value)| *value != Json::Null) {
+                        text(&mut hasher, name);
+                        object(&mut hasher, members);
+                    }
                 }
-                other => json(&mut hasher, other),
+                other => {
+                    text(&mut hasher, name);
+                    json(&mut hasher, other);
+                }
             }
         }
         Self(hasher.finalize().into())

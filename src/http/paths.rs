@@ -30,6 +30,9 @@ pub const METRICS: &str = "/metrics";
 /// Those to which a question is posted.
 pub const ASKED: [&str; 5] = [EVALUATION, EVALUATIONS, SUBJECT_SEARCH, RESOURCE_SEARCH, ACTION_SEARCH];
 
+/// Those of them that search.
+pub const SEARCHES: [&str; 3] = [SUBJECT_SEARCH, RESOURCE_SEARCH, ACTION_SEARCH];
+
 /// All of them.
 pub const ALL: [&str; 13] = [
     EVALUATION,

@@ -8,9 +8,10 @@ const ACTIONS = { GET: "get", HEAD: "get", POST: "post" };
 async function authorize(r) {
     // The request that is asked about is the one before this subrequest, so all of it is read from variables. `$gatepost_path` is its path
     // as nginx goes by it, decoded and without `..`.
-    const { gatepost_user: user, request_method: method, gatepost_path: path } = r.variables;
-    const action = ACTIONS[method];
-    if (!user || !action) {
+    const user = r.variables.gatepost_user;
+    const action = ACTIONS[r.variables.request_method];
+    const path = r.variables.gatepost_path;
+    if (!user || !action || !path) {
         r.return(403);
         return;
     }
@@ -18,7 +19,7 @@ async function authorize(r) {
     const question = JSON.stringify({
         subject: { type: "User", id: user },
         action: { name: action },
-        resource: { type: "http-route", id: path, properties: { path } },
+        resource: { type: "http-route", id: path, properties: { path: path } },
     });
     try {
         const headers = { "Content-Type": "application/json", "X-Request-ID": r.variables.request_id };
@@ -26,7 +27,7 @@ async function authorize(r) {
             headers.Authorization = `Bearer ${process.env.GATEPOST_TOKEN}`;
         }
         const url = `${process.env.GATEPOST_URL}/access/v1/evaluation`;
-        const answer = await ngx.fetch(url, { method: "POST", headers, body: question });
+        const answer = await ngx.fetch(url, { method: "POST", headers: headers, body: question });
         const text = await answer.text();
         if (answer.status !== 200) {
             r.error(`gatepost: status ${answer.status}: ${text}`);

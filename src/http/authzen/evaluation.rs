@@ -3,17 +3,19 @@
 use std::time::Instant;
 
 use serde::Serialize;
+use smol_str::SmolStr;
 use utoipa::ToSchema;
 
 use super::reading::{members, shape};
 use super::reasons::refused;
+use super::requests::SharedParts;
 use super::{
     About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Hints, Limits, Options, ReasonContext,
     Reasons, Refusal, Unread, UnreadMembers, answer,
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
-use crate::http::journal::Journal;
+use crate::http::journal::{Journal, action_of, action_of_text};
 use crate::http::slice::Slice;
 use crate::log::record::NotDecided;
 use crate::request::json::{Json, Members};
@@ -37,11 +39,15 @@ pub struct EvaluationResponse {
 pub enum EvaluationsResponse {
     /// To a body without `evaluations`.
     Single(EvaluationResponse),
-    /// To a batch: one for each item, in their order; fewer where it was cut short.
-    Batch {
-        /// The answers.
-        evaluations: Vec<EvaluationResponse>,
-    },
+    /// To a batch.
+    Batch(BatchResponse),
+}
+
+/// An answer to a batch: one for each item, in their order; fewer where it was cut short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
+pub struct BatchResponse {
+    /// The answers.
+    pub evaluations: Vec<EvaluationResponse>,
 }
 
 /// Answers a body of `/access/v1/evaluation`; what is decided is taken up by the journal.
@@ -82,33 +88,25 @@ pub async fn evaluations(
     let body = members(&body, "the body")?;
     let request = EvaluationsRequest::read(body)?;
     let items = request.evaluations.0;
+    let (shared, hints) = (request.shared(body), Hints::default());
     if items.is_empty() {
-        let unread = EvaluationRequest::unread(body).but("evaluations");
-        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread, hints: &Hints::default() };
+        let unread = shared.unread_of_single();
+        let asked = Asked { snapshot, limits, caller, began, item: None, unread: &unread, hints: &hints };
         return asked.single(body, journal).map(EvaluationsResponse::Single);
     }
     if items.len() > limits.batch_items {
         let message = format!("`evaluations` has {} items; at most {} are taken", items.len(), limits.batch_items);
         return Err(shape(message).into());
     }
-    let (unread, hints) = (EvaluationsRequest::unread(body), Hints::default());
     let strict = limits.is_strict(caller, request.options.strict);
-    Unread { members: &unread, undeclared: &Places::default(), hints: &hints }.unless_strict(strict, None)?;
+    Unread { members: &shared.unread, undeclared: &Places::default(), hints: &hints }.unless_strict(strict, None)?;
     let told = Told { reasons: limits.reasons_for(request.options.reasons), strict };
     let mut answers = Vec::with_capacity(items.len());
     let (mut slice, mut began) = (Slice::begin(), Instant::now());
     for (index, item) in items.iter().enumerate() {
-        let mut unread = unread.clone();
-        let asked = Asked {
-            snapshot,
-            limits,
-            caller,
-            began,
-            item: Some(index),
-            unread: &UnreadMembers::default(),
-            hints: &hints,
-        };
-        let answer = asked.of_batch(&request, item, &mut unread, told, journal).unwrap_or_else(|error| refused(&error));
+        let none = &UnreadMembers::default();
+        let asked = Asked { snapshot, limits, caller, began, item: Some(index), unread: none, hints: &hints };
+        let answer = asked.of_batch(&shared, item, told, journal).unwrap_or_else(|error| refused(&error));
         let decision = answer.decision;
         answers.push(answer);
         if request.options.semantic.stops_at(decision) {
@@ -116,7 +114,7 @@ pub async fn evaluations(
         }
         began = slice.let_others_in().await;
     }
-    Ok(EvaluationsResponse::Batch { evaluations: answers })
+    Ok(EvaluationsResponse::Batch(BatchResponse { evaluations: answers }))
 }
 
 /// The question that a body asks, for whoever reads AuthZEN without a service.
@@ -183,23 +181,21 @@ impl Asked<'_> {
 
     fn of_batch(
         &self,
-        request: &EvaluationsRequest<'_>,
+        shared: &SharedParts<'_>,
         item: &Json<'_>,
-        unread: &mut UnreadMembers,
         told: Told,
         journal: &mut Journal<'_>,
     ) -> Result<EvaluationResponse, Refusal> {
         let members = members(item, "the item");
         let read = members.clone().and_then(Evaluation::read);
-        if let (Ok(members), Ok(read)) = (&members, &read) {
-            read.note_unread(members, request, unread);
-        }
-        let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(request));
+        let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(shared));
         let question = question.inspect_err(|_| {
-            let action = read.as_ref().ok().and_then(|read| read.action_in(request));
+            let action = read.as_ref().ok().and_then(|read| read.action_in(shared));
+            let action = || action_of_text(action?, &self.snapshot.store.types);
             self.not_decided(action, NotDecided::Malformed, journal);
         })?;
-        Asked { unread, ..*self }.decided(&question, told, journal)
+        let unread = members.and_then(|members| Ok(read?.unread(members, shared)))?;
+        Asked { unread: &unread, ..*self }.decided(&question, told, journal)
     }
 
     fn decided(
@@ -210,7 +206,7 @@ impl Asked<'_> {
     ) -> Result<EvaluationResponse, Refusal> {
         let types = &self.snapshot.store.types;
         let question = &question.by_cedar_names(types);
-        let action = Some(question.action);
+        let action = || action_of(question, types);
         Refusal::unless_allowed(self.caller, question, types)
             .inspect_err(|_| self.not_decided(action, NotDecided::NotAllowed(question), journal))?;
         let resolved = self.snapshot.resolve(question, Facts::FromPlugins);
@@ -234,10 +230,10 @@ impl Asked<'_> {
         Ok(answer)
     }
 
-    /// A whole request that is not decided is refused, and so no decision.
-    fn not_decided(&self, action: Option<&str>, why: NotDecided<'_>, journal: &mut Journal<'_>) {
+    /// A whole request that is not decided is refused, and so no decision; `action` gives the whole name of the one that is meant.
+    fn not_decided(&self, action: impl FnOnce() -> Option<SmolStr>, why: NotDecided<'_>, journal: &mut Journal<'_>) {
         if let Some(item) = self.item {
-            journal.not_decided(item, action.unwrap_or_default(), &self.snapshot.store.types, why, self.began);
+            journal.not_decided(item, action(), why, self.began);
         }
     }
 }

@@ -18,7 +18,9 @@ use crate::request::place::{Part, Place};
 use crate::request::{InvalidRequest, Question};
 use crate::store::schema::Types;
 
-pub use evaluation::{Alone, EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question};
+pub use evaluation::{
+    Alone, BatchResponse, EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question,
+};
 pub use reading::JsonObject;
 pub(super) use reading::members;
 pub use reasons::{About, ItemError, ReasonContext, Reasons, answer};

@@ -11,6 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::BadRequest;
 use super::unread::UnreadMembers;
 use crate::request::json::{Json, Members, member};
+use crate::request::value::shortened;
 
 /// Defines a type that is read from the members of an object, and described in the OpenAPI document: the name of each member
 /// stands here, and nowhere else. Members of other names are not read, and noted as such, but for those that are `passed_over`: the
@@ -159,7 +160,7 @@ pub(super) fn read_whole<'a, T: FromMembers<'a>>(body: Members<'a>) -> Result<T,
 /// The members themselves must have different names; what lies in them is not looked at.
 pub(super) fn without_repeated(members: Members<'_>) -> Result<(), BadRequest> {
     match Json::repeated(members) {
-        Some(name) => Err(shape(format!("two members have the name `{}`", name.escape_debug()))),
+        Some(name) => Err(shape(format!("two members have the name `{}`", visible(name)))),
         None => Ok(()),
     }
 }
@@ -181,7 +182,12 @@ fn missing(at: At) -> BadRequest {
 }
 
 pub(super) fn two_of_one_name(name: &str) -> BadRequest {
-    shape(format!("`{}` has an object with two members of one name", name.escape_debug()))
+    shape(format!("`{}` has an object with two members of one name", visible(name)))
+}
+
+/// What a caller sent, as much of it as can be shown.
+pub(super) fn visible(text: &str) -> String {
+    shortened(text).escape_debug().to_string()
 }
 
 pub(super) fn wrong_type(what: impl fmt::Display, expected: &str, found: &Json<'_>) -> BadRequest {

@@ -7,10 +7,10 @@ use smol_str::SmolStr;
 use utoipa::ToSchema;
 
 use super::evaluation::EvaluationResponse;
-use super::{Refusal, Unread, shown};
+use super::reading::visible;
+use super::{Hints, Refusal, Unread, shown};
 use crate::engine::{Decision, Explained, Outcome, PolicyNote};
 use crate::request::place::{Part, Places};
-use crate::request::value::shortened;
 use crate::request::{Named, Question, Resolved, Unknown};
 use crate::store::nearest::nearest;
 use crate::store::schema::{Environment, Types};
@@ -158,7 +158,9 @@ pub(in crate::http) fn developer_reasons(decision: &Decision, about: &About<'_>)
         }
         Outcome::Evaluated { .. } => None,
         Outcome::Missing(places) => Some((MISSING, missing_in_words(places))),
-        Outcome::Unknown(unknown) => Some((INVALID, unknown_in_words(unknown, about.question, about.types))),
+        Outcome::Unknown(unknown) => {
+            Some((INVALID, unknown_in_words(unknown, about.question, about.types, about.unread.hints)))
+        }
         Outcome::Failed(_) => Some((ERROR, "the request could not be evaluated".to_owned())),
     };
     found.into_iter().chain(about.dropped()).collect()
@@ -228,25 +230,28 @@ pub(in crate::http) fn missing_in_words(places: &Places) -> String {
 }
 
 /// What the schema does not know of what is asked, and what was probably meant.
-pub(in crate::http) fn unknown_in_words(unknown: &Unknown, question: &Question<'_>, types: &Types) -> String {
-    let (sent, nearest, what) = match unknown {
-        Unknown::Type(Part::Resource | Part::ResourceId) => (
-            question.resource.type_name,
-            nearest_type(question.resource.type_name, types),
-            "entity type, which is `resource.type`",
-        ),
-        Unknown::Type(_) => (
-            question.principal.type_name,
-            nearest_type(question.principal.type_name, types),
-            "entity type, which is `subject.type`",
-        ),
-        Unknown::Id(Part::Resource | Part::ResourceId) => {
-            return unknown_id("resource", &question.resource, types);
+pub(in crate::http) fn unknown_in_words(
+    unknown: &Unknown,
+    question: &Question<'_>,
+    types: &Types,
+    hints: &Hints,
+) -> String {
+    let (sent, meant, what) = match unknown {
+        Unknown::Type(Part::Resource | Part::ResourceId) => {
+            let sent = question.resource.type_name;
+            (sent, meant_type(sent, types, hints), "entity type, which is `resource.type`")
         }
-        Unknown::Id(_) => return unknown_id("subject", &question.principal, types),
+        Unknown::Type(_) => {
+            let sent = question.principal.type_name;
+            (sent, meant_type(sent, types, hints), "entity type, which is `subject.type`")
+        }
+        Unknown::Id(Part::Resource | Part::ResourceId) => {
+            return unknown_id("resource", &question.resource, types, hints);
+        }
+        Unknown::Id(_) => return unknown_id("subject", &question.principal, types, hints),
         Unknown::Action => {
-            let known = types.environments.iter().map(|environment| AsRef::<str>::as_ref(environment.action.id()));
-            (question.action, nearest(question.action, known), "action, which is `action.name`")
+            let sent = question.action;
+            (sent, meant_action(sent, types, hints), "action, which is `action.name`")
         }
         Unknown::Ambiguous => {
             let sent = visible(question.action);
@@ -262,11 +267,11 @@ pub(in crate::http) fn unknown_in_words(unknown: &Unknown, question: &Question<'
             );
         }
     };
-    format!("the schema does not know `{}` as an {what}{}", visible(sent), meant(nearest))
+    format!("the schema does not know `{}` as an {what}{meant}", visible(sent))
 }
 
 /// Why there is no action for a question: what the schema does not know of its subject and resource.
-pub(in crate::http) fn nothing_in_words(question: &Question<'_>, types: &Types) -> Option<String> {
+pub(in crate::http) fn nothing_in_words(question: &Question<'_>, types: &Types, hints: &Hints) -> Option<String> {
     let unknown = match [&question.principal, &question.resource].map(|named| types.entity(named.type_name).is_some()) {
         [false, _] => Unknown::Type(Part::Principal),
         [true, false] => Unknown::Type(Part::Resource),
@@ -275,26 +280,30 @@ pub(in crate::http) fn nothing_in_words(question: &Question<'_>, types: &Types) 
             return Some(format!("no action applies to a subject `{subject}` and a resource `{resource}`"));
         }
     };
-    Some(unknown_in_words(&unknown, question, types))
+    Some(unknown_in_words(&unknown, question, types, hints))
 }
 
-fn nearest_type<'a>(name: &str, types: &'a Types) -> Option<&'a str> {
-    let aliases = types.entities.values().flat_map(|entity| &entity.aliases);
-    nearest(name, types.entities.keys().chain(aliases).map(SmolStr::as_str))
+fn meant_type(name: &str, types: &Types, hints: &Hints) -> SmolStr {
+    hints.of(&types.entities, types.entities.len(), name, || {
+        let aliases = types.entities.values().flat_map(|entity| &entity.aliases);
+        nearest(name, types.entities.keys().chain(aliases).map(SmolStr::as_str)).map(meant)
+    })
 }
 
-fn unknown_id(part: &str, named: &Named<'_>, types: &Types) -> String {
+fn meant_action(name: &str, types: &Types, hints: &Hints) -> SmolStr {
+    hints.of(&types.environments, types.environments.len(), name, || {
+        let known = types.environments.iter().map(|environment| AsRef::<str>::as_ref(environment.action.id()));
+        nearest(name, known).map(meant)
+    })
+}
+
+fn unknown_id(part: &str, named: &Named<'_>, types: &Types, hints: &Hints) -> String {
     let ids = types.entity(named.type_name).and_then(|entity| entity.ids.as_deref()).unwrap_or_default();
-    let nearest = nearest(named.id, ids.iter().map(SmolStr::as_str));
+    let meant = hints.of(ids, ids.len(), named.id, || nearest(named.id, ids.iter().map(SmolStr::as_str)).map(meant));
     let (id, type_name) = (visible(named.id), visible(named.type_name));
-    format!("the enumerated type `{type_name}` has no `{id}`, which is `{part}.id`{}", meant(nearest))
+    format!("the enumerated type `{type_name}` has no `{id}`, which is `{part}.id`{meant}")
 }
 
-fn meant(nearest: Option<&str>) -> String {
-    nearest.map(|nearest| format!("; did you mean `{}`?", visible(nearest))).unwrap_or_default()
-}
-
-/// What a caller sent, as it can be shown.
-fn visible(text: &str) -> String {
-    shortened(text).escape_debug().to_string()
+fn meant(nearest: &str) -> String {
+    format!("; did you mean `{}`?", visible(nearest))
 }

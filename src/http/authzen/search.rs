@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 use super::reading::{At, FromMember, JsonObject, object, read_whole, shape};
 use super::requests::question;
@@ -22,13 +22,13 @@ object! {
         /// What it is done to.
         "resource" => pub resource: Entity<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// Which part of the results is wanted.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "page" => pub page: Page<'a>,
         /// How it is answered.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "options" => pub options: SearchOptions,
     }
 }
@@ -64,13 +64,13 @@ object! {
         /// What is searched.
         "resource" => pub resource: Target<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// Which part of the results is wanted.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "page" => pub page: Page<'a>,
         /// How it is answered.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "options" => pub options: SearchOptions,
     }
 }
@@ -104,13 +104,13 @@ object! {
         /// What it is done to.
         "resource" => pub resource: Entity<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// Which part of the results is wanted.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "page" => pub page: Page<'a>,
         /// How it is answered.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "options" => pub options: SearchOptions,
     }
 }
@@ -142,13 +142,13 @@ object! {
         /// The name of the type. Of one that the schema does not know, nothing is found.
         "type" => pub type_name: &'a str,
         /// What the caller says of each of them: attribute by attribute, this stands over what is stored.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "properties" => pub properties: JsonObject<'a>,
         /// Tags of each of them: key by key, these stand over what is stored.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "tags" => pub tags: JsonObject<'a>,
         /// What each of them is in, beside what is stored, where its type takes that from a caller.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "parents" => pub parents: Parents<'a>,
     }
 }
@@ -158,10 +158,10 @@ object! {
     #[derive(Default)]
     pub struct SearchOptions {
         /// How much of the reasons is told, as far as the operator allows it.
-        #[schema(nullable = false)]
+        #[schema(required = false)]
         "reasons" => pub reasons: Option<Reasons>,
         /// Whether nothing is found where a member is sent that is not read.
-        #[schema(nullable = false)]
+        #[schema(required = false)]
         "strict" => pub strict: Option<bool>,
     }
 }
@@ -184,7 +184,7 @@ object! {
     #[derive(Default)]
     pub struct Page<'a> {
         /// The `next_token` of the page before. With it, all else is as in the first request; the limit may be left out.
-        #[schema(required = false, value_type = String)]
+        #[schema(required = false, nullable, value_type = String)]
         "token" => pub token: Token<'a>,
         /// The most results that are wanted; a page may have fewer. 0 says nothing.
         #[schema(required = false, schema_with = whole_number)]
@@ -218,7 +218,7 @@ pub struct Limit(
 
 /// Of any size: one that is larger than any page stands for the largest.
 fn whole_number() -> ObjectBuilder {
-    ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0))
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).minimum(Some(0))
 }
 
 impl Limit {

@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
+use smol_str::SmolStr;
 
 use crate::request::json::Members;
 use crate::request::place::{Part, Place, Places};
@@ -28,8 +29,9 @@ pub struct UnreadMembers {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct UnreadMember {
     /// Where it stands: `options.at_leest`.
-    place: String,
-    name: String,
+    place: SmolStr,
+    /// Its name, as much of it as can be like another.
+    name: SmolStr,
     /// The names that would be read there.
     known: &'static [&'static str],
 }
@@ -57,11 +59,19 @@ impl UnreadMembers {
                 self.more += 1;
                 continue;
             }
-            let place = Place::new(Part::Context).member(name).path;
-            let place = format!("{object}{place}");
-            let place = place.strip_prefix('.').unwrap_or(&place).to_owned();
-            self.named.push(UnreadMember { place, name: name.as_ref().to_owned(), known });
+            let name = beginning(name);
+            let place = format!("{object}{}", Place::new(Part::Context).member(name).path);
+            let place = place.strip_prefix('.').unwrap_or(&place).into();
+            self.named.push(UnreadMember { place, name: name.into(), known });
         }
+    }
+
+    /// Notes those that stand elsewhere in the same body.
+    pub(super) fn add(&mut self, others: &Self) {
+        let room = NAMED - self.named.len().min(NAMED);
+        let (named, rest) = others.named.split_at(room.min(others.named.len()));
+        self.named.extend_from_slice(named);
+        self.more += rest.len() + others.more;
     }
 
     /// Leaves out a member of the body, which something else reads.
@@ -72,7 +82,7 @@ impl UnreadMembers {
 
     /// Where each stands that is named, and how many more there are.
     pub fn places(&self) -> (Vec<String>, usize) {
-        (self.named.iter().map(|member| member.place.clone()).collect(), self.more)
+        (self.named.iter().map(|member| member.place.to_string()).collect(), self.more)
     }
 
     /// Whether there are none.
@@ -81,28 +91,57 @@ impl UnreadMembers {
     }
 }
 
-/// So many names are looked for in one body at most.
-const LOOKED_FOR: usize = 1000;
+/// So many characters of a name are looked at: how long it is, is the caller's choice.
+const LONGEST: usize = 250;
 
-/// The names that were probably meant in one body: of a batch, each is looked for once, and only so many are.
-#[derive(Debug, Default)]
-pub struct Hints(Mutex<HashMap<(usize, Place), String>>);
+fn beginning(name: &str) -> &str {
+    name.char_indices().nth(LONGEST).and_then(|(end, _)| name.get(..end)).unwrap_or(name)
+}
+
+/// With so many names those of one body are compared at most, to find what was meant: how many there are is the caller's choice.
+const COMPARED: usize = 50_000;
+
+/// One that is looked for counts as so many comparisons at least.
+const LOOKED_FOR: usize = 50;
+
+/// What was probably meant in one body: of a batch, it is found out once of each name, and only of so many.
+#[derive(Debug)]
+pub struct Hints(Mutex<Found>);
+
+#[derive(Debug)]
+struct Found {
+    told: HashMap<(usize, SmolStr), SmolStr>,
+    left: usize,
+}
+
+impl Default for Hints {
+    fn default() -> Self {
+        Self(Mutex::new(Found { told: HashMap::new(), left: COMPARED }))
+    }
+}
 
 impl Hints {
-    /// What is the matter with what was dropped at a place, in words.
-    fn told(&self, place: &Place, environment: &Environment) -> String {
-        let mut hints = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (std::ptr::from_ref(environment).addr(), place.clone());
-        let is_full = hints.len() >= LOOKED_FOR;
-        let told = match hints.entry(key) {
-            Entry::Occupied(told) => told.into_mut(),
-            Entry::Vacant(_) if is_full => return with_hint(&shown(place), None),
-            Entry::Vacant(vacant) => vacant.insert(match Undeclared::at(place, environment) {
-                Undeclared::Unknown { nearest } => with_hint(&shown(place), nearest),
-                Undeclared::TooFine => format!("`{}` (times are read to the millisecond)", shown(place)),
-            }),
-        };
-        told.clone()
+    /// What there is to say of a name that is not one of those of `known`, of which there are `count`; nothing where too many were compared
+    /// before.
+    pub(super) fn of<K: ?Sized>(
+        &self,
+        known: &K,
+        count: usize,
+        name: &str,
+        words: impl FnOnce() -> Option<String>,
+    ) -> SmolStr {
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Found { told, left } = &mut *found;
+        match told.entry((std::ptr::from_ref(known).addr(), beginning(name).into())) {
+            Entry::Occupied(told) => told.get().clone(),
+            Entry::Vacant(vacant) => match left.checked_sub(count.max(LOOKED_FOR)) {
+                Some(rest) => {
+                    *left = rest;
+                    vacant.insert(words().unwrap_or_default().into()).clone()
+                }
+                None => SmolStr::default(),
+            },
+        }
     }
 }
 
@@ -134,7 +173,7 @@ impl Unread<'_> {
 
     /// Where each stands that is named.
     pub fn places(&self) -> impl Iterator<Item = String> {
-        let members = self.members.named.iter().map(|member| member.place.clone());
+        let members = self.members.named.iter().map(|member| member.place.to_string());
         members.chain(self.undeclared.named.iter().map(shown))
     }
 
@@ -145,13 +184,19 @@ impl Unread<'_> {
 
     /// Each with the name that was probably meant, and how many more there are; `environment` is that of the request.
     pub fn in_words(&self, environment: Option<&Environment>) -> String {
-        let of_members = self.members.named.iter().map(|member| {
-            let meant = nearest(&member.name, member.known.iter().copied());
-            with_hint(&member.place, meant)
+        let of_members = self.members.named.iter().map(|UnreadMember { place, name, known }| {
+            let hint = || nearest(name, known.iter().copied()).map(meant);
+            format!("`{place}`{}", self.hints.of(*known, known.len(), place, hint))
         });
-        let of_schema = self.undeclared.named.iter().map(|place| match environment {
-            Some(environment) => self.hints.told(place, environment),
-            None => with_hint(&shown(place), None),
+        let of_schema = self.undeclared.named.iter().map(|place| {
+            let hint = |environment: &Environment| match Undeclared::at(place, environment) {
+                Undeclared::Unknown { nearest } => nearest.map(meant),
+                Undeclared::TooFine => Some(" (times are read to the millisecond)".to_owned()),
+            };
+            let place = shown(place);
+            let hint = environment
+                .map(|environment| self.hints.of(environment, declared(environment), &place, || hint(environment)));
+            format!("`{place}`{}", hint.unwrap_or_default())
         });
         let mut words = of_members.chain(of_schema).collect::<Vec<_>>().join(", ");
         if self.more() > 0 {
@@ -161,9 +206,12 @@ impl Unread<'_> {
     }
 }
 
-fn with_hint(place: &str, meant: Option<&str>) -> String {
-    match meant {
-        Some(meant) => format!("`{place}` (did you mean `{meant}`?)"),
-        None => format!("`{place}`"),
-    }
+fn meant(nearest: &str) -> String {
+    format!(" (did you mean `{nearest}`?)")
+}
+
+/// How many names stand in what a request of that environment may say.
+fn declared(environment: &Environment) -> usize {
+    let Environment { principal_type, resource_type, context, .. } = environment;
+    principal_type.attributes.0.len() + resource_type.attributes.0.len() + context.0.len()
 }
