@@ -9,7 +9,6 @@ pub mod extension;
 pub mod facts;
 mod invalid;
 pub mod json;
-pub mod nearest;
 pub mod number;
 mod overlay;
 pub mod place;

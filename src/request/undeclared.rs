@@ -1,8 +1,8 @@
 //! Why something was dropped: what the schema declares in its place.
 
 use super::ACTION_MEMBER;
-use super::nearest::nearest;
 use super::place::{Part, Place};
+use crate::store::nearest::nearest;
 use crate::store::schema::{Environment, RecordShape, Shape};
 
 /// Why something was dropped.

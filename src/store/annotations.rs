@@ -1,6 +1,7 @@
 //! Annotations: a closed list for each place, since one that is misspelt or stands elsewhere says nothing. Own ones start with `x_`.
 
 use super::Statement;
+use super::nearest::nearest;
 use super::problem::{Problem, SourceFile};
 use super::schema::{
     ALIAS, BINDING, CALLER, EntityType, FieldShape, MUST_EXIST, PARENTS_FROM, RecordShape, SENSITIVE, STORED, Shape,
@@ -8,14 +9,13 @@ use super::schema::{
 };
 use super::written::{self, Annotation, Declared, Kind, Member};
 use crate::plugin::PLUGINS;
-use crate::request::nearest::nearest;
 
 /// How the names of annotations start that mean nothing to this service, whatever they are.
 pub const OWN: &str = "x_";
 
-/// Where an annotation may stand.
+/// What may have an annotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Holder {
     Namespace,
     CommonType,
     EntityType,
@@ -27,7 +27,7 @@ pub(super) enum Place {
     Row,
 }
 
-impl Place {
+impl Holder {
     fn shown(self) -> &'static str {
         match self {
             Self::Namespace => "namespace",
@@ -42,11 +42,12 @@ impl Place {
     }
 }
 
-const STATEMENTS: &[Place] = &[Place::Policy, Place::Row];
+const STATEMENTS: &[Holder] = &[Holder::Policy, Holder::Row];
+
 /// An annotation that means something.
 struct Known {
     key: &'static str,
-    places: &'static [Place],
+    holders: &'static [Holder],
     value: Value,
     /// What to do where it stands elsewhere.
     help: &'static str,
@@ -60,20 +61,25 @@ enum Value {
     Only(&'static str),
 }
 
-const fn known(key: &'static str, places: &'static [Place], value: Value, help: &'static str) -> Known {
-    Known { key, places, value, help }
+const fn known(key: &'static str, holders: &'static [Holder], value: Value, help: &'static str) -> Known {
+    Known { key, holders, value, help }
 }
 
 /// The annotations of this service, but for the parameters of plugins.
 const KNOWN: [Known; 16] = [
-    known(BINDING, &[Place::CommonType], Value::Any, "it binds common types: `type … = { … };`"),
-    known(SENSITIVE, &[Place::Attribute], Value::None, "put it on an attribute: the decision log then masks its value"),
-    known(STORED, &[Place::EntityType, Place::Attribute], Value::None, STORED_HELP),
-    known(MUST_EXIST, &[Place::Attribute], Value::None, MUST_EXIST_HELP),
-    known(PARENTS_FROM, &[Place::EntityType], Value::Only(CALLER), PARENTS_HELP),
+    known(BINDING, &[Holder::CommonType], Value::Any, "it binds common types: `type … = { … };`"),
+    known(
+        SENSITIVE,
+        &[Holder::Attribute],
+        Value::None,
+        "put it on an attribute: the decision log then masks its value",
+    ),
+    known(STORED, &[Holder::EntityType, Holder::Attribute], Value::None, STORED_HELP),
+    known(MUST_EXIST, &[Holder::Attribute], Value::None, MUST_EXIST_HELP),
+    known(PARENTS_FROM, &[Holder::EntityType], Value::Only(CALLER), PARENTS_HELP),
     known(
         ALIAS,
-        &[Place::EntityType, Place::EnumeratedType],
+        &[Holder::EntityType, Holder::EnumeratedType],
         Value::Any,
         "it gives an entity type another name: `@alias(\"…\") entity …;`",
     ),
@@ -82,10 +88,10 @@ const KNOWN: [Known; 16] = [
     known("source", STATEMENTS, Value::Any, "it cites clauses for a policy or a row"),
     known("reading", STATEMENTS, Value::Any, "it says how a policy or a row reads the source document"),
     known("allow", STATEMENTS, Value::Any, "it allows a policy what `gatepost check` warns of"),
-    known("table", &[Place::Row, Place::Policy], Value::Any, ROW),
-    known("row", &[Place::Row, Place::Policy], Value::Any, ROW),
-    known("column", &[Place::Row, Place::Policy], Value::Any, ROW),
-    known("cell", &[Place::Row, Place::Policy], Value::Any, ROW),
+    known("table", &[Holder::Row, Holder::Policy], Value::Any, ROW),
+    known("row", &[Holder::Row, Holder::Policy], Value::Any, ROW),
+    known("column", &[Holder::Row, Holder::Policy], Value::Any, ROW),
+    known("cell", &[Holder::Row, Holder::Policy], Value::Any, ROW),
     known("doc", EVERYWHERE, Value::Any, ""),
 ];
 
@@ -98,15 +104,15 @@ const PARENTS_HELP: &str = "put it on an entity type that is in another: `@paren
 
 const ROW: &str = "it is for rows of the matrix, in `matrix/`";
 
-const EVERYWHERE: &[Place] = &[
-    Place::Namespace,
-    Place::CommonType,
-    Place::EntityType,
-    Place::EnumeratedType,
-    Place::Action,
-    Place::Attribute,
-    Place::Policy,
-    Place::Row,
+const EVERYWHERE: &[Holder] = &[
+    Holder::Namespace,
+    Holder::CommonType,
+    Holder::EntityType,
+    Holder::EnumeratedType,
+    Holder::Action,
+    Holder::Attribute,
+    Holder::Policy,
+    Holder::Row,
 ];
 
 /// Annotations that are usual with Cedar and Amazon Verified Permissions, and say something to persons alone.
@@ -143,18 +149,18 @@ pub fn unknown_in(file: &SourceFile) -> Vec<Unknown> {
 }
 
 /// What is wrong with an annotation at a place, and what to do.
-fn wrong(key: &str, value: Option<&str>, place: Place) -> Option<(String, String)> {
+fn wrong(key: &str, value: Option<&str>, holder: Holder) -> Option<(String, String)> {
     if key.starts_with(OWN) || USUAL.contains(&key) {
         return None;
     }
-    let shown = place.shown();
+    let shown = holder.shown();
     if is_parameter(key) {
         // Whether a plugin reads the attribute, its binding says.
         let help = "put it on an attribute whose type is bound to a plugin".to_owned();
-        return (place != Place::Attribute).then(|| (format!("`@{key}` means nothing on {shown}"), help));
+        return (holder != Holder::Attribute).then(|| (format!("`@{key}` means nothing on {shown}"), help));
     }
     match KNOWN.iter().find(|known| known.key == key) {
-        Some(known) if !known.places.contains(&place) => {
+        Some(known) if !known.holders.contains(&holder) => {
             Some((format!("`@{key}` means nothing on {shown}"), known.help.to_owned()))
         }
         Some(Known { value: Value::None, .. }) if value.is_some_and(|value| !value.is_empty()) => {
@@ -179,15 +185,15 @@ fn wrong(key: &str, value: Option<&str>, place: Place) -> Option<(String, String
 pub(super) fn of_schema(file: &SourceFile, declared: &[Declared]) -> Vec<Problem> {
     let mut problems = Vec::new();
     for declared in declared {
-        let place = match declared.kind {
-            Kind::Namespace => Place::Namespace,
-            Kind::CommonType => Place::CommonType,
-            Kind::EntityType => Place::EntityType,
-            Kind::EnumeratedType => Place::EnumeratedType,
-            Kind::Action => Place::Action,
+        let holder = match declared.kind {
+            Kind::Namespace => Holder::Namespace,
+            Kind::CommonType => Holder::CommonType,
+            Kind::EntityType => Holder::EntityType,
+            Kind::EnumeratedType => Holder::EnumeratedType,
+            Kind::Action => Holder::Action,
         };
         let name = declared.names.first().map(|name| name.text.as_str()).unwrap_or("");
-        check(file, &declared.annotations, place, name, &mut problems);
+        check(file, &declared.annotations, holder, name, &mut problems);
         declared.records.iter().for_each(|record| members(file, record, &mut problems));
     }
     problems
@@ -195,14 +201,14 @@ pub(super) fn of_schema(file: &SourceFile, declared: &[Declared]) -> Vec<Problem
 
 fn members(file: &SourceFile, all: &[Member], problems: &mut Vec<Problem>) {
     for member in all {
-        check(file, &member.annotations, Place::Attribute, &member.name.text, problems);
+        check(file, &member.annotations, Holder::Attribute, &member.name.text, problems);
         members(file, &member.members, problems);
     }
 }
 
-fn check(file: &SourceFile, annotations: &[Annotation], place: Place, name: &str, problems: &mut Vec<Problem>) {
+fn check(file: &SourceFile, annotations: &[Annotation], holder: Holder, name: &str, problems: &mut Vec<Problem>) {
     for annotation in annotations {
-        if let Some((message, help)) = wrong(&annotation.key.text, annotation.value.as_deref(), place) {
+        if let Some((message, help)) = wrong(&annotation.key.text, annotation.value.as_deref(), holder) {
             let problem = Problem::error(format!("{message} `{name}`")).in_file(file).at(annotation.span(), "");
             problems.push(if help.is_empty() { problem } else { problem.with_help(help) });
         }
@@ -210,11 +216,11 @@ fn check(file: &SourceFile, annotations: &[Annotation], place: Place, name: &str
 }
 
 /// Every annotation of policies, or of rows, that means nothing there.
-pub(super) fn of_statements(statements: &[Statement], place: Place) -> Vec<Problem> {
+pub(super) fn of_statements(statements: &[Statement], holder: Holder) -> Vec<Problem> {
     let mut problems = Vec::new();
     for statement in statements {
         for (key, value) in statement.policy.annotations() {
-            if let Some((message, help)) = wrong(key, Some(value), place) {
+            if let Some((message, help)) = wrong(key, Some(value), holder) {
                 let problem = Problem::error(format!("{message} `{}`", statement.id)).in_file(&statement.file);
                 problems.push(problem.at(statement.find(&format!("@{key}")), "").with_help(help));
             }

@@ -21,6 +21,7 @@ pub mod lint;
 pub mod losses;
 pub mod masks;
 mod names;
+pub mod nearest;
 mod nesting;
 mod placement;
 pub mod policy;
@@ -38,7 +39,7 @@ use std::sync::Arc;
 
 use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
-use annotations::Place;
+use annotations::Holder;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
 pub(crate) use files::watched_paths;
@@ -109,8 +110,8 @@ impl Store {
             return Err(StoreError(problems));
         }
         problems.extend(unbound);
-        problems.extend(annotations::of_statements(&policies, Place::Policy));
-        problems.extend(annotations::of_statements(&rows, Place::Row));
+        problems.extend(annotations::of_statements(&policies, Holder::Policy));
+        problems.extend(annotations::of_statements(&rows, Holder::Row));
         problems.extend(placement::check(&policies, &rows));
         problems.extend(files.unread.iter().cloned());
         let revision = Revision::of(&files);
@@ -142,7 +143,7 @@ impl Store {
     pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
         let (rows, mut problems) = policy::read(files);
         problems.extend(validate(&self.schema, &rows));
-        problems.extend(annotations::of_statements(&rows, Place::Row));
+        problems.extend(annotations::of_statements(&rows, Holder::Row));
         problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }

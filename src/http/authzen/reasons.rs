@@ -10,9 +10,9 @@ use super::evaluation::EvaluationResponse;
 use super::reading::visible;
 use super::{Hints, Refusal, Unread, shown};
 use crate::engine::{Decision, Explained, Outcome, PolicyNote};
-use crate::request::nearest::nearest;
 use crate::request::place::{Part, Places};
 use crate::request::{Named, Question, Resolved, Unknown};
+use crate::store::nearest::nearest;
 use crate::store::schema::{Environment, Types};
 
 /// How much of the reasons a caller is told.

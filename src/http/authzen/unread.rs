@@ -7,9 +7,9 @@ use hashbrown::hash_map::Entry;
 use smol_str::SmolStr;
 
 use crate::request::json::Members;
-use crate::request::nearest::nearest;
 use crate::request::place::{Part, Place, Places};
 use crate::request::undeclared::Undeclared;
+use crate::store::nearest::nearest;
 use crate::store::schema::Environment;
 
 use super::reading::FromMembers;
