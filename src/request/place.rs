@@ -122,6 +122,9 @@ impl Place {
     /// The member of that name.
     #[must_use]
     pub fn member(&self, name: &str) -> Self {
+        // No more of it is looked at than can be kept.
+        let end = name.char_indices().nth(LONGEST).map_or(name.len(), |(end, _)| end);
+        let name = name.get(..end).unwrap_or_default();
         let plain = !name.is_empty() && name.chars().all(|character| character.is_alphanumeric() || character == '_');
         let mut path = String::from(self.path.as_str());
         // Writing to a string does not fail.
