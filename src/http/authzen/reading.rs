@@ -45,10 +45,15 @@ macro_rules! object {
                 object: &'static str,
                 unread: &mut $crate::http::authzen::unread::UnreadMembers,
             ) {
-                unread.note(members, object, Self::NAMES, Self::PASSED_OVER);
-                $(if let Some(json) = $crate::request::json::member(members, $name) {
-                    <$type as $crate::http::authzen::reading::FromMember<'a>>::note_unread_in(json, $name, unread);
-                })*
+                for (name, json) in members {
+                    match name.as_ref() {
+                        $($name => {
+                            <$type as $crate::http::authzen::reading::FromMember<'a>>::note_unread_in(json, $name, unread);
+                        })*
+                        other if Self::PASSED_OVER.contains(&other) => {}
+                        other => unread.note(other, object, Self::NAMES),
+                    }
+                }
             }
         }
 

@@ -43,27 +43,16 @@ impl UnreadMembers {
         unread
     }
 
-    /// Notes the members of an object that have none of these names.
-    pub(super) fn note(
-        &mut self,
-        members: Members<'_>,
-        object: &'static str,
-        known: &'static [&'static str],
-        passed_over: &[&str],
-    ) {
-        for (name, _) in members {
-            if known.contains(&name.as_ref()) || passed_over.contains(&name.as_ref()) {
-                continue;
-            }
-            if self.named.len() == NAMED {
-                self.more += 1;
-                continue;
-            }
-            let name = beginning(name);
-            let place = format!("{object}{}", Place::new(Part::Context).member(name).path);
-            let place = place.strip_prefix('.').unwrap_or(&place).into();
-            self.named.push(UnreadMember { place, name: name.into(), known });
+    /// Notes a member of an object whose name is none of those that are known.
+    pub(super) fn note(&mut self, name: &str, object: &'static str, known: &'static [&'static str]) {
+        if self.named.len() == NAMED {
+            self.more += 1;
+            return;
         }
+        let name = beginning(name);
+        let place = format!("{object}{}", Place::new(Part::Context).member(name).path);
+        let place = place.strip_prefix('.').unwrap_or(&place).into();
+        self.named.push(UnreadMember { place, name: name.into(), known });
     }
 
     /// Notes those that stand elsewhere in the same body.
