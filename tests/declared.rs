@@ -471,3 +471,18 @@ fn a16_no_warning_shows_what_is_sensitive() {
     let warnings: Vec<String> = snapshot.entities.warnings(&snapshot.store.types).iter().map(shown).collect();
     assert!(warnings.len() == 1 && warnings[0].contains("shown"), "{warnings:?}");
 }
+
+/// "In a stable order": the environments of a schema stand in the same order each time that it is read, also where actions of two namespaces
+/// have one id. What is proven in one environment is tried in that one.
+#[test]
+fn environments_have_one_order() {
+    let schema = "namespace A { entity U; action go appliesTo { principal: U, resource: U }; }
+                  namespace B { action go appliesTo { principal: A::U, resource: A::U }; }
+                  namespace C { action go appliesTo { principal: A::U, resource: A::U }; }";
+    for _ in 0..20 {
+        let snapshot = snapshot(schema, "@id(\"p\") permit (principal, action, resource);");
+        let actions: Vec<&str> =
+            snapshot.store.types.environments.iter().map(|found| found.action_name.as_str()).collect();
+        assert_eq!(actions, ["A::Action::\"go\"", "B::Action::\"go\"", "C::Action::\"go\""]);
+    }
+}

@@ -629,7 +629,8 @@ impl Reader {
                 })
             })
             .collect();
-        environments.sort_by_cached_key(ToString::to_string);
+        // Two actions may have one id, in namespaces of their own.
+        environments.sort_by_cached_key(|environment| (environment.to_string(), environment.action_name.clone()));
         environments
     }
 
