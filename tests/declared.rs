@@ -8,6 +8,11 @@ use cedar_policy::{Entities, EntityTypeName, Schema};
 use common::binary::gatepost;
 use common::{folder, is_error, open_limits, problems_of, shown, snapshot_of};
 use gatepost::engine::Snapshot;
+use gatepost::request::Facts;
+use gatepost::request::json::{DEEPEST, Json};
+use gatepost::request::stored::StoredEntities;
+use gatepost::store::schema::Types;
+use gatepost::store::{Origin, Problem, Store};
 use serde_json::{Value, json};
 
 fn store(schema: &str, policies: &str) -> tempfile::TempDir {
@@ -82,16 +87,7 @@ fn c6_a_name_is_resolved_as_cedar_resolves_it_wherever_it_stands() {
         for of in ["A::B", "N::A::B", "Root", "N::Plain", "Plain", "N::Root", "N::Action", "Action"] {
             let taken = Entities::from_json_value(entity(of), Some(&cedar)).is_ok();
             assert_eq!(taken, of == whole, "{written} as {of}");
-            let own = gatepost::request::stored::StoredEntities::from_json(
-                &gatepost::request::json::Json::parse(
-                    entity(of).to_string().as_bytes(),
-                    gatepost::request::json::DEEPEST,
-                )
-                .unwrap(),
-                types,
-                gatepost::request::Facts::FromPlugins,
-            );
-            assert_eq!(own.is_ok(), taken, "{written} as {of}");
+            assert_eq!(is_stored(&entity(of), types), taken, "{written} as {of}");
         }
     }
     for (written, whole) in [("Text", "Long"), ("A::T", "String"), ("N::A::T", "Long"), ("__cedar::Long", "Long")] {
@@ -102,6 +98,59 @@ fn c6_a_name_is_resolved_as_cedar_resolves_it_wherever_it_stands() {
         let found = snapshot.store.types.entity("N::X").unwrap().attributes.0["one"].shape.to_string();
         assert_eq!(found, whole, "{written}");
     }
+}
+
+/// C6: in all 256 schemas in which a name is nothing, an entity type, a common type or an enumerated type in four namespaces, each way to write
+/// it means at each place what it means to Cedar, or both refuse the schema.
+#[test]
+fn c6_every_schema_of_four_namespaces_is_read_as_cedar_reads_it() {
+    let (mut read, mut refused) = (0, 0);
+    for number in 0..256_usize {
+        let kinds = [number % 4, number / 4 % 4, number / 16 % 4, number / 64];
+        let declared = |kind: usize| ["", "entity X;", "type X = Long;", "entity X enum [\"i\"];"][kind];
+        for written in ["X", "N::X", "M::X", "N::M::X"] {
+            let schema = format!(
+                "{} action go appliesTo {{ principal: N::Holder, resource: N::Holder }};
+                 namespace N {{
+                     {} entity Holder = {{ one: {written}, many: Set<{written}>, deep: {{ inner: {written} }} }} tags {written};
+                 }}
+                 namespace M {{ {} }} namespace N::M {{ {} }}",
+                declared(kinds[0]),
+                declared(kinds[1]),
+                declared(kinds[2]),
+                declared(kinds[3])
+            );
+            let store = store(&schema, "@id(\"p\") permit (principal, action, resource);");
+            let own = Store::load(Origin::Folder(store.path().to_owned()));
+            let (Ok((cedar, _)), Ok(own)) = (Schema::from_cedarschema_str(&schema), &own) else {
+                let (cedar, own) = (Schema::from_cedarschema_str(&schema).is_ok(), own.is_ok());
+                assert_eq!(cedar, own, "{schema}");
+                refused += 1;
+                continue;
+            };
+            for value in ["X", "N::X", "M::X", "N::M::X"]
+                .map(|of| json!({ "type": of, "id": "i" }))
+                .into_iter()
+                .chain([json!(1)])
+            {
+                let attributes = json!({ "one": value, "many": [value], "deep": { "inner": value } });
+                let entities = json!([{ "uid": { "type": "N::Holder", "id": "h" }, "attrs": attributes, "parents": [], "tags": { "t": value } }]);
+                let taken = Entities::from_json_value(entities.clone(), Some(&cedar)).is_ok();
+                assert_eq!(is_stored(&entities, &own.types), taken, "{value} for\n{schema}");
+                read += usize::from(taken);
+            }
+        }
+    }
+    // Each schema that is read takes one value.
+    assert_eq!(read + refused, 4 * 256, "{read} read, {refused} refused");
+    assert!(read > 100, "{read} read, {refused} refused");
+}
+
+/// Whether entities can be stored by that schema.
+fn is_stored(entities: &Value, types: &Types) -> bool {
+    let text = entities.to_string();
+    let json = Json::parse(text.as_bytes(), DEEPEST).unwrap();
+    StoredEntities::from_json(&json, types, Facts::FromPlugins).is_ok()
 }
 
 /// C6: a group of actions is that of the namespace that Cedar takes.
@@ -233,6 +282,21 @@ fn a9_what_stands_twice_or_hides_one_of_cedars_types_is_refused_with_both_places
         let found = errors(own);
         assert!(found.iter().any(|(message, _)| message.contains("is one of Cedar's own types")), "{own}: {found:?}");
     }
+    // An action is referred to by `Action`; a type of that name would be read there.
+    assert!(errors("type Action = String;")[0].0.contains("`Action` is one of Cedar's own types"));
+    // A name that is a type's and an entity type's: Cedar takes the type where both could stand.
+    assert_eq!(
+        errors("type U = String;\nentity U = { of: U };"),
+        twice("`U` is declared as a type and as an entity type", 5, 24)
+    );
+    assert_eq!(
+        errors("namespace N { entity E enum [\"a\"]; type E = Long; }"),
+        twice("`N::E` is declared as a type and as an entity type", 40, 21)
+    );
+    // What is declared as `external` is not known here.
+    for external in ["external entity U;", "external action b;"] {
+        assert!(errors(external)[0].0.contains("is declared as `external`"), "{external}");
+    }
     // In records of their own, one name may stand in both.
     assert_eq!(errors("entity U = { pin?: String, r: { pin: String } } tags { pin: Long };"), Errors::new());
 }
@@ -297,6 +361,11 @@ fn a8_an_annotation_that_means_nothing_where_it_stands_is_refused() {
             "`@parents_from` means nothing on entity type `U`, which is in no other",
             "in another",
         ),
+        (
+            "entity G; @stored @parents_from(\"caller\") entity U in [G];",
+            "`@parents_from` means nothing on entity type `U`, which is `@stored`: the store alone says what it is in",
+            "take one of the two away",
+        ),
         // In the types, wherever they are used.
         (
             "entity U = { s: Set<{ @stored a: Long }> };",
@@ -327,6 +396,7 @@ fn a8_an_annotation_that_means_nothing_where_it_stands_is_refused() {
     ] {
         let found = refused(&schema(written));
         assert!(found.contains(message) && found.contains(help), "{written}\n{found}");
+        assert!(found.starts_with("error: schema/a.cedarschema:"), "{written}\n{found}");
     }
     for written in [
         "@doc(\"d\") @x_owner(\"me\") @x_anything entity U = { @doc(\"d\") @x_y pin?: String };",
@@ -360,6 +430,79 @@ fn a8_an_annotation_that_means_nothing_where_it_stands_is_refused() {
     );
 }
 
+/// A8: "`@stored` … in a place where they have no effect are an error": also in what a plugin fills, on what a plugin does not ask for, and in a
+/// type that nothing uses. A common type that is used where it must not be is named beside the place, and the annotation is what is shown.
+#[test]
+fn a8_an_annotation_in_a_type_has_an_effect_wherever_the_type_is_used() {
+    let schema = |types: &str| format!("{types}\nentity Who; action a appliesTo {{ principal: Who, resource: Who }};");
+    let email = "@parsed_by(\"email\") type Email = { @KEY valid: Bool, address: String, domain: String }; entity U = { m?: Email };";
+    let cases = [
+        (
+            email.replace("KEY", "stored"),
+            "`@stored` means nothing on `m.valid` of entity type `U`, which a plugin fills (it stands in type `Email`)",
+        ),
+        (
+            email.replace("KEY", "must_exist"),
+            "`@must_exist` means nothing on `m.valid` of entity type `U`, which a plugin fills (it stands in type `Email`)",
+        ),
+        (
+            format!("{EMAIL} entity U = {{ c?: String, @market(\"this.c\") m?: Email }};"),
+            "`@market` means nothing on attribute `m`: the plugin `email` does not ask for it",
+        ),
+        ("type T = { @stored a: Long };".to_owned(), "`@stored` means nothing on `a` of type `T`, which nothing uses"),
+        (
+            "type T = { r: { @sensitive a: Long } };".to_owned(),
+            "`@sensitive` means nothing on `r.a` of type `T`, which nothing uses",
+        ),
+        (
+            format!("{PHONE} type T = {{ c: String, @market(\"this.c\") p: Phone }};"),
+            "`@market` means nothing on `p` of type `T`, which nothing uses",
+        ),
+        (
+            "namespace N { type T = { @stored a: Long }; entity U = { plain: T, s: Set<T> }; }".to_owned(),
+            "`@stored` means nothing on `s.a` of entity type `N::U`, which is in a set that callers say whole (it stands in type `N::T`)",
+        ),
+        (
+            "type T = { @stored a: Long }; type R = { t: T }; entity U = { plain: R } tags R;".to_owned(),
+            "`@stored` means nothing on `its tags.t.a` of entity type `U`, which is in tags: put it on the type, and all of its tags are for the store to say (it stands in type `T`)",
+        ),
+    ];
+    for (types, message) in cases {
+        let store = store(&schema(&types), "@id(\"p\") permit (principal, action, resource);");
+        let found: Vec<Problem> = problems_of(store.path()).into_iter().filter(is_error).collect();
+        assert_eq!(found.iter().map(|problem| problem.message.as_str()).collect::<Vec<_>>(), [message], "{types}");
+        let shown = &found[0].labels[0];
+        let key = message.split('`').nth(1).unwrap();
+        assert_eq!(&types[shown.offset()..shown.offset() + shown.len()], key, "{types}");
+    }
+    // Each of two annotations of one name is shown where it stands.
+    let two = schema("entity U = { fine: { @stored x?: Long }, set: Set<{ @stored x: Long }> };");
+    let found = problems_of(store(&two, "").path());
+    assert_eq!(found[0].labels[0].offset(), two.rfind("@stored").unwrap(), "{found:?}");
+    let used = "@stored @alias(\"u\") entity U = { m?: Email, t?: T } tags T; type T = { @sensitive a?: Long, @market(\"this.t\") p?: Phone };";
+    assert!(refused(&schema(&format!("{EMAIL} {PHONE} {used}"))).contains("the path `this.t`"));
+    assert_eq!(refused(&schema(&format!("{EMAIL} {PHONE} {}", used.replace("@market(\"this.t\") ", "")))), "");
+}
+
+/// A8: "a closed list per place": a row of the matrix gives no reasons, and allows no warnings.
+#[test]
+fn a8_what_is_for_policies_means_nothing_on_a_row() {
+    for key in ["reason", "allow"] {
+        let store = folder([
+            ("schema/a.cedarschema", "entity Who; action a appliesTo { principal: Who, resource: Who };".to_owned()),
+            ("policies/a.cedar", format!("@id(\"p\") @{key}(\"shadowed\") permit (principal, action, resource);")),
+            (
+                "matrix/a.cedar",
+                format!(
+                    "@id(\"r\") @table(\"t\") @row(\"r\") @column(\"c\") @{key}(\"shadowed\") permit (principal, action, resource);"
+                ),
+            ),
+        ]);
+        let found: Vec<String> = problems_of(store.path()).iter().filter(|found| is_error(found)).map(shown).collect();
+        assert!(found.len() == 1 && found[0].contains(&format!("`@{key}` means nothing on row `r`")), "{found:?}");
+    }
+}
+
 /// A8: "a warning for a type with exactly a plugin's fields that is not bound".
 #[test]
 fn a8_a_type_with_the_fields_of_a_plugin_that_is_not_bound_is_warned_of() {
@@ -378,6 +521,16 @@ fn a8_a_type_with_the_fields_of_a_plugin_that_is_not_bound_is_warned_of() {
         ]
     );
     assert!(warnings(EMAIL).is_empty() && warnings("type Email = { valid: Bool };").is_empty());
+    // A record without a name cannot be bound at all.
+    let record = "{ valid: Bool, address: String, domain: String }";
+    for of in [
+        format!("entity U = {{ mail?: {record} }};"),
+        format!("entity U tags {{ mail: Set<Set<{record}>> }};"),
+        format!("action b appliesTo {{ principal: Who, resource: Who, context: {{ mail: {record} }} }};"),
+    ] {
+        let found = warnings(&of);
+        assert!(found.len() == 1 && found[0].starts_with("attribute `mail` in "), "{of}: {found:?}");
+    }
 }
 
 /// A8: "`check --fix` renames": what no known annotation is like; what may be a misspelling, its author mends.
@@ -416,6 +569,40 @@ fn a8_check_fix_renames_unknown_annotations_and_nothing_else() {
     assert_eq!((&told["renamed"], &told["errors"]), (&json!([]), &json!(0)), "{told}");
 }
 
+/// A8: "`check --fix` renames … (atomically, preserving everything else; say what was renamed)": all files that need it, or none; a byte order
+/// mark and the ends of lines stay; a file that is nested too deeply is told of and not read.
+#[test]
+fn a8_check_fix_mends_all_files_or_none() {
+    let check = |store: &tempfile::TempDir| {
+        gatepost(store.path(), &["check", "--store", ".", "--fix", "--solver", "no-solver"])
+    };
+    let schema = "entity Who; action a appliesTo { principal: Who, resource: Who };";
+    let policy = "@id(\"p\") @team(\"a\") permit (principal, action, resource);\r\n";
+    let with = |name: &str, text: &str| {
+        folder([
+            ("schema/a.cedarschema", schema.to_owned()),
+            ("policies/a.cedar", format!("\u{feff}{policy}")),
+            (name, text.to_owned()),
+        ])
+    };
+    let text = |store: &tempfile::TempDir| std::fs::read_to_string(store.path().join("policies/a.cedar")).unwrap();
+
+    let twice = with("policies/b.cedar", "@id(\"q\") @team @x_team permit (principal, action, resource);");
+    let told = check(&twice).with(2);
+    assert!(told.err.contains("`policies/b.cedar` would have one twice"), "{told:?}");
+    assert_eq!((text(&twice), told.out.as_str()), (format!("\u{feff}{policy}"), ""));
+
+    let deep = format!(
+        "@id(\"q\") permit (principal, action, resource) when {{ {}true{} }};",
+        "(".repeat(9999),
+        ")".repeat(9999)
+    );
+    let deep = with("policies/b.cedar", &deep);
+    let told = check(&deep).with(1);
+    assert!(told.out.contains("renamed `@team`") && told.out.contains("nested too deeply"), "{told:?}");
+    assert_eq!(text(&deep), format!("\u{feff}{}", policy.replace("@team", "@x_team")));
+}
+
 /// C5: what stands in a file of entities is read, or refused. Cedar 4.14.1 passes over members that it does not know, `tag` for `tags` too
 /// (`findings/cedar-entities-ignore-misspelt-members.sh`).
 #[test]
@@ -424,7 +611,7 @@ fn c5_a_uid_or_a_parent_with_more_than_type_and_id_is_refused() {
         let store = folder([
             (
                 "schema/a.cedarschema",
-                "entity G; entity U in [G] tags String; action a appliesTo { principal: U, resource: U };".to_owned(),
+                "entity G; entity U in [G] = { nick?: String, all?: Set<Long>, deep?: { nick?: String } } tags String; action a appliesTo { principal: U, resource: U };".to_owned(),
             ),
             ("policies/a.cedar", "@id(\"p\") permit (principal, action, resource);".to_owned()),
             ("entities/a.json", entities.to_string()),
@@ -443,16 +630,63 @@ fn c5_a_uid_or_a_parent_with_more_than_type_and_id_is_refused() {
         problems(json!([{ "uid": { "type": "G", "id": "g" } }, { "uid": uid, "parents": [group] }]))
             .contains("a uid is written")
     );
-    assert!(problems(json!([{ "uid": uid, "tags": { "suspended": null } }])).contains("must be a string, but is null"));
+    for (part, value) in [
+        ("tags", Value::Null),
+        ("attrs", Value::Null),
+        ("parents", Value::Null),
+        ("tags", json!({ "suspended": null })),
+        ("attrs", json!({ "nick": null })),
+        ("attrs", json!({ "all": [null] })),
+        ("attrs", json!({ "deep": { "nick": null } })),
+        ("parents", json!([null])),
+    ] {
+        let mut entity = json!({ "uid": uid });
+        entity[part] = value;
+        let found = problems(json!([entity]));
+        let (is_null, is_uid) = (found.contains(" is null"), found.contains("a uid is written"));
+        assert!((is_null || is_uid) && found.starts_with("error: entities/a.json:1:"), "{part}: {found}");
+    }
 }
 
-/// A16: a warning shows nothing that the log masks, in tags neither.
+/// C5: a null for a tag is refused, of whatever type the tags are.
+#[test]
+fn c5_a_null_is_no_tag_of_any_type() {
+    for (declared, value) in [
+        ("Bool", json!(true)),
+        ("Long", json!(1)),
+        ("String", json!("s")),
+        ("U", json!("u")),
+        ("E", json!("a")),
+        ("Action", json!("a")),
+        ("ipaddr", json!("10.0.0.1")),
+        ("decimal", json!("1.0")),
+        ("datetime", json!("2026-01-01")),
+        ("duration", json!("1h")),
+        ("Set<String>", json!([])),
+        ("{ a?: Long }", json!({})),
+        ("Phone", json!("+4930123456")),
+    ] {
+        let schema = format!(
+            "{PHONE} entity E enum [\"a\"]; entity U tags {declared}; action a appliesTo {{ principal: U, resource: U }};"
+        );
+        let types = snapshot(&schema, "@id(\"p\") permit (principal, action, resource);").store.types;
+        let stored =
+            |tag: &Value| is_stored(&json!([{ "uid": { "type": "U", "id": "u" }, "tags": { "t": tag } }]), &types);
+        assert_eq!([stored(&value), stored(&Value::Null)], [true, false], "{declared}");
+    }
+}
+
+/// A16: a warning of a reference to what is not stored shows nothing that the log masks, at any depth, in tags neither; of a masked one it says
+/// that there is one. What stands beside it is warned of as ever.
 #[test]
 fn a16_no_warning_shows_what_is_sensitive() {
     let store = folder([
         (
             "schema/a.cedarschema",
-            "entity U = { r?: { @sensitive who?: U }, s?: Set<{ @sensitive who: U }>, open?: U } tags { @sensitive who: U };
+            "entity U = {
+               r?: { @sensitive who?: U, @sensitive deep?: { who: Set<U> }, beside?: U },
+               s?: Set<{ @sensitive who: U }>, open?: U
+             } tags { @sensitive who: U, beside: U };
              action a appliesTo { principal: U, resource: U };"
                 .to_owned(),
         ),
@@ -461,15 +695,29 @@ fn a16_no_warning_shows_what_is_sensitive() {
             "entities/a.json",
             json!([{
                 "uid": { "type": "U", "id": "u" },
-                "attrs": { "r": { "who": "secret" }, "s": [{ "who": "secret" }], "open": "shown" },
-                "tags": { "t": { "who": "secret" } },
+                "attrs": {
+                    "r": { "who": "secret", "deep": { "who": ["secret"] }, "beside": "near-r" },
+                    "s": [{ "who": "secret" }],
+                    "open": "shown",
+                },
+                "tags": { "t": { "who": "secret", "beside": "near-t" } },
             }])
             .to_string(),
         ),
     ]);
     let snapshot = snapshot_of(store.path());
-    let warnings: Vec<String> = snapshot.entities.warnings(&snapshot.store.types).iter().map(shown).collect();
-    assert!(warnings.len() == 1 && warnings[0].contains("shown"), "{warnings:?}");
+    let mut warnings: Vec<String> =
+        snapshot.entities.warnings(&snapshot.store.types).into_iter().map(|problem| problem.message).collect();
+    warnings.sort();
+    assert_eq!(
+        warnings,
+        [
+            "`U::\"u\"` refers to `U::\"near-r\"`, which is not stored",
+            "`U::\"u\"` refers to `U::\"near-t\"`, which is not stored",
+            "`U::\"u\"` refers to `U::\"shown\"`, which is not stored",
+            "`U::\"u\"` refers to something that is masked, which is not stored",
+        ]
+    );
 }
 
 /// "In a stable order": the environments of a schema stand in the same order each time that it is read, also where actions of two namespaces

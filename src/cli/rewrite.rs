@@ -20,7 +20,11 @@ pub(super) fn folder(settings: &Settings, what: &str) -> Result<PathBuf, Failure
     }
 }
 
-/// Puts a new file in the place of the old one, whole or not at all; where that is a link, in the place of what it names.
+/// Begins a file where an editor says that it is UTF-8.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// Puts a new file in the place of the old one, whole or not at all; where that is a link, in the place of what it names. A byte order mark
+/// stays.
 ///
 /// # Errors
 ///
@@ -32,7 +36,9 @@ pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
         // A name that no reader of the store takes for a policy.
         let beside = path.with_file_name(format!(".{name}.new"));
         let permissions = std::fs::metadata(&path)?.permissions();
+        let has_mark = std::fs::read(&path)?.starts_with(BYTE_ORDER_MARK);
         let mut file = std::fs::File::create(&beside)?;
+        file.write_all(if has_mark { BYTE_ORDER_MARK } else { &[] })?;
         file.write_all(text.as_bytes())?;
         file.set_permissions(permissions)?;
         file.sync_all()?;

@@ -15,7 +15,7 @@ pub(super) fn check(reader: &Reader) -> Vec<Problem> {
     for (name, declaration) in &reader.entities {
         let Some(alias) = annotation(&declaration.json, ALIAS) else { continue };
         let shown = alias.escape_debug();
-        let problem = |message: String, help: &str| declaration.problem(name, message).with_help(help);
+        let problem = |message: String, help: &str| declaration.problem_with(ALIAS, &[], message).with_help(help);
         if alias.is_empty() || alias.trim() != alias || alias.chars().count() > LONGEST {
             problems.push(problem(
                 format!("`@alias(\"{shown}\")` is no name for entity type `{name}`"),

@@ -33,7 +33,7 @@ pub(super) fn too_many(reader: &Reader) -> Vec<Problem> {
 fn problem(what: &str, name: &str, count: usize, declaration: &Declaration) -> Problem {
     let why = format!("too many {what} are in one another: `{name}` alone is in {count}");
     declaration
-        .problem(name, why)
+        .problem(why)
         .with_help(format!("at most {MOST_PAIRS} times may one be in another, directly or through others"))
 }
 

@@ -1,11 +1,15 @@
 //! Annotations: a closed list for each place, since one that is misspelt or stands elsewhere says nothing. Own ones start with `x_`.
 
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json};
+
 use super::Statement;
 use super::nearest::nearest;
 use super::problem::{Problem, SourceFile};
 use super::schema::{
-    ALIAS, BINDING, CALLER, EntityType, FieldShape, MUST_EXIST, PARENTS_FROM, RecordShape, SENSITIVE, STORED, Shape,
-    Types,
+    ALIAS, BINDING, CALLER, Declaration, MUST_EXIST, Meaning, PARENTS_FROM, Reader, SENSITIVE, STORED, Shape, TypeJson,
+    Types, annotation, has_annotation, members,
 };
 use super::written::{self, Annotation, Declared, Kind, Member};
 use crate::plugin::PLUGINS;
@@ -84,10 +88,10 @@ const KNOWN: [Known; 16] = [
         "it gives an entity type another name: `@alias(\"…\") entity …;`",
     ),
     known("id", STATEMENTS, Value::Any, "it names a policy or a row"),
-    known("reason", STATEMENTS, Value::Any, "it is the sentence that a policy gives for a decision"),
+    known("reason", &[Holder::Policy], Value::Any, "it is the sentence that a policy gives for a decision"),
     known("source", STATEMENTS, Value::Any, "it cites clauses for a policy or a row"),
     known("reading", STATEMENTS, Value::Any, "it says how a policy or a row reads the source document"),
-    known("allow", STATEMENTS, Value::Any, "it allows a policy what `gatepost check` warns of"),
+    known("allow", &[Holder::Policy], Value::Any, "it allows a policy what `gatepost check` warns of"),
     known("table", &[Holder::Row, Holder::Policy], Value::Any, ROW),
     known("row", &[Holder::Row, Holder::Policy], Value::Any, ROW),
     known("column", &[Holder::Row, Holder::Policy], Value::Any, ROW),
@@ -99,6 +103,8 @@ const STORED_HELP: &str =
     "put it on an entity type, on an attribute of one, or on a member of a record in such an attribute";
 
 const MUST_EXIST_HELP: &str = "put it on an attribute, or a member of a context, that refers to entities";
+
+const USED_HELP: &str = "use the type, or take it away";
 
 const PARENTS_HELP: &str = "put it on an entity type that is in another: `@parents_from(\"caller\") entity … in …;`";
 
@@ -120,12 +126,12 @@ const USUAL: [&str; 8] = ["advice", "annotation", "author", "description", "name
 
 /// The names of the annotations that mean something, whether they may stand there or not.
 fn all_keys() -> impl Iterator<Item = &'static str> {
-    let parameters = PLUGINS.iter().flat_map(|plugin| plugin.parameters().iter().copied());
-    KNOWN.iter().map(|known| known.key).chain(parameters).chain(USUAL)
+    KNOWN.iter().map(|known| known.key).chain(parameters()).chain(USUAL)
 }
 
-fn is_parameter(key: &str) -> bool {
-    PLUGINS.iter().any(|plugin| plugin.parameters().contains(&key))
+/// The annotations from which plugins take their arguments.
+pub(super) fn parameters() -> impl Iterator<Item = &'static str> {
+    PLUGINS.iter().flat_map(|plugin| plugin.parameters().iter().copied())
 }
 
 /// An annotation that is not known anywhere.
@@ -154,7 +160,7 @@ fn wrong(key: &str, value: Option<&str>, holder: Holder) -> Option<(String, Stri
         return None;
     }
     let shown = holder.shown();
-    if is_parameter(key) {
+    if parameters().any(|parameter| parameter == key) {
         // Whether a plugin reads the attribute, its binding says.
         let help = "put it on an attribute whose type is bound to a plugin".to_owned();
         return (holder != Holder::Attribute).then(|| (format!("`@{key}` means nothing on {shown}"), help));
@@ -183,7 +189,7 @@ fn wrong(key: &str, value: Option<&str>, holder: Holder) -> Option<(String, Stri
 
 /// Every annotation of a schema that means nothing where it stands.
 pub(super) fn of_schema(file: &SourceFile, declared: &[Declared]) -> Vec<Problem> {
-    let mut problems = Vec::new();
+    let mut problems: Vec<Problem> = unread(file, declared).into_iter().collect();
     for declared in declared {
         let holder = match declared.kind {
             Kind::Namespace => Holder::Namespace,
@@ -194,15 +200,32 @@ pub(super) fn of_schema(file: &SourceFile, declared: &[Declared]) -> Vec<Problem
         };
         let name = declared.names.first().map(|name| name.text.as_str()).unwrap_or("");
         check(file, &declared.annotations, holder, name, &mut problems);
-        declared.records.iter().for_each(|record| members(file, record, &mut problems));
+        declared.records.iter().for_each(|record| of_members(file, record, &mut problems));
     }
     problems
 }
 
-fn members(file: &SourceFile, all: &[Member], problems: &mut Vec<Problem>) {
+/// An annotation that stands in the text, but on nothing that was found there.
+fn unread(file: &SourceFile, declared: &[Declared]) -> Option<Problem> {
+    let mut found: BTreeSet<usize> = BTreeSet::new();
+    let mut take = |all: &[Annotation]| found.extend(all.iter().map(|annotation| annotation.key.span.offset()));
+    for declared in declared {
+        take(&declared.annotations);
+        declared
+            .records
+            .iter()
+            .for_each(|record| written::each_member(record, &mut |member| take(&member.annotations)));
+    }
+    let all = written::annotations(&file.text);
+    let lost = all.into_iter().find(|key| !found.contains(&key.span.offset()))?;
+    let problem = Problem::error(format!("it cannot be said on what `@{}` stands", lost.text)).in_file(file);
+    Some(problem.at(lost.span, "").with_help("write the declaration more plainly; or take the annotation away"))
+}
+
+fn of_members(file: &SourceFile, all: &[Member], problems: &mut Vec<Problem>) {
     for member in all {
         check(file, &member.annotations, Holder::Attribute, &member.name.text, problems);
-        members(file, &member.members, problems);
+        of_members(file, &member.members, problems);
     }
 }
 
@@ -229,42 +252,45 @@ pub(super) fn of_statements(statements: &[Statement], holder: Holder) -> Vec<Pro
     problems
 }
 
-/// `@stored` and `@must_exist` where the store, or who looks whether something is stored, does not come: found in the types, since a common type
-/// may be used at several places.
-pub(super) fn of_types(types: &Types) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    let mut entities: Vec<&EntityType> = types.entities.values().map(AsRef::as_ref).collect();
-    entities.sort_by_key(|entity| &entity.full_name);
-    for entity in entities {
-        let owner = format!("entity type `{}`", entity.full_name);
-        if entity.parents_from_caller && entity.parents.is_empty() {
-            problems.push(nowhere(PARENTS_FROM, &format!("{owner}, which is in no other"), PARENTS_HELP));
-        }
-        let mut walk = Walk { types, owner, problems: &mut problems };
-        walk.record(&entity.attributes, "", Stands::Plainly);
-        if let Some(tags) = &entity.tags {
-            walk.shape(tags, "its tags", Stands::Tags);
+/// What means nothing where its type is used: found by going through the types, since a common type may be used at several places.
+pub(super) fn of_types(reader: &Reader, types: &Types) -> Vec<Problem> {
+    let mut walk = Walk { reader, types, owner: String::new(), used: BTreeSet::new(), problems: Vec::new() };
+    for (name, declaration) in &reader.entities {
+        walk.owner = format!("entity type `{name}`");
+        walk.problems.extend(parents_from(name, declaration, types));
+        walk.written(declaration, declaration.json.get("shape"), "", Stands::Plainly);
+        walk.written(declaration, declaration.json.get("tags"), "its tags", Stands::Tags);
+    }
+    for declaration in reader.actions.values() {
+        walk.owner = format!("the context of action `{}`", declaration.name.escape_debug());
+        walk.written(declaration, declaration.context(), "", Stands::Context);
+    }
+    for (name, declaration) in reader.common.iter() {
+        if !walk.used.contains(name.as_str()) {
+            walk.owner = format!("type `{name}`");
+            walk.written(declaration, Some(&declaration.json), "", Stands::Nowhere);
         }
     }
-    for environment in &types.environments {
-        let owner = format!("the context of action `{}`", environment.action.id().escaped());
-        let before = problems.len();
-        Walk { types, owner, problems: &mut problems }.record(&environment.context, "", Stands::Context);
-        // An action has an environment for each pair of types.
-        let (said, new) = problems.split_at(before);
-        let new: Vec<Problem> =
-            new.iter().filter(|new| said.iter().all(|said| said.message != new.message)).cloned().collect();
-        problems.truncate(before);
-        problems.extend(new);
-    }
-    problems
+    walk.problems
 }
 
-fn nowhere(key: &str, place: &str, help: &str) -> Problem {
-    Problem::error(format!("`@{key}` means nothing on {place}")).with_help(help)
+/// `@parents_from` on a type that is in nothing, or of which the store alone says what it is in.
+fn parents_from(name: &str, declaration: &Declaration, types: &Types) -> Option<Problem> {
+    let entity = types.entity(name).filter(|entity| entity.parents_from_caller)?;
+    let (why, help) = match (entity.parents.is_empty(), entity.stored) {
+        (true, _) => ("which is in no other", PARENTS_HELP),
+        (_, true) => ("which is `@stored`: the store alone says what it is in", "take one of the two away"),
+        _ => return None,
+    };
+    let message = nowhere(PARENTS_FROM, &format!("entity type `{name}`, {why}"));
+    Some(declaration.problem_with(PARENTS_FROM, &[], message).with_help(help))
 }
 
-/// Where a field stands.
+fn nowhere(key: &str, place: &str) -> String {
+    format!("`@{key}` means nothing on {place}")
+}
+
+/// Where a member stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Stands {
     /// In the attributes of an entity type, or in records in them.
@@ -273,47 +299,101 @@ enum Stands {
     Set,
     Tags,
     Context,
+    /// Among what a plugin finds in a string.
+    Facts,
+    /// In a type that nothing uses.
+    Nowhere,
 }
 
-struct Walk<'a> {
-    types: &'a Types,
+impl Stands {
+    /// Why `key` means nothing there, if it does; `refers` is whether the member refers to what can be stored.
+    fn refuses(self, key: &str, refers: bool) -> Option<&'static str> {
+        match (key, self) {
+            (_, Self::Nowhere) => Some(", which nothing uses"),
+            (STORED | MUST_EXIST, Self::Facts) => Some(", which a plugin fills"),
+            (STORED, Self::Set) => Some(", which is in a set that callers say whole"),
+            (STORED, Self::Tags) => {
+                Some(", which is in tags: put it on the type, and all of its tags are for the store to say")
+            }
+            (STORED, Self::Context) => Some(", which no store says"),
+            (MUST_EXIST, _) if !refers => Some(", which refers to nothing that is stored"),
+            (MUST_EXIST, Self::Tags) => Some(", which is in tags"),
+            _ => None,
+        }
+    }
+}
+
+struct Walk<'r> {
+    reader: &'r Reader,
+    types: &'r Types,
+    /// What has the attributes, as a message says it.
     owner: String,
-    problems: &'a mut Vec<Problem>,
+    /// The common types that are used.
+    used: BTreeSet<&'r str>,
+    problems: Vec<Problem>,
 }
 
-impl Walk<'_> {
-    fn record(&mut self, RecordShape(fields): &RecordShape, path: &str, stands: Stands) {
-        for (name, field) in fields {
-            let path = if path.is_empty() { name.to_string() } else { format!("{path}.{name}") };
-            self.field(field, &path, stands);
-            self.shape(&field.shape, &path, stands);
+/// Where a type is written.
+#[derive(Clone, Copy)]
+struct Within<'r, 'p> {
+    declaration: &'r Declaration,
+    /// The members that lead to it from there.
+    names: &'p [&'r str],
+}
+
+impl<'r> Walk<'r> {
+    fn written(&mut self, declaration: &'r Declaration, json: Option<&'r Json>, path: &str, stands: Stands) {
+        if let Some(json) = json {
+            self.of_type(json, Within { declaration, names: &[] }, path, stands);
         }
     }
 
-    fn shape(&mut self, shape: &Shape, path: &str, stands: Stands) {
-        match shape {
-            Shape::Record(record) => self.record(record, path, stands),
-            Shape::Set(element) => {
-                self.shape(element, path, if stands == Stands::Plainly { Stands::Set } else { stands });
+    fn of_type(&mut self, json: &'r Json, within: Within<'r, '_>, path: &str, stands: Stands) {
+        match TypeJson::of(json) {
+            Some(TypeJson::Record) => {
+                for (name, member) in json.get("attributes").into_iter().flat_map(members) {
+                    let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                    let names = [within.names, &[name.as_str()]].concat();
+                    let within = Within { names: &names, ..within };
+                    self.member(member, within, &path, stands);
+                    self.of_type(member, within, &path, stands);
+                }
+            }
+            Some(TypeJson::Set(element)) => {
+                let stands = if stands == Stands::Plainly { Stands::Set } else { stands };
+                self.of_type(element, within, path, stands);
+            }
+            // What is only named in a type that nothing uses has its own turn.
+            Some(TypeJson::Named(kind, name)) if stands != Stands::Nowhere => {
+                if let Some(Meaning::Common(name, declaration)) =
+                    self.reader.named(kind, name, &within.declaration.namespace)
+                {
+                    self.used.insert(name);
+                    let is_read = annotation(&declaration.json, BINDING).is_some();
+                    self.written(
+                        declaration,
+                        Some(&declaration.json),
+                        path,
+                        if is_read { Stands::Facts } else { stands },
+                    );
+                }
             }
             _ => {}
         }
     }
 
-    fn field(&mut self, field: &FieldShape, path: &str, stands: Stands) {
-        let place = |what: &str| format!("`{path}` of {}{what}", self.owner);
-        if field.stored && stands != Stands::Plainly {
-            let what = match stands {
-                Stands::Set => ", which is in a set that callers say whole",
-                Stands::Tags => ", which is in tags: put it on the type, and all of its tags are for the store to say",
-                _ => ", which no store says",
-            };
-            self.problems.push(nowhere(STORED, &place(what), STORED_HELP));
-        }
-        let refers = refers_to_stored(&field.shape, self.types);
-        if field.must_exist && (!refers || stands == Stands::Tags) {
-            let what = if refers { ", which is in tags" } else { ", which refers to nothing that is stored" };
-            self.problems.push(nowhere(MUST_EXIST, &place(what), MUST_EXIST_HELP));
+    fn member(&mut self, json: &Json, within: Within<'r, '_>, path: &str, stands: Stands) {
+        let Within { declaration, names } = within;
+        let refers = || refers_to_stored(&self.reader.shape(json, &declaration.namespace, &Map::new()), self.types);
+        let known = [(STORED, STORED_HELP), (MUST_EXIST, MUST_EXIST_HELP), (SENSITIVE, USED_HELP)];
+        let all = known.into_iter().chain(parameters().map(|key| (key, USED_HELP)));
+        for (key, help) in all.filter(|(key, _)| has_annotation(json, key)) {
+            let Some(why) = stands.refuses(key, key == MUST_EXIST && refers()) else { continue };
+            let mut message = nowhere(key, &format!("`{path}` of {}{why}", self.owner));
+            if declaration.kind == Kind::CommonType && stands != Stands::Nowhere {
+                message.push_str(&format!(" (it stands in type `{}`)", declaration.full_name()));
+            }
+            self.problems.push(declaration.problem_with(key, names, message).with_help(help));
         }
     }
 }

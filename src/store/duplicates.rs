@@ -7,7 +7,8 @@ use super::problem::{Problem, SourceFile};
 use super::written::{Declared, Kind, Member, Word};
 
 /// The types that Cedar has itself.
-const OWN: [&str; 12] = [
+const OWN: [&str; 13] = [
+    "Action",
     "Bool",
     "Boolean",
     "Entity",

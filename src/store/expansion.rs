@@ -61,7 +61,7 @@ pub(super) fn too_large(reader: &Reader) -> Vec<Problem> {
 }
 
 fn too_deep(name: &str, declaration: &Declaration) -> Problem {
-    declaration.problem(name, format!("with every type in it written out, `{name}` is nested too deeply to be read")).with_help(format!(
+    declaration.problem(format!("with every type in it written out, `{name}` is nested too deeply to be read")).with_help(format!(
         "at most {} records and sets may be in one another, and at most {} names of types lead from one to the next",
         MOST / BRACKETS,
         MOST / LINK
@@ -71,7 +71,7 @@ fn too_deep(name: &str, declaration: &Declaration) -> Problem {
 fn too_many(name: &str, declaration: &Declaration) -> Problem {
     let why =
         format!("with every type written out, the schema is too large to be read, and `{name}` is the largest in it");
-    declaration.problem(name, why).with_help(format!(
+    declaration.problem(why).with_help(format!(
         "at most {MOST_TYPES} attributes and types may stand in it then; a type that names another several times holds it as often"
     ))
 }

@@ -35,9 +35,10 @@ mod source;
 mod written;
 
 use std::collections::BTreeMap;
+use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
+use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
 
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
@@ -147,6 +148,15 @@ impl Store {
         problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
+    }
+}
+
+/// Whether Cedar reads a file, of a schema or of policies and rows.
+pub(crate) fn parses(file: &SourceFile, is_schema: bool) -> bool {
+    if is_schema {
+        too_deep(file, Language::Schema).is_none() && SchemaFragment::from_cedarschema_str(&file.text).is_ok()
+    } else {
+        too_deep(file, Language::Policies).is_none() && PolicySet::from_str(&file.text).is_ok()
     }
 }
 

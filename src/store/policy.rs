@@ -58,8 +58,7 @@ impl Statement {
 
     /// The line in its file at which something starts, from 1.
     pub fn line_at(&self, span: SourceSpan) -> usize {
-        let before = self.file.text.get(..span.offset()).unwrap_or_default();
-        before.matches('\n').count() + 1
+        self.file.line_at(span)
     }
 
     /// Its place in the tables of the matrix: `Who may read · Owners · Read`; empty where it has none.

@@ -54,6 +54,13 @@ pub struct SourceFile {
     pub text: Arc<str>,
 }
 
+impl SourceFile {
+    /// The line at which something starts, from 1.
+    pub fn line_at(&self, span: SourceSpan) -> usize {
+        self.text.bytes().take(span.offset()).filter(|byte| *byte == b'\n').count() + 1
+    }
+}
+
 impl fmt::Debug for SourceFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "SourceFile({})", self.path)

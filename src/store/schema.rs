@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid, RequestEnv, Schema, SchemaFragment};
 use hashbrown::HashMap;
-use regex::Regex;
+use miette::SourceSpan;
 use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::problem::{Problem, SourceFile};
+use super::written::{self, Annotation, Declared, Kind};
 use crate::plugin::{self, PLUGINS, Plugin};
 
 /// What the schema says about the values of requests and entities.
@@ -388,9 +389,11 @@ impl Types {
         if !problems.is_empty() {
             return Err(problems);
         }
-        let entities = reader.entity_types();
-        let environments = reader.environments(schema, &entities);
-        let by_name = entities.values().cloned().chain(reader.action_types().into_iter().map(Arc::new));
+        let one = |problem| vec![problem];
+        let entities = reader.entity_types().map_err(one)?;
+        let environments = reader.environments(schema, &entities).map_err(one)?;
+        let actions = reader.action_types().map_err(one)?;
+        let by_name = entities.values().cloned().chain(actions.into_iter().map(Arc::new));
         let by_name = by_name.map(|entity| (entity.name.clone(), entity)).collect();
         let plugins = PLUGINS.iter().copied().filter(|plugin| {
             let of_entity = |entity: &EntityType| {
@@ -413,7 +416,7 @@ impl Types {
         };
         let mut problems = super::bindings::check(reader, &types);
         problems.extend(super::aliases::check(reader));
-        problems.extend(super::annotations::of_types(&types));
+        problems.extend(super::annotations::of_types(reader, &types));
         if problems.is_empty() { Ok(types) } else { Err(problems) }
     }
 }
@@ -434,7 +437,10 @@ fn by_action(environments: &[Environment]) -> HashMap<SmolStr, Vec<usize>> {
 
 /// A declaration, with the namespace in which it stands.
 pub(super) struct Declaration {
+    pub(super) kind: Kind,
     pub(super) namespace: String,
+    /// Its name without the namespace, or the id of an action.
+    pub(super) name: String,
     pub(super) json: Json,
     pub(super) file: SourceFile,
 }
@@ -445,21 +451,50 @@ impl Declaration {
         self.json.get("appliesTo")?.get("context")
     }
 
-    /// A problem with what is declared under that full name, the name underlined.
-    pub(super) fn problem(&self, name: &str, message: String) -> Problem {
+    /// Its name with the namespace.
+    pub(super) fn full_name(&self) -> String {
+        qualified(&self.namespace, &self.name)
+    }
+
+    /// The declaration as it is written.
+    pub(super) fn written(&self) -> Option<Declared> {
+        let is_it = |declared: &Declared| {
+            (declared.kind, &declared.namespace) == (self.kind, &self.namespace) && declared.name(&self.name).is_some()
+        };
+        written::read(&self.file.text).into_iter().find(is_it)
+    }
+
+    /// A problem with what is declared, its name underlined.
+    pub(super) fn problem(&self, message: String) -> Problem {
         let problem = Problem::error(message).in_file(&self.file);
-        let simple = regex::escape(name.rsplit("::").next().unwrap_or(name).trim_matches('"'));
-        let declared = format!(r#"\b(?:entity|action|type)\b[^;{{=]*?("{simple}"|\b{simple}\b)"#);
-        let found = Regex::new(&declared).ok().and_then(|declared| declared.captures(&self.file.text)?.get(1));
-        match found {
-            Some(found) => problem.at((found.start(), found.len()).into(), ""),
+        match self.place() {
+            Some(name) => problem.at(name, ""),
             None => problem,
+        }
+    }
+
+    /// Where its name stands.
+    pub(super) fn place(&self) -> Option<SourceSpan> {
+        Some(self.written()?.name(&self.name)?.span)
+    }
+
+    /// A problem with an annotation of the declaration, or of the member at the end of those names.
+    pub(super) fn problem_with(&self, key: &str, path: &[&str], message: String) -> Problem {
+        let Some(declared) = self.written() else { return self.problem(message) };
+        let has_key = |annotation: &Annotation| annotation.key.text == key;
+        let found = match path {
+            [] => declared.annotations.iter().find(|annotation| has_key(annotation)),
+            _ => declared.annotation_on(path, &has_key),
+        };
+        match found {
+            Some(annotation) => Problem::error(message).in_file(&self.file).at(annotation.span(), ""),
+            None => self.problem(message),
         }
     }
 }
 
 /// What a name in a schema stands for.
-pub(super) enum Declared<'r> {
+pub(super) enum Meaning<'r> {
     /// A common type, with its full name.
     Common(&'r str, &'r Declaration),
     Entity(EntityTypeName),
@@ -532,12 +567,12 @@ impl Reader {
         let mut reader = Self::default();
         for (file, fragment) in fragments {
             let json = fragment.clone().to_json_value().map_err(|error| Problem::from_cedar(&error, file))?;
-            reader.collect(&json, file);
+            reader.collect(&json, file).map_err(|problem| vec![problem])?;
         }
         Ok(reader)
     }
 
-    fn collect(&mut self, fragment: &Json, file: &SourceFile) {
+    fn collect(&mut self, fragment: &Json, file: &SourceFile) -> Result<(), Problem> {
         for (namespace, content) in members(fragment) {
             let lists = [
                 ("commonTypes", &mut self.common),
@@ -546,58 +581,74 @@ impl Reader {
             ];
             for (key, declarations) in lists {
                 for (name, json) in content.get(key).into_iter().flat_map(members) {
-                    let name = if key == "actions" { action_name(namespace, name) } else { qualified(namespace, name) };
-                    let declaration =
-                        Declaration { namespace: namespace.clone(), json: json.clone(), file: file.clone() };
-                    declarations.insert(name, declaration);
+                    let kind = match key {
+                        "commonTypes" => Kind::CommonType,
+                        "entityTypes" if json.get("enum").is_some() => Kind::EnumeratedType,
+                        "entityTypes" => Kind::EntityType,
+                        _ => Kind::Action,
+                    };
+                    let full = match kind {
+                        Kind::Action => {
+                            action_name(namespace, name).ok_or_else(|| Problem::error(not_read(name)).in_file(file))?
+                        }
+                        _ => qualified(namespace, name),
+                    };
+                    let (namespace, name, json, file) = (namespace.clone(), name.clone(), json.clone(), file.clone());
+                    declarations.insert(full, Declaration { kind, namespace, name, json, file });
                 }
             }
         }
+        Ok(())
     }
 
-    fn entity_types(&self) -> HashMap<SmolStr, Arc<EntityType>> {
-        let types = self.entities.iter().filter_map(|(name, declaration)| {
-            let Declaration { namespace, json, .. } = declaration;
-            let ids = json.get("enum").and_then(Json::as_array);
-            // A type without a shape has no attributes.
-            let mut attributes =
-                json.get("shape").map_or_else(RecordShape::default, |shape| self.record(shape, namespace));
-            let stored = has_annotation(json, STORED);
-            attributes.0.values_mut().for_each(|field| field.stored |= stored);
-            let tags = json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new()));
-            let entity = EntityType {
-                name: EntityTypeName::from_str(name).ok()?,
-                full_name: SmolStr::from(name.as_str()),
-                ids: ids.map(|ids| ids.iter().filter_map(Json::as_str).map(SmolStr::from).collect()),
-                has_raw: attributes.has_raw(),
-                stores_within: attributes.stores_within(),
-                has_must_exist: attributes.has_must_exist(),
-                attributes,
-                tags_have_raw: tags.as_ref().is_some_and(Shape::has_raw),
-                tags,
-                stored,
-                parents_from_caller: annotation(json, PARENTS_FROM) == Some(CALLER),
-                parents: self
-                    .parents_of_entity(declaration)
-                    .filter_map(|parent| EntityTypeName::from_str(&parent).ok())
-                    .collect(),
-                aliases: annotation(json, ALIAS).map(SmolStr::from).into_iter().collect(),
-            };
-            Some((SmolStr::from(name.as_str()), Arc::new(entity)))
+    fn entity_types(&self) -> Result<HashMap<SmolStr, Arc<EntityType>>, Problem> {
+        let types = self.entities.iter().map(|(name, declaration)| {
+            let entity = self.entity_type(name, declaration).ok_or_else(|| declaration.problem(not_read(name)))?;
+            Ok((SmolStr::from(name.as_str()), Arc::new(entity)))
         });
         types.collect()
     }
 
+    /// `None` where something in it cannot be read.
+    fn entity_type(&self, name: &str, declaration: &Declaration) -> Option<EntityType> {
+        let Declaration { namespace, json, .. } = declaration;
+        let id = |id: &Json| id.as_str().map(SmolStr::from);
+        let ids = json.get("enum").map(|ids| ids.as_array()?.iter().map(id).collect::<Option<Vec<_>>>());
+        // A type without a shape has no attributes.
+        let mut attributes = json.get("shape").map_or_else(RecordShape::default, |shape| self.record(shape, namespace));
+        let stored = has_annotation(json, STORED);
+        attributes.0.values_mut().for_each(|field| field.stored |= stored);
+        let tags = json.get("tags").map(|tags| self.shape(tags, namespace, &Map::new()));
+        let parents = self.parents_of_entity(declaration).map(|parent| EntityTypeName::from_str(&parent).ok());
+        Some(EntityType {
+            name: EntityTypeName::from_str(name).ok()?,
+            full_name: SmolStr::from(name),
+            ids: match ids {
+                Some(ids) => Some(ids?),
+                None => None,
+            },
+            has_raw: attributes.has_raw(),
+            stores_within: attributes.stores_within(),
+            has_must_exist: attributes.has_must_exist(),
+            attributes,
+            tags_have_raw: tags.as_ref().is_some_and(Shape::has_raw),
+            tags,
+            stored,
+            parents_from_caller: annotation(json, PARENTS_FROM) == Some(CALLER),
+            parents: parents.collect::<Option<_>>()?,
+            aliases: annotation(json, ALIAS).map(SmolStr::from).into_iter().collect(),
+        })
+    }
+
     /// The types of the actions, one for each namespace that has any: a value may refer to an action as to an entity of an enumerated
     /// type.
-    fn action_types(&self) -> Vec<EntityType> {
+    fn action_types(&self) -> Result<Vec<EntityType>, Problem> {
         let mut ids: BTreeMap<EntityTypeName, Vec<SmolStr>> = BTreeMap::new();
-        for name in self.actions.keys() {
-            if let Ok(uid) = EntityUid::from_str(name) {
-                ids.entry(uid.type_name().clone()).or_default().push(AsRef::<str>::as_ref(uid.id()).into());
-            }
+        for (name, declaration) in &self.actions {
+            let of_type = action_type(&declaration.namespace).ok_or_else(|| declaration.problem(not_read(name)))?;
+            ids.entry(of_type).or_default().push(SmolStr::from(declaration.name.as_str()));
         }
-        ids.into_iter().map(|(name, ids)| EntityType { ids: Some(ids), ..EntityType::new(name) }).collect()
+        Ok(ids.into_iter().map(|(name, ids)| EntityType { ids: Some(ids), ..EntityType::new(name) }).collect())
     }
 
     /// Whether that is the full name of the type of actions.
@@ -607,31 +658,39 @@ impl Reader {
     }
 
     /// The environments that Cedar's resolved schema has, with the context as the fragments declare it.
-    fn environments(&self, schema: &Schema, entities: &HashMap<SmolStr, Arc<EntityType>>) -> Vec<Environment> {
-        let of_name = |name: &EntityTypeName| entities.get(name.to_string().as_str()).cloned();
-        let mut environments: Vec<Environment> = schema
-            .request_envs()
-            .filter_map(|env| {
-                let action_name = SmolStr::from(env.action().to_string());
-                let declaration = self.actions.get(action_name.as_str())?;
-                // An action without a context has an empty one.
-                let context = declaration.context().map(|context| self.record(context, &declaration.namespace));
-                let context = context.unwrap_or_else(RecordShape::default);
-                Some(Environment {
-                    principal: env.principal().clone(),
-                    principal_type: of_name(env.principal())?,
-                    action: env.action().clone(),
-                    action_name,
-                    resource: env.resource().clone(),
-                    resource_type: of_name(env.resource())?,
-                    context_has_raw: context.has_raw(),
-                    context,
-                })
-            })
-            .collect();
+    fn environments(
+        &self,
+        schema: &Schema,
+        entities: &HashMap<SmolStr, Arc<EntityType>>,
+    ) -> Result<Vec<Environment>, Problem> {
+        let environments = schema.request_envs().map(|env| {
+            let what = format!("{}, {}, {}", env.principal(), env.action(), env.resource());
+            self.environment(&env, entities).ok_or_else(|| Problem::error(not_read(&what)))
+        });
+        let mut environments: Vec<Environment> = environments.collect::<Result<_, _>>()?;
         // Two actions may have one id, in namespaces of their own.
         environments.sort_by_cached_key(|environment| (environment.to_string(), environment.action_name.clone()));
-        environments
+        Ok(environments)
+    }
+
+    /// `None` where the fragments do not declare what it names.
+    fn environment(&self, env: &RequestEnv, entities: &HashMap<SmolStr, Arc<EntityType>>) -> Option<Environment> {
+        let of_name = |name: &EntityTypeName| entities.get(name.to_string().as_str()).cloned();
+        let action_name = SmolStr::from(env.action().to_string());
+        let declaration = self.actions.get(action_name.as_str())?;
+        // An action without a context has an empty one.
+        let context = declaration.context().map(|context| self.record(context, &declaration.namespace));
+        let context = context.unwrap_or_else(RecordShape::default);
+        Some(Environment {
+            principal: env.principal().clone(),
+            principal_type: of_name(env.principal())?,
+            action: env.action().clone(),
+            action_name,
+            resource: env.resource().clone(),
+            resource_type: of_name(env.resource())?,
+            context_has_raw: context.has_raw(),
+            context,
+        })
     }
 
     /// A type that must be a record.
@@ -650,9 +709,9 @@ impl Reader {
             Some(TypeJson::Record) => Shape::Record(self.fields(json, namespace)),
             Some(TypeJson::Set(element)) => Shape::Set(Box::new(self.shape(element, namespace, annotations))),
             Some(TypeJson::Named(kind, name)) => match self.named(kind, name, namespace) {
-                Some(Declared::Common(_, declaration)) => self.common_type(declaration, annotations),
-                Some(Declared::Entity(entity)) => Shape::Entity(entity),
-                Some(Declared::Own(shape)) => shape,
+                Some(Meaning::Common(_, declaration)) => self.common_type(declaration, annotations),
+                Some(Meaning::Entity(entity)) => Shape::Entity(entity),
+                Some(Meaning::Own(shape)) => shape,
                 None => unreachable!("the type `{name}` is not known"),
             },
             None => unreachable!("`{json}` is no type"),
@@ -678,7 +737,7 @@ impl Reader {
 
     /// What the name of a type stands for, as Cedar resolves it (RFC 24 and RFC 70 of Cedar): in its own namespace before the empty one,
     /// there a common type before an entity type, and Cedar's own types last. A name that has a namespace itself is whole.
-    pub(super) fn named(&self, kind: NameKind, name: &str, namespace: &str) -> Option<Declared<'_>> {
+    pub(super) fn named(&self, kind: NameKind, name: &str, namespace: &str) -> Option<Meaning<'_>> {
         let (common, entity) = match kind {
             NameKind::Common => (true, false),
             NameKind::Entity => (false, true),
@@ -686,19 +745,19 @@ impl Reader {
             NameKind::Own => (false, false),
         };
         let found = possible_names(name, namespace).find_map(|full| match self.common.get_key_value(&full) {
-            Some((full, declaration)) if common => Some(Declared::Common(full, declaration)),
+            Some((full, declaration)) if common => Some(Meaning::Common(full, declaration)),
             _ if entity && (self.entities.contains_key(&full) || self.is_action_type(&full)) => {
-                EntityTypeName::from_str(&full).ok().map(Declared::Entity)
+                EntityTypeName::from_str(&full).ok().map(Meaning::Entity)
             }
             _ => None,
         });
-        found.or_else(|| (kind != NameKind::Entity).then(|| own_type(name).map(Declared::Own))?)
+        found.or_else(|| (kind != NameKind::Entity).then(|| own_type(name).map(Meaning::Own))?)
     }
 
     /// The full name of the common type that a name stands for, if it stands for one.
     pub(super) fn common_type_named(&self, name: &str, namespace: &str) -> Option<&str> {
         match self.named(NameKind::Any, name, namespace) {
-            Some(Declared::Common(full, _)) => Some(full),
+            Some(Meaning::Common(full, _)) => Some(full),
             _ => None,
         }
     }
@@ -728,11 +787,18 @@ impl Reader {
 
     /// The full names of the types that an entity type is declared to be in.
     pub(super) fn parents_of_entity(&self, declaration: &Declaration) -> impl Iterator<Item = String> {
-        let parents = declaration.json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
-        parents.filter_map(|parent| {
-            let mut possible = possible_names(parent.as_str()?, &declaration.namespace);
-            possible.find(|full| self.entities.contains_key(full))
-        })
+        written_parents(declaration).filter_map(|parent| self.entity_named(parent, &declaration.namespace))
+    }
+
+    /// Those of the types that an entity type is declared to be in that are none.
+    pub(super) fn unknown_parents(&self, declaration: &Declaration) -> impl Iterator<Item = String> {
+        let unknown =
+            written_parents(declaration).filter(|parent| self.entity_named(parent, &declaration.namespace).is_none());
+        unknown.map(str::to_owned)
+    }
+
+    fn entity_named(&self, name: &str, namespace: &str) -> Option<String> {
+        possible_names(name, namespace).find(|full| self.entities.contains_key(full))
     }
 
     /// The full names of the actions that an action is declared to be in.
@@ -744,7 +810,7 @@ impl Reader {
                 Some(name) => possible_names(name, &declaration.namespace).find(|full| self.is_action_type(full))?,
                 None => qualified(&declaration.namespace, "Action"),
             };
-            let name = action_name(full.rsplit_once("::").map_or("", |(namespace, _)| namespace), id);
+            let name = action_name(full.rsplit_once("::").map_or("", |(namespace, _)| namespace), id)?;
             self.actions.contains_key(&name).then_some(name)
         })
     }
@@ -827,6 +893,11 @@ impl std::fmt::Display for AttributePath {
     }
 }
 
+fn written_parents(declaration: &Declaration) -> impl Iterator<Item = &str> {
+    let parents = declaration.json.get("memberOfTypes").and_then(Json::as_array).into_iter().flatten();
+    parents.filter_map(Json::as_str)
+}
+
 pub(super) fn members(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
     json.as_object().into_iter().flatten()
 }
@@ -839,7 +910,7 @@ fn annotations_of(json: &Json) -> Map<String, Json> {
     json.get("annotations").and_then(Json::as_object).cloned().unwrap_or_default()
 }
 
-fn has_annotation(json: &Json, name: &str) -> bool {
+pub(super) fn has_annotation(json: &Json, name: &str) -> bool {
     json.get("annotations").is_some_and(|annotations| annotations.get(name).is_some())
 }
 
@@ -851,7 +922,15 @@ fn qualified(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") }
 }
 
-fn action_name(namespace: &str, id: &str) -> String {
-    let type_name = EntityTypeName::from_str(&qualified(namespace, "Action"));
-    type_name.map(|name| EntityUid::from_type_name_and_id(name, EntityId::new(id)).to_string()).unwrap_or_default()
+fn action_type(namespace: &str) -> Option<EntityTypeName> {
+    EntityTypeName::from_str(&qualified(namespace, "Action")).ok()
+}
+
+fn action_name(namespace: &str, id: &str) -> Option<String> {
+    Some(EntityUid::from_type_name_and_id(action_type(namespace)?, EntityId::new(id)).to_string())
+}
+
+/// What no schema that Cedar takes comes to.
+fn not_read(name: &str) -> String {
+    format!("the name `{name}` cannot be read")
 }

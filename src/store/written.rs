@@ -12,6 +12,8 @@ use super::nesting::token;
 #[derive(Debug)]
 pub(super) struct Declared {
     pub(super) kind: Kind,
+    /// The namespace in which it stands, or the empty one.
+    pub(super) namespace: String,
     /// Several may be declared at once.
     pub(super) names: Vec<Word>,
     pub(super) annotations: Vec<Annotation>,
@@ -64,12 +66,55 @@ pub(super) struct Word {
     pub(super) span: SourceSpan,
 }
 
+impl Declared {
+    /// The name among those that it declares.
+    pub(super) fn name(&self, name: &str) -> Option<&Word> {
+        self.names.iter().find(|word| word.text == name)
+    }
+
+    /// The annotation that is wanted, on the member at the end of those names, which may begin inside a record.
+    pub(super) fn annotation_on(&self, path: &[&str], is_wanted: &dyn Fn(&Annotation) -> bool) -> Option<&Annotation> {
+        let mut found = Vec::new();
+        self.records.iter().for_each(|record| annotations_on(record, &mut Vec::new(), path, is_wanted, &mut found));
+        // The nearest to the beginning is the one that is meant.
+        found.into_iter().min_by_key(|(depth, _)| *depth).map(|(_, annotation)| annotation)
+    }
+}
+
+fn annotations_on<'m>(
+    members: &'m [Member],
+    within: &mut Vec<&'m str>,
+    path: &[&str],
+    is_wanted: &dyn Fn(&Annotation) -> bool,
+    found: &mut Vec<(usize, &'m Annotation)>,
+) {
+    for member in members {
+        within.push(&member.name.text);
+        if within.ends_with(path) {
+            let annotation = member.annotations.iter().find(|annotation| is_wanted(annotation));
+            found.extend(annotation.map(|annotation| (within.len(), annotation)));
+        }
+        annotations_on(&member.members, within, path, is_wanted, found);
+        within.pop();
+    }
+}
+
+/// Visits the members of a record, and those of the records in it.
+pub(super) fn each_member<'m>(members: &'m [Member], visit: &mut dyn FnMut(&'m Member)) {
+    for member in members {
+        visit(member);
+        each_member(&member.members, visit);
+    }
+}
+
 /// Reads a schema in Cedar's own syntax.
 pub(super) fn read(text: &str) -> Vec<Declared> {
     let mut reader = Reader { tokens: tokens(text).collect::<Vec<_>>().into_iter().peekable() };
+    let mut namespace = String::new();
     let mut all = Vec::new();
     while reader.tokens.peek().is_some() {
         let annotations = reader.annotations();
+        reader.next_if(|token| token == "external");
         let Some((_, keyword)) = reader.tokens.next() else { break };
         let kind = match keyword {
             "namespace" => Kind::Namespace,
@@ -77,9 +122,17 @@ pub(super) fn read(text: &str) -> Vec<Declared> {
             "entity" => Kind::EntityType,
             "action" => Kind::Action,
             // The end of a namespace.
-            _ => continue,
+            _ => {
+                namespace.clear();
+                continue;
+            }
         };
-        let mut declared = Declared { kind, names: reader.names(), annotations, ids: Vec::new(), records: Vec::new() };
+        let names = if kind == Kind::Namespace { reader.path() } else { reader.names() };
+        if let (Kind::Namespace, [name]) = (kind, names.as_slice()) {
+            name.text.clone_into(&mut namespace);
+        }
+        let (ids, records, within) = (Vec::new(), Vec::new(), namespace.clone());
+        let mut declared = Declared { kind, namespace: within, names, annotations, ids, records };
         reader.rest(&mut declared);
         all.push(declared);
     }
@@ -150,6 +203,14 @@ impl<'t> Reader<'t> {
             }
         }
         names
+    }
+
+    /// The name of a namespace, up to its brace.
+    fn path(&mut self) -> Vec<Word> {
+        let parts: Vec<_> = std::iter::from_fn(|| self.next_if(|token| token != "{")).collect();
+        let (Some((start, _)), Some((end, last))) = (parts.first(), parts.last()) else { return Vec::new() };
+        let text = parts.iter().map(|(_, token)| *token).collect();
+        vec![Word { text, span: (*start, end + last.len() - start).into() }]
     }
 
     /// What stands behind the names, up to the end of the declaration; of a namespace, up to its beginning.
@@ -255,7 +316,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                r#"Namespace N [("doc", Some("a; b { } @no"))] [] []"#,
+                r#"Namespace N::M [("doc", Some("a; b { } @no"))] [] []"#,
                 r#"EntityType U,V [("a", None), ("b", Some("x\"y"))] [] ["two words{@in_set e} @c in r{inner{deep}}", "@t k"]"#,
                 r#"EnumeratedType E [] [a,b//c] []"#,
                 r#"EntityType G [] [] [""]"#,

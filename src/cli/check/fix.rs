@@ -1,15 +1,12 @@
 //! `gatepost check --fix`: annotations that mean nothing to the service get names that say so.
 
-use std::str::FromStr;
-
-use cedar_policy::{PolicySet, SchemaFragment};
 use serde_json::{Value, json};
 
 use crate::cli::config::Settings;
 use crate::cli::output::Failure;
 use crate::cli::rewrite;
 use crate::store::annotations::{OWN, Unknown, unknown_in};
-use crate::store::{Origin, SourceFile, StoreError, StoreFiles};
+use crate::store::{Origin, Problem, SourceFile, StoreFiles, parses};
 
 /// An annotation that was renamed in a file.
 pub(super) struct Renamed {
@@ -34,38 +31,45 @@ impl Renamed {
 ///
 /// # Errors
 ///
-/// The files cannot be read or written.
+/// The files cannot be read or written. Unless all can be mended, none is written.
 pub(super) fn rename(settings: &Settings) -> Result<Vec<Renamed>, Failure> {
     let folder = rewrite::folder(settings, "mended")?;
     let files = StoreFiles::read(&Origin::Folder(folder.clone())).map_err(Failure::Store)?;
-    let mut all = Vec::new();
-    for (file, is_schema) in files
-        .schema
-        .iter()
-        .map(|file| (file, true))
-        .chain(files.policies.iter().chain(&files.matrix).map(|file| (file, false)))
-    {
+    let mut mended = Vec::new();
+    let schemas = files.schema.iter().map(|file| (file, true));
+    for (file, is_schema) in schemas.chain(files.policies.iter().chain(&files.matrix).map(|file| (file, false))) {
         // What does not parse is shown as it stands.
-        if !parses(&file.text, is_schema) {
-            continue;
+        if parses(file, is_schema) {
+            mended.extend(mend(file, is_schema)?);
         }
-        let (text, renamed) = renamed(file);
-        if renamed.is_empty() {
-            continue;
-        }
-        if !parses(&text, is_schema) {
-            let message =
-                format!("`{}` cannot be mended: with `@{OWN}…` for its annotations it would have one twice", file.path);
-            return Err(Failure::Store(StoreError::one(crate::store::Problem::error(message).in_file(file))));
-        }
-        rewrite::replace(&folder.join(&*file.path), &text)?;
+    }
+    let mut all = Vec::new();
+    for (file, renamed) in mended {
+        rewrite::replace(&folder.join(&*file.path), &file.text).map_err(|failure| with_done(failure, &all))?;
         all.extend(renamed);
     }
     Ok(all)
 }
 
-fn parses(text: &str, is_schema: bool) -> bool {
-    if is_schema { SchemaFragment::from_cedarschema_str(text).is_ok() } else { PolicySet::from_str(text).is_ok() }
+/// The file with its annotations renamed, and which were; `None` where none has to be.
+fn mend(file: &SourceFile, is_schema: bool) -> Result<Option<(SourceFile, Vec<Renamed>)>, Failure> {
+    let (text, renamed) = renamed(file);
+    if renamed.is_empty() {
+        return Ok(None);
+    }
+    let mended = SourceFile { text: text.into(), ..file.clone() };
+    if !parses(&mended, is_schema) {
+        let message = format!("with `@{OWN}…` for its annotations, `{}` would have one twice", file.path);
+        let problem = Problem::error(message).in_file(file).with_help("rename them yourself; no file was changed");
+        return Err(Failure::from(problem));
+    }
+    Ok(Some((mended, renamed)))
+}
+
+/// The failure, and what was done before it.
+fn with_done(failure: Failure, done: &[Renamed]) -> Failure {
+    let done: String = done.iter().map(Renamed::in_words).collect();
+    if done.is_empty() { failure } else { failure.with_help(done.trim_end()) }
 }
 
 /// The text of a file with its annotations renamed, and which were.

@@ -2,9 +2,10 @@
 
 use cedar_policy::{EntityTypeName, EntityUid};
 
-use super::{StoredEntities, references};
+use super::StoredEntities;
+use crate::request::value::{Record, Value};
 use crate::store::Problem;
-use crate::store::schema::{FieldShape, Shape, Types};
+use crate::store::schema::{RecordShape, Shape, Types};
 
 /// So many warnings of one kind are told.
 const TOLD: usize = 10;
@@ -19,35 +20,37 @@ impl StoredEntities {
     }
 
     fn dangling(&self, types: &Types) -> Vec<Problem> {
-        let mut found: Vec<(EntityUid, EntityUid)> = Vec::new();
+        // The id of what is masked is in no message.
+        let mut found: Vec<(EntityUid, Option<EntityUid>)> = Vec::new();
         for (uid, stored) in self.iter() {
             let Some(known) = types.entity_of(uid.type_name()) else { continue };
             let (attributes, tags) = (stored.raw(), stored.raw_tags());
             let mut referred = Vec::new();
-            // What is masked is in no message.
-            let shown =
-                attributes.iter().filter(|(name, _)| !known.attributes.0.get(*name).is_some_and(holds_sensitive));
-            let tags = tags.values().filter(|_| !known.tags.as_ref().is_some_and(shape_holds_sensitive));
-            shown.map(|(_, value)| value).chain(tags).for_each(|value| references(value, &mut referred));
-            let lost =
-                referred.into_iter().filter(|other| self.get(other).is_none() && self.is_stored_type(other, types));
-            found.extend(lost.map(|other| (uid.clone(), other.clone())));
+            in_record(&known.attributes, &attributes, false, &mut referred);
+            for (shape, value) in known.tags.iter().flat_map(|shape| tags.values().map(move |value| (shape, value))) {
+                in_value(shape, value, false, &mut referred);
+            }
+            referred.retain(|(other, _)| self.get(other).is_none() && self.is_stored_type(other, types));
+            found.extend(referred.into_iter().map(|(other, masked)| (uid.clone(), (!masked).then(|| other.clone()))));
         }
         found.sort();
         found.dedup();
         let more = found.len().saturating_sub(TOLD);
-        let told = found.into_iter().take(TOLD).map(|(uid, other)| {
-            let problem = Problem::warning(format!("`{uid}` refers to `{other}`, which is not stored"));
-            match self.nearest(other.type_name(), other.id().as_ref()) {
-                Some(id) => problem.with_help(format!("did you mean `{id}`?")),
-                None => problem.with_help("it acts as an entity without parents, tags and optional attributes"),
-            }
-        });
-        let mut problems: Vec<Problem> = told.collect();
+        let mut problems: Vec<Problem> =
+            found.into_iter().take(TOLD).map(|(uid, other)| self.not_stored(&uid, other.as_ref())).collect();
         if more > 0 {
             problems.push(Problem::warning(format!("{more} more references lead to entities that are not stored")));
         }
         problems
+    }
+
+    fn not_stored(&self, uid: &EntityUid, other: Option<&EntityUid>) -> Problem {
+        let referred = other.map_or_else(|| "something that is masked".to_owned(), |other| format!("`{other}`"));
+        let problem = Problem::warning(format!("`{uid}` refers to {referred}, which is not stored"));
+        match other.and_then(|other| self.nearest(other.type_name(), other.id().as_ref())) {
+            Some(id) => problem.with_help(format!("did you mean `{id}`?")),
+            None => problem.with_help("it acts as an entity without parents, tags and optional attributes"),
+        }
     }
 
     /// Whether entities of its type are stored, so that this one could be.
@@ -79,15 +82,22 @@ impl StoredEntities {
     }
 }
 
-/// Whether the value of a field is masked, or has something in it that is.
-fn holds_sensitive(field: &FieldShape) -> bool {
-    field.sensitive || shape_holds_sensitive(&field.shape)
+/// The references in a record, each with whether it is masked.
+fn in_record<'r>(shape: &RecordShape, record: &'r Record, masked: bool, found: &mut Vec<(&'r EntityUid, bool)>) {
+    for (name, field) in &shape.0 {
+        if let Some(value) = record.get(name) {
+            in_value(&field.shape, value, masked || field.sensitive, found);
+        }
+    }
 }
 
-fn shape_holds_sensitive(shape: &Shape) -> bool {
-    match shape {
-        Shape::Set(element) => shape_holds_sensitive(element),
-        Shape::Record(record) => record.0.values().any(holds_sensitive),
-        _ => false,
+fn in_value<'r>(shape: &Shape, value: &'r Value, masked: bool, found: &mut Vec<(&'r EntityUid, bool)>) {
+    match (shape, value) {
+        (_, Value::Entity(uid)) => found.push((uid, masked)),
+        (Shape::Record(shape), Value::Record(record)) => in_record(shape, record, masked, found),
+        (Shape::Set(shape), Value::Set(values)) => {
+            values.iter().for_each(|value| in_value(shape, value, masked, found));
+        }
+        _ => {}
     }
 }
