@@ -734,3 +734,111 @@ fn environments_have_one_order() {
         assert_eq!(actions, ["A::Action::\"go\"", "B::Action::\"go\"", "C::Action::\"go\""]);
     }
 }
+
+/// C4: "checked and followed wherever a type can stand": the country by which a number is read is found from each place, said or stored.
+#[test]
+fn c4_the_arguments_of_plugins_are_followed_from_every_place() {
+    let number = json!("(02) 9374 4000");
+    let of_entity = [
+        ("attr?: Phone", "attr", number.clone(), "has attr && V.attr.valid"),
+        ("set?: Set<Phone>", "set", json!([number]), "has set && V.set.contains(principal.known)"),
+        ("rec?: { deep: { p: Phone } }", "rec", json!({ "deep": { "p": number } }), "has rec && V.rec.deep.p.valid"),
+        (
+            "recs?: Set<{ p: Phone }>",
+            "recs",
+            json!([{ "p": number }]),
+            "has recs && V.recs.contains({ p: principal.known })",
+        ),
+        ("type?: Alias", "type", json!([number]), "has type && V.type.contains(principal.known)"),
+    ];
+    let annotated = |declared: &str, path: &str| {
+        let at = declared.find("p: Phone").unwrap_or_default();
+        format!("{}@market(\"{path}\") {}", &declared[..at], &declared[at..])
+    };
+    for (declared, name, value, condition) in of_entity {
+        let schema = format!(
+            "{PHONE} type Alias = Set<Phone>;
+             entity U = {{ country?: String, @market(\"this.country\") known: Phone, {} }} tags {{ {} }};
+             action a appliesTo {{ principal: U, resource: U, context: {{ country?: String, {} }} }};",
+            annotated(declared, "this.country"),
+            annotated(declared, "this.country"),
+            annotated(declared, "principal.country"),
+        );
+        for variable in ["principal", "principal.getTag(\"t\")", "context"] {
+            let condition = format!("{variable} {}", condition.replace('V', variable));
+            let tagged = if variable.contains("getTag") { "principal.hasTag(\"t\") && " } else { "" };
+            let policies = format!(
+                "@id(\"p\") permit (principal, action, resource) when {{ principal.known.valid && {tagged}{condition} }};"
+            );
+            let attributes = |country: &str| json!({ "country": country, "known": number, name: value });
+            let other = json!({ "type": "U", "id": "other", "properties": { "known": number } });
+            let ask = |country: &str, is_stored: bool| {
+                let stored = json!([{ "uid": { "type": "U", "id": "u" }, "attrs": attributes(country), "tags": { "t": { name: value } } }]);
+                let store = store(&schema, &policies);
+                let mut subject = json!({ "type": "U", "id": "u" });
+                if is_stored {
+                    common::write(store.path(), "entities/a.json", stored.to_string().as_bytes());
+                } else {
+                    subject["properties"] = attributes(country);
+                    subject["tags"] = json!({ "t": { name: value } });
+                }
+                let context = json!({ name: value });
+                let body =
+                    json!({ "subject": subject, "action": { "name": "a" }, "resource": other, "context": context });
+                decision(&snapshot_of(store.path()), &body)
+            };
+            for is_stored in [false, true] {
+                assert_eq!(
+                    [ask("AU", is_stored), ask("US", is_stored)],
+                    ["true", "false"],
+                    "{declared} of {variable}, {is_stored}"
+                );
+            }
+        }
+    }
+}
+
+/// A8: "`@must_exist` only on attributes/context members that hold references (at any depth)": wherever it may stand, it has its effect.
+#[test]
+fn a8_what_must_exist_must_be_stored_wherever_the_annotation_stands() {
+    for (declared, name, value) in [
+        ("@must_exist one?: W", "one", json!("w")),
+        ("@must_exist many?: Set<W>", "many", json!(["w"])),
+        ("@must_exist sets?: Set<Set<W>>", "sets", json!([["w"]])),
+        ("rec?: { deep: { @must_exist w: W } }", "rec", json!({ "deep": { "w": "w" } })),
+        ("recs?: Set<{ @must_exist w: Set<W> }>", "recs", json!([{ "w": ["w"] }])),
+        ("by_name?: T", "by_name", json!({ "w": "w" })),
+    ] {
+        let schema = format!(
+            "entity W; type T = {{ @must_exist w: W }}; entity U = {{ {declared}, other?: T }};
+             action a appliesTo {{ principal: U, resource: U, context: {{ {declared} }} }};"
+        );
+        let policies = "@id(\"p\") permit (principal, action, resource);";
+        for part in ["subject", "resource", "context"] {
+            let ask = |is_stored: bool| {
+                let store = store(&schema, policies);
+                if is_stored {
+                    common::write(
+                        store.path(),
+                        "entities/a.json",
+                        b"[{ \"uid\": { \"type\": \"W\", \"id\": \"w\" } }]",
+                    );
+                }
+                let mut body = json!({
+                    "subject": { "type": "U", "id": "s" }, "action": { "name": "a" }, "resource": { "type": "U", "id": "r" }, "context": {},
+                });
+                match part {
+                    "context" => body["context"][name] = value.clone(),
+                    _ => body[part]["properties"] = json!({ name: value }),
+                }
+                decision(&snapshot_of(store.path()), &body)
+            };
+            assert_eq!([ask(true), ask(false)], ["true", "false"], "{declared} in the {part}");
+        }
+        // A stored entity that refers to nothing is an error.
+        let store = store(&schema, policies);
+        let entity = json!([{ "uid": { "type": "U", "id": "u" }, "attrs": { name: value } }]);
+        common::write(store.path(), "entities/a.json", entity.to_string().as_bytes());
+        assert!(problems_of(store.path()).iter().any(is_error), "{declared}");
+    }
+}

@@ -268,6 +268,8 @@ impl<'t> Reader<'t> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     fn shown(members: &[Member]) -> String {
@@ -331,5 +333,235 @@ mod tests {
         let keys: Vec<_> = annotations(text).into_iter().map(|key| key.text).collect();
         assert_eq!(keys, ["doc", "a", "b", "in_set", "c", "t", "act", "ctx"]);
         assert_eq!(&text[found[1].names[1].span.offset()..][..1], "V");
+    }
+
+    /// Random schemas, in which names are keywords and comments stand everywhere.
+    struct Random(u64);
+
+    impl Random {
+        fn below(&mut self, end: u64) -> u64 {
+            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.0 >> 33) % end
+        }
+
+        fn one<'a>(&mut self, of: &[&'a str]) -> &'a str {
+            of[usize::try_from(self.below(of.len() as u64)).unwrap()]
+        }
+
+        fn several(&mut self, most: u64, between: &str, one: &mut dyn FnMut(&mut Self) -> String) -> String {
+            (0..=self.below(most)).map(|_| one(self)).collect::<Vec<_>>().join(between)
+        }
+
+        fn name(&mut self) -> String {
+            const NAMES: [&str; 16] = [
+                "entity",
+                "action",
+                "type",
+                "namespace",
+                "tags",
+                "enum",
+                "appliesTo",
+                "principal",
+                "resource",
+                "context",
+                "attributes",
+                "external",
+                "U",
+                "_v",
+                "doc",
+                "x9",
+            ];
+            self.one(&NAMES).to_owned()
+        }
+
+        fn path(&mut self) -> String {
+            self.several(2, " :: ", &mut Self::name)
+        }
+
+        fn annotations(&mut self) -> String {
+            if self.below(3) > 0 {
+                return String::new();
+            }
+            let value = self.one(&["", " ( \"v\" )", " ( \"@no { ; \\\" // } \" )"]);
+            format!("@ {}{value} ", self.name())
+        }
+
+        fn of_type(&mut self, depth: u64) -> String {
+            match self.below(if depth == 0 { 2 } else { 4 }) {
+                0 => self.path(),
+                1 => self.one(&["Long", "String", "Bool"]).to_owned(),
+                2 => format!("Set < {} >", self.of_type(depth - 1)),
+                _ => self.record(depth - 1),
+            }
+        }
+
+        fn record(&mut self, depth: u64) -> String {
+            let inner = self.several(3, " , ", &mut |random| {
+                let name = if random.below(3) == 0 { "\"a } ; b\"".to_owned() } else { random.name() };
+                let optional = random.one(&["", "?"]);
+                format!("{}{name} {optional} : {}", random.annotations(), random.of_type(depth))
+            });
+            format!("{{ {inner} {} }}", self.one(&["", ","]))
+        }
+
+        fn parents(&mut self) -> String {
+            match self.below(3) {
+                0 => String::new(),
+                1 => format!(" in {}", self.path()),
+                _ => format!(" in [ {} ]", self.several(2, " , ", &mut Self::path)),
+            }
+        }
+
+        fn declaration(&mut self) -> String {
+            let names = self.several(1, " , ", &mut Self::name);
+            let declared = match self.below(5) {
+                0 => format!("type {} = {} ;", self.name(), self.of_type(3)),
+                1 => format!("entity {names} enum [ \"a ] ;\" , \"b\" ] ;"),
+                2 => {
+                    let context = format!("context : {} ,", self.record(2));
+                    format!(
+                        "action {names}{} appliesTo {{ principal : [ {} ] , {context} resource : {} }} ;",
+                        self.parents(),
+                        self.path(),
+                        self.path()
+                    )
+                }
+                3 => format!("external entity {names}{} ;", self.parents()),
+                _ => {
+                    let attributes = format!("{} {}", self.one(&["", "="]), self.record(3));
+                    let tags = if self.below(2) == 0 { String::new() } else { format!(" tags {}", self.of_type(2)) };
+                    format!(
+                        "entity {names}{}{}{tags} ;",
+                        self.parents(),
+                        if self.below(4) == 0 { "" } else { &attributes }
+                    )
+                }
+            };
+            format!("{}{declared}", self.annotations())
+        }
+
+        fn schema(&mut self) -> String {
+            let plain = self.several(3, " ", &mut |random| {
+                let declarations = random.several(2, " ", &mut Self::declaration);
+                if random.below(2) == 0 {
+                    declarations
+                } else {
+                    format!("{}namespace {} {{ {declarations} }}", random.annotations(), random.path())
+                }
+            });
+            let words =
+                plain.split(' ').map(|word| format!("{word}{}", self.one(&[" ", "\n", " // } ; \" @c\r", "\t"])));
+            words.collect()
+        }
+    }
+
+    /// Everything that is declared, as Cedar's JSON has it.
+    fn as_cedar_has_it(schema: &serde_json::Value) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        for (namespace, content) in schema.as_object().unwrap() {
+            note(&mut found, &format!("Namespace {namespace}"), content);
+            for (kind, list) in [("CommonType", "commonTypes"), ("EntityType", "entityTypes"), ("Action", "actions")] {
+                for (name, json) in content[list].as_object().into_iter().flatten() {
+                    let kind = if json.get("enum").is_some() { "EnumeratedType" } else { kind };
+                    let path = format!("{kind} {namespace} {name}");
+                    note(&mut found, &path, json);
+                    for inner in [Some(json), json.get("shape"), json.get("tags"), json.pointer("/appliesTo/context")] {
+                        inner.into_iter().for_each(|inner| note_members(&mut found, &path, inner));
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    fn note(found: &mut BTreeSet<String>, path: &str, json: &serde_json::Value) {
+        found.insert(path.to_owned());
+        let annotations = json.get("annotations").and_then(serde_json::Value::as_object).into_iter().flatten();
+        found.extend(annotations.map(|(key, value)| format!("{path} @{key} {}", value.as_str().unwrap_or(""))));
+    }
+
+    fn note_members(found: &mut BTreeSet<String>, path: &str, json: &serde_json::Value) {
+        for (name, member) in json.get("attributes").and_then(serde_json::Value::as_object).into_iter().flatten() {
+            let path = format!("{path} . {name}");
+            note(found, &path, member);
+            note_members(found, &path, member);
+        }
+        json.get("element").into_iter().for_each(|element| note_members(found, path, element));
+    }
+
+    fn as_it_is_read(schema: &str) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let note = |found: &mut BTreeSet<String>, path: &str, annotations: &[Annotation]| {
+            found.insert(path.to_owned());
+            let value = |annotation: &Annotation| annotation.value.clone().unwrap_or_default();
+            found.extend(annotations.iter().map(|found| format!("{path} @{} {}", found.key.text, value(found))));
+        };
+        fn members(
+            found: &mut BTreeSet<String>,
+            path: &str,
+            all: &[Member],
+            note: &dyn Fn(&mut BTreeSet<String>, &str, &[Annotation]),
+        ) {
+            for member in all {
+                let path = format!("{path} . {}", member.name.text);
+                note(found, &path, &member.annotations);
+                members(found, &path, &member.members, note);
+            }
+        }
+        for declared in read(schema) {
+            for name in &declared.names {
+                let path = match declared.kind {
+                    Kind::Namespace => format!("Namespace {}", name.text),
+                    kind => format!("{kind:?} {} {}", declared.namespace, name.text),
+                };
+                note(&mut found, &path, &declared.annotations);
+                for record in &declared.records {
+                    // Of what an action applies to, the context alone has members.
+                    let all = match declared.kind {
+                        Kind::Action => record
+                            .iter()
+                            .find(|member| member.name.text == "context")
+                            .map_or(&[][..], |member| &member.members),
+                        _ => record,
+                    };
+                    members(&mut found, &path, all, &note);
+                }
+            }
+        }
+        found
+    }
+
+    /// A8, A9: what Cedar finds in a schema is found in its text too, each with its annotations: nothing that stands twice hides behind a name that
+    /// is a keyword, or behind a comment.
+    #[test]
+    fn what_cedar_reads_is_found_in_the_text() {
+        let (mut random, mut read) = (Random(1), 0);
+        for _ in 0..20_000 {
+            let text = random.schema();
+            let Ok((fragment, _)) = cedar_policy::SchemaFragment::from_cedarschema_str(&text) else { continue };
+            read += 1;
+            let cedar = as_cedar_has_it(&fragment.to_json_value().unwrap());
+            let own = as_it_is_read(&text);
+            let missing: Vec<_> = cedar.iter().filter(|path| !own.contains(*path) && *path != "Namespace ").collect();
+            assert!(missing.is_empty(), "{missing:?} in\n{text}\n{own:?}");
+            let count = annotations(&text).len();
+            let mut found = read_annotations(&text);
+            found.sort_unstable();
+            assert_eq!(found.len(), count, "{text}");
+        }
+        assert!(read > 1_000, "{read}");
+    }
+
+    fn read_annotations(text: &str) -> Vec<usize> {
+        let mut found = Vec::new();
+        for declared in read(text) {
+            found.extend(declared.annotations.iter().map(|annotation| annotation.key.span.offset()));
+            for record in &declared.records {
+                each_member(record, &mut |member| {
+                    found.extend(member.annotations.iter().map(|annotation| annotation.key.span.offset()));
+                });
+            }
+        }
+        found
     }
 }
