@@ -146,6 +146,43 @@ fn c6_every_schema_of_four_namespaces_is_read_as_cedar_reads_it() {
     assert!(read > 100, "{read} read, {refused} refused");
 }
 
+/// C6: the same of the types of actions, which are there where a namespace has an action.
+#[test]
+fn c6_the_types_of_actions_are_resolved_as_cedar_resolves_them() {
+    let mut read = 0;
+    for number in 0..16_usize {
+        let declared = |place: usize| if number >> place & 1 == 1 { "action act;" } else { "" };
+        for written in ["Action", "N::Action", "M::Action", "N::M::Action"] {
+            let schema = format!(
+                "{} namespace N {{ {} entity Holder = {{ one: {written}, many: Set<{written}> }} tags {written}; }}
+                 namespace M {{ {} }} namespace N::M {{ {} }}
+                 namespace Z {{ action go appliesTo {{ principal: N::Holder, resource: N::Holder }}; }}",
+                declared(0),
+                declared(1),
+                declared(2),
+                declared(3)
+            );
+            let store = store(&schema, "@id(\"p\") permit (principal, action, resource);");
+            let own = Store::load(Origin::Folder(store.path().to_owned()));
+            let (Ok((cedar, _)), Ok(own)) = (Schema::from_cedarschema_str(&schema), &own) else {
+                assert_eq!(Schema::from_cedarschema_str(&schema).is_ok(), own.is_ok(), "{schema}");
+                continue;
+            };
+            let taken = ["Action", "N::Action", "M::Action", "N::M::Action"].into_iter().filter(|of| {
+                let value = json!({ "type": of, "id": "act" });
+                let attributes = json!({ "one": value, "many": [value] });
+                let entities = json!([{ "uid": { "type": "N::Holder", "id": "h" }, "attrs": attributes, "parents": [], "tags": { "t": value } }]);
+                let taken = Entities::from_json_value(entities.clone(), Some(&cedar)).is_ok();
+                assert_eq!(is_stored(&entities, &own.types), taken, "{value} for\n{schema}");
+                taken
+            });
+            assert_eq!(taken.count(), 1, "{schema}");
+            read += 1;
+        }
+    }
+    assert!(read >= 16, "{read}");
+}
+
 /// Whether entities can be stored by that schema.
 fn is_stored(entities: &Value, types: &Types) -> bool {
     let text = entities.to_string();
@@ -420,6 +457,9 @@ fn a8_an_annotation_that_means_nothing_where_it_stands_is_refused() {
         ("@id(\"p\") @colum(\"c\")", "there is no annotation `@colum`", "did you mean `@column`?"),
         ("@id(\"p\") @sensitive", "`@sensitive` means nothing on policy `p`", "put it on an attribute"),
         ("@id(\"p\") @market(\"this.x\")", "`@market` means nothing on policy `p`", "bound to a plugin"),
+        ("@id", "`@id` says nothing on policy ``", "write `@id(\"…\")`"),
+        ("@id(\"p\") @reason(\" \")", "`@reason` says nothing on policy `p`", "write `@reason"),
+        ("@id(\"p\") @source", "`@source` says nothing on policy `p`", "write `@source"),
     ] {
         let found = of_policy(&format!("{written} permit (principal, action, resource);"));
         assert!(found.contains(message) && found.contains(help), "{written}\n{found}");

@@ -61,6 +61,8 @@ struct Known {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Value {
     Any,
+    /// Anything but nothing.
+    Some,
     None,
     Only(&'static str),
 }
@@ -87,11 +89,11 @@ const KNOWN: [Known; 16] = [
         Value::Any,
         "it gives an entity type another name: `@alias(\"…\") entity …;`",
     ),
-    known("id", STATEMENTS, Value::Any, "it names a policy or a row"),
-    known("reason", &[Holder::Policy], Value::Any, "it is the sentence that a policy gives for a decision"),
-    known("source", STATEMENTS, Value::Any, "it cites clauses for a policy or a row"),
-    known("reading", STATEMENTS, Value::Any, "it says how a policy or a row reads the source document"),
-    known("allow", &[Holder::Policy], Value::Any, "it allows a policy what `gatepost check` warns of"),
+    known("id", STATEMENTS, Value::Some, "it names a policy or a row"),
+    known("reason", &[Holder::Policy], Value::Some, "it is the sentence that a policy gives for a decision"),
+    known("source", STATEMENTS, Value::Some, "it cites clauses for a policy or a row"),
+    known("reading", STATEMENTS, Value::Some, "it says how a policy or a row reads the source document"),
+    known("allow", &[Holder::Policy], Value::Some, "it allows a policy what `gatepost check` warns of"),
     known("table", &[Holder::Row, Holder::Policy], Value::Any, ROW),
     known("row", &[Holder::Row, Holder::Policy], Value::Any, ROW),
     known("column", &[Holder::Row, Holder::Policy], Value::Any, ROW),
@@ -171,6 +173,9 @@ fn wrong(key: &str, value: Option<&str>, holder: Holder) -> Option<(String, Stri
         }
         Some(Known { value: Value::None, .. }) if value.is_some_and(|value| !value.is_empty()) => {
             Some((format!("`@{key}` takes no value, and has one on {shown}"), format!("write `@{key}`")))
+        }
+        Some(Known { value: Value::Some, .. }) if value.is_none_or(|value| value.trim().is_empty()) => {
+            Some((format!("`@{key}` says nothing on {shown}"), format!("write `@{key}(\"…\")`")))
         }
         Some(Known { value: Value::Only(only), .. }) if value != Some(*only) => {
             let message = format!("`@{key}` takes one value alone, and has another on {shown}");

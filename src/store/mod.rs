@@ -203,6 +203,9 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
         }
         found
     })?;
+    if let Err(error) = schema.action_entities() {
+        return Err(vec![Problem::error(format!("the actions cannot be read: {error}"))]);
+    }
     let types = Types::read(&reader, &schema)?;
     Ok((schema, types, bindings::unbound(&reader)))
 }

@@ -260,12 +260,16 @@ pub enum Extension {
 }
 
 impl Extension {
-    const NAMES: [(&'static str, Self); 4] =
-        [("ipaddr", Self::Ip), ("decimal", Self::Decimal), ("datetime", Self::Datetime), ("duration", Self::Duration)];
+    const ALL: [Self; 4] = [Self::Ip, Self::Decimal, Self::Datetime, Self::Duration];
 
     /// The name of the type in a schema.
     pub fn cedar_name(self) -> &'static str {
-        Self::NAMES.iter().find(|(_, extension)| *extension == self).map_or("", |(name, _)| name)
+        match self {
+            Self::Ip => "ipaddr",
+            Self::Decimal => "decimal",
+            Self::Datetime => "datetime",
+            Self::Duration => "duration",
+        }
     }
 
     /// A value of the type, as Cedar reads it, for where any will do.
@@ -548,9 +552,7 @@ fn own_type(name: &str) -> Option<Shape> {
         "Bool" | "Boolean" => Some(Shape::Bool),
         "Long" => Some(Shape::Long),
         "String" => Some(Shape::String),
-        own => {
-            Extension::NAMES.iter().find(|(name, _)| *name == own).map(|(_, extension)| Shape::Extension(*extension))
-        }
+        own => Extension::ALL.into_iter().find(|extension| extension.cedar_name() == own).map(Shape::Extension),
     }
 }
 
