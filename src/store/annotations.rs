@@ -411,3 +411,18 @@ fn refers_to_stored(shape: &Shape, types: &Types) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// "No default in a branch that cannot happen": an annotation that stands on nothing that was found is an error.
+    #[test]
+    fn an_annotation_that_was_not_found_is_told() {
+        let file = SourceFile { path: "a".into(), text: "@doc entity U = { @x_y a: Long };".into() };
+        let declared = written::read(&file.text);
+        assert!(of_schema(&file, &declared).is_empty());
+        let found: Vec<String> = of_schema(&file, &[]).into_iter().map(|problem| problem.message).collect();
+        assert_eq!(found, ["it cannot be said on what `@doc` stands"]);
+    }
+}

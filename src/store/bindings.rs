@@ -12,7 +12,7 @@ use super::schema::{
     AttributePath, BINDING, Declaration, Environment, FieldShape, Parsed, PathRoot, Reader, RecordShape, Shape, Types,
     annotation, is_required, members,
 };
-use super::written::{self, Annotation, Declared, Kind};
+use super::written::{Annotation, Kind};
 use crate::plugin::{self, FactKind, PLUGINS, Plugin, VALID};
 
 const PATH_HELP: &str =
@@ -175,7 +175,7 @@ fn paths(reader: &Reader, types: &Types) -> Vec<Problem> {
         if problems.iter().all(|problem| problem.message != message) {
             let problem = Problem::error(message).with_help(PATH_HELP);
             problems.push(match find(reader, &owner, &attribute, key, &path) {
-                Some((file, span)) => problem.in_file(&file).at(span, ""),
+                Some((file, span)) => problem.in_file(file).at(span, ""),
                 None => problem,
             });
         }
@@ -184,22 +184,21 @@ fn paths(reader: &Reader, types: &Types) -> Vec<Problem> {
 }
 
 /// Where an argument is written: in the declaration that has it, or in a type that this one uses.
-fn find(
-    reader: &Reader,
-    owner: &Owner<'_>,
+fn find<'r>(
+    reader: &'r Reader,
+    owner: &Owner<'r>,
     attribute: &str,
     key: &str,
     path: &AttributePath,
-) -> Option<(SourceFile, SourceSpan)> {
+) -> Option<(&'r SourceFile, SourceSpan)> {
     let is_it = |annotation: &Annotation| {
         annotation.key.text == key && annotation.value.as_deref().and_then(AttributePath::parse).as_ref() == Some(path)
     };
-    let place = |declared: &Declared| Some(declared.annotation_on(&[attribute], &is_it)?.span());
-    let own = owner.declaration.and_then(|declaration| Some((&declaration.file, place(&declaration.written()?)?)));
-    let files: BTreeMap<_, _> = reader.common.values().map(|common| (&common.file.path, &common.file)).collect();
-    let elsewhere =
-        || files.into_values().find_map(|file| Some((file, written::read(&file.text).iter().find_map(place)?)));
-    own.or_else(elsewhere).map(|(file, span)| (file.clone(), span))
+    let place = |declaration: &'r Declaration| {
+        let span = declaration.written()?.annotation_on(&[attribute], &is_it)?.span();
+        Some((&declaration.file, span))
+    };
+    owner.declaration.into_iter().chain(reader.common.values()).find_map(place)
 }
 
 /// What holds attributes, and as a message says it.

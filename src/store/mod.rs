@@ -49,7 +49,7 @@ pub use git::Commit;
 use nesting::{Language, too_deep};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
-use schema::{Environment, Reader, Types};
+use schema::{Environment, Fragment, Reader, Types};
 pub use source::Source;
 
 /// A policy store without errors.
@@ -174,11 +174,11 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
             continue;
         }
         match SchemaFragment::from_cedarschema_str(&file.text) {
-            Ok((fragment, _)) => {
-                let declared = written::read(&file.text);
+            Ok((cedar, _)) => {
+                let declared: Arc<[_]> = written::read(&file.text).into();
                 problems.extend(duplicates::check(file, &declared));
                 problems.extend(annotations::of_schema(file, &declared));
-                fragments.push((file.clone(), fragment));
+                fragments.push(Fragment { file: file.clone(), declared, cedar });
             }
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),
         }
@@ -191,7 +191,7 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
     if !problems.is_empty() {
         return Err(problems);
     }
-    let whole = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()));
+    let whole = Schema::from_schema_fragments(fragments.iter().map(|fragment| fragment.cedar.clone()));
     let schema = whole.map_err(|error| {
         // Cedar names what is wrong, but not the file: show it in the one that holds the name.
         let message = error.to_string();

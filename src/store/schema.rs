@@ -14,7 +14,7 @@ use serde_json::{Map, Value as Json};
 use smol_str::SmolStr;
 
 use super::problem::{Problem, SourceFile};
-use super::written::{self, Annotation, Declared, Kind};
+use super::written::{Annotation, Declared, Kind};
 use crate::plugin::{self, PLUGINS, Plugin};
 
 /// What the schema says about the values of requests and entities.
@@ -447,6 +447,16 @@ pub(super) struct Declaration {
     pub(super) name: String,
     pub(super) json: Json,
     pub(super) file: SourceFile,
+    /// Everything that is declared in that file.
+    beside: Arc<[Declared]>,
+}
+
+/// A file of a schema that Cedar has read.
+pub(super) struct Fragment {
+    pub(super) file: SourceFile,
+    /// What it declares, as it is written.
+    pub(super) declared: Arc<[Declared]>,
+    pub(super) cedar: SchemaFragment,
 }
 
 impl Declaration {
@@ -461,11 +471,10 @@ impl Declaration {
     }
 
     /// The declaration as it is written.
-    pub(super) fn written(&self) -> Option<Declared> {
-        let is_it = |declared: &Declared| {
+    pub(super) fn written(&self) -> Option<&Declared> {
+        self.beside.iter().find(|declared| {
             (declared.kind, &declared.namespace) == (self.kind, &self.namespace) && declared.name(&self.name).is_some()
-        };
-        written::read(&self.file.text).into_iter().find(is_it)
+        })
     }
 
     /// A problem with what is declared, its name underlined.
@@ -565,17 +574,18 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    pub(super) fn new(fragments: &[(SourceFile, SchemaFragment)]) -> Result<Self, Vec<Problem>> {
+    pub(super) fn new(fragments: &[Fragment]) -> Result<Self, Vec<Problem>> {
         let mut reader = Self::default();
-        for (file, fragment) in fragments {
-            let json = fragment.clone().to_json_value().map_err(|error| Problem::from_cedar(&error, file))?;
-            reader.collect(&json, file).map_err(|problem| vec![problem])?;
+        for fragment in fragments {
+            let json = fragment.cedar.clone().to_json_value();
+            let json = json.map_err(|error| Problem::from_cedar(&error, &fragment.file))?;
+            reader.collect(&json, fragment).map_err(|problem| vec![problem])?;
         }
         Ok(reader)
     }
 
-    fn collect(&mut self, fragment: &Json, file: &SourceFile) -> Result<(), Problem> {
-        for (namespace, content) in members(fragment) {
+    fn collect(&mut self, json: &Json, Fragment { file, declared, .. }: &Fragment) -> Result<(), Problem> {
+        for (namespace, content) in members(json) {
             let lists = [
                 ("commonTypes", &mut self.common),
                 ("entityTypes", &mut self.entities),
@@ -596,7 +606,8 @@ impl Reader {
                         _ => qualified(namespace, name),
                     };
                     let (namespace, name, json, file) = (namespace.clone(), name.clone(), json.clone(), file.clone());
-                    declarations.insert(full, Declaration { kind, namespace, name, json, file });
+                    let beside = Arc::clone(declared);
+                    declarations.insert(full, Declaration { kind, namespace, name, json, file, beside });
                 }
             }
         }

@@ -491,44 +491,40 @@ mod tests {
 
     fn as_it_is_read(schema: &str) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
-        let note = |found: &mut BTreeSet<String>, path: &str, annotations: &[Annotation]| {
-            found.insert(path.to_owned());
-            let value = |annotation: &Annotation| annotation.value.clone().unwrap_or_default();
-            found.extend(annotations.iter().map(|found| format!("{path} @{} {}", found.key.text, value(found))));
-        };
-        fn members(
-            found: &mut BTreeSet<String>,
-            path: &str,
-            all: &[Member],
-            note: &dyn Fn(&mut BTreeSet<String>, &str, &[Annotation]),
-        ) {
-            for member in all {
-                let path = format!("{path} . {}", member.name.text);
-                note(found, &path, &member.annotations);
-                members(found, &path, &member.members, note);
-            }
-        }
         for declared in read(schema) {
             for name in &declared.names {
                 let path = match declared.kind {
                     Kind::Namespace => format!("Namespace {}", name.text),
                     kind => format!("{kind:?} {} {}", declared.namespace, name.text),
                 };
-                note(&mut found, &path, &declared.annotations);
+                note_read(&mut found, &path, &declared.annotations);
                 for record in &declared.records {
                     // Of what an action applies to, the context alone has members.
-                    let all = match declared.kind {
-                        Kind::Action => record
-                            .iter()
-                            .find(|member| member.name.text == "context")
-                            .map_or(&[][..], |member| &member.members),
-                        _ => record,
-                    };
-                    members(&mut found, &path, all, &note);
+                    let of_context = record.iter().find(|member| member.name.text == "context");
+                    match declared.kind {
+                        Kind::Action => {
+                            of_context.into_iter().for_each(|context| read_members(&mut found, &path, &context.members))
+                        }
+                        _ => read_members(&mut found, &path, record),
+                    }
                 }
             }
         }
         found
+    }
+
+    fn note_read(found: &mut BTreeSet<String>, path: &str, annotations: &[Annotation]) {
+        found.insert(path.to_owned());
+        let value = |annotation: &Annotation| annotation.value.clone().unwrap_or_default();
+        found.extend(annotations.iter().map(|found| format!("{path} @{} {}", found.key.text, value(found))));
+    }
+
+    fn read_members(found: &mut BTreeSet<String>, path: &str, all: &[Member]) {
+        for member in all {
+            let path = format!("{path} . {}", member.name.text);
+            note_read(found, &path, &member.annotations);
+            read_members(found, &path, &member.members);
+        }
     }
 
     /// A8, A9: what Cedar finds in a schema is found in its text too, each with its annotations: nothing that stands twice hides behind a name that
