@@ -170,8 +170,9 @@ struct Numbers<'de> {
 
 impl<'de> Numbers<'de> {
     fn of(bytes: &'de [u8]) -> Self {
-        // What is not UTF-8 is not read to its end.
-        Self { text: str::from_utf8(bytes).unwrap_or_default(), at: Cell::new(0) }
+        // What is not UTF-8 is refused where that begins, and numbers stand before it.
+        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        Self { text, at: Cell::new(0) }
     }
 
     fn next<E: serde::de::Error>(&self) -> Result<&'de str, E> {
