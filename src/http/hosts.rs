@@ -47,14 +47,25 @@ impl Hosts {
         };
         let Self::Here(own) = self else { return None };
         // The target of a request may name a host too, which then counts.
-        let authority = request.uri().authority().cloned().or_else(|| named?.parse().ok());
-        let is_own = authority.is_some_and(|authority| is_here(&authority, own.as_deref()));
+        let is_own = match request.uri().authority() {
+            Some(authority) => is_here(authority, own.as_deref()),
+            None => named.is_some_and(|named| {
+                is_plainly_here(named) || named.parse().is_ok_and(|authority| is_here(&authority, own.as_deref()))
+            }),
+        };
         (!is_own).then(|| {
             let text = "this service asks nobody who they are, so it answers only to `localhost`, 127.0.0.1, [::1] and the host of its \
                         --public-url in the header `Host`";
             message(StatusCode::MISDIRECTED_REQUEST, text)
         })
     }
+}
+
+/// Whether it is the name or the address of this machine that nearly every client sends, which needs no parser.
+fn is_plainly_here(named: &str) -> bool {
+    let is_port = |port: &str| port.bytes().all(|byte| byte.is_ascii_digit());
+    let host = named.split_once(':').filter(|(_, port)| is_port(port)).map_or(named, |(host, _)| host);
+    host == "localhost" || host == "127.0.0.1"
 }
 
 fn is_here(authority: &Authority, own: Option<&str>) -> bool {

@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::str::{self, Utf8Error};
 
 use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -73,7 +74,8 @@ impl<'a> Json<'a> {
     /// What is not JSON (RFC 8259) in UTF-8, numbers beyond IEEE 754, and what is nested too deeply.
     pub fn parse(bytes: &'a [u8], deepest: usize) -> Result<Self, JsonError> {
         let (deepest, numbers) = (deepest.min(DEEPEST), Numbers::of(bytes));
-        read(Nested { left: deepest, numbers: &numbers }, bytes).map_err(|error| JsonError::of(&error, deepest))
+        read(Nested { left: deepest, numbers: &numbers }, bytes, numbers.text)
+            .map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// Reads a JSON array element by element, so that a large one is never held whole; `false` where the bytes are another
@@ -84,7 +86,8 @@ impl<'a> Json<'a> {
     /// As [`Json::parse`]. What came before the error has been taken.
     pub fn elements(bytes: &'a [u8], deepest: usize, take: impl FnMut(Json<'a>)) -> Result<bool, JsonError> {
         let (deepest, numbers) = (deepest.min(DEEPEST), Numbers::of(bytes));
-        read(Elements { take, left: deepest, numbers: &numbers }, bytes).map_err(|error| JsonError::of(&error, deepest))
+        read(Elements { take, left: deepest, numbers: &numbers }, bytes, numbers.text)
+            .map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// The member of that name, in an object.
@@ -144,12 +147,13 @@ impl<'a> Json<'a> {
 
 const TOO_DEEP: &str = "nested too deeply";
 
-/// Reads bytes that are one value.
-fn read<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
+/// Reads bytes that are one value; `text` is what of them is UTF-8, up to the first that are not.
+fn read<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8], text: &'de str) -> serde_json::Result<S::Value> {
     // Text that is known to be some is not looked at string by string; what is none gets an error that says where.
-    match str::from_utf8(bytes) {
-        Ok(text) => read_all(seed, serde_json::Deserializer::from_str(text)),
-        Err(_) => read_all(seed, serde_json::Deserializer::from_slice(bytes)),
+    if text.len() == bytes.len() {
+        read_all(seed, serde_json::Deserializer::from_str(text))
+    } else {
+        read_all(seed, serde_json::Deserializer::from_slice(bytes))
     }
 }
 
@@ -171,7 +175,8 @@ struct Numbers<'de> {
 impl<'de> Numbers<'de> {
     fn of(bytes: &'de [u8]) -> Self {
         // What is not UTF-8 is refused where that begins, and numbers stand before it.
-        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        let before = |error: Utf8Error| str::from_utf8(bytes.get(..error.valid_up_to()).unwrap_or_default());
+        let text = str::from_utf8(bytes).or_else(before).unwrap_or_default();
         Self { text, at: Cell::new(0) }
     }
 
