@@ -2,6 +2,7 @@
 //! reads it. Exit 0 if every row holds, 1 if one does not, if no request matches it or if coverage is too low, 2 if there is no
 //! matrix.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -15,7 +16,7 @@ use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::matrix::{self, Coverage, Example, RowResult};
-use crate::report::{self, Finding, Mark};
+use crate::report::{self, Finding};
 use crate::store::Statement;
 
 #[derive(Debug, Args)]
@@ -83,33 +84,67 @@ fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
     text.push_str(
         "✓ decided as the row says, on so many representative requests   ✗ decided otherwise   ∅ no request matches\n",
     );
-    if results.iter().any(|result| result.sampled) {
-        text.push_str("+ there are more representative requests than were tried\n");
+    if findings.iter().any(|finding| finding.more) {
+        text.push_str(
+            "+ other requests may be decided otherwise: `gatepost prove` asks for all of them   ? none was found that matches\n",
+        );
     }
+    text.push_str(&open(rows, results));
     let requests = report::grouped(requests);
     text.push_str(&format!("{}, {requests} requests: {verdict}\n", counted(rows.len(), "row")));
+    text
+}
+
+/// Why other requests may be decided otherwise: the comparisons that the representative ones do not exhaust, and for how many rows each
+/// matters.
+fn open(rows: &[Statement], results: &[RowResult]) -> String {
+    let mut text = String::new();
+    let sampled = results.iter().filter(|result| result.sampled).count();
+    if sampled > 0 {
+        let rows = counted(sampled, "row");
+        text.push_str(&format!("  {rows}: there are more representative requests than were tried\n"));
+    }
+    let mut open: BTreeMap<&matrix::Comparison, usize> = BTreeMap::new();
+    results.iter().flat_map(|result| &result.open).for_each(|found| *open.entry(found).or_default() += 1);
+    for (matrix::Comparison { statement, text: written }, count) in open {
+        let place = match rows.iter().find(|row| row.id == *statement) {
+            Some(row) => format!("the row {}", row.described()),
+            None => format!("`{}`", report::visible(statement)),
+        };
+        let written = report::line(written);
+        text.push_str(&format!("  {}: not exhausted: `{written}` in {place}\n", counted(count, "row")));
+    }
     text
 }
 
 /// What is wrong with a row, ready to be looked at; nothing where it holds.
 fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
     let name = row.described();
-    match (Finding::from(result).mark, &result.counterexample) {
-        (Mark::Holds | Mark::Undecided, _) => String::new(),
-        (Mark::Unmatched, _) => {
-            format!("∅ {name}\n  no representative request matches this row, so it says nothing\n\n")
+    let sign = Finding::from(result).mark.sign();
+    let mut why = String::new();
+    if result.failures > 0 {
+        let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
+        let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
+        why.push_str(&format!("  {failures} of {requests} requests that must be {must} are {was}"));
+        if let Some(example) = &result.counterexample {
+            let by = report::decided_by(&example.decision);
+            let example = request(snapshot, example);
+            why.push_str(&format!("; the smallest is {was} {by}, for `gatepost decide --facts`:\n{example:#}"));
         }
-        (Mark::Fails, None) => format!("✗ {name}\n\n"),
-        (Mark::Fails, Some(example)) => {
-            let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
-            let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
-            format!(
-                "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was}; the smallest is {was} {}, for `gatepost decide --facts`:\n{:#}\n\n",
-                report::decided_by(&example.decision),
-                request(snapshot, example)
-            )
-        }
+        why.push('\n');
     }
+    if let Some(example) = &result.unevaluable {
+        let unevaluated = report::grouped(result.unevaluated);
+        let example = request(snapshot, example);
+        why.push_str(&format!(
+            "  the row cannot be evaluated on {unevaluated} representative requests, and so says nothing about them; the first:\n{example:#}\n"
+        ));
+    }
+    if why.is_empty() && result.requests == 0 {
+        let but = if result.is_exhaustive() { ", so it says nothing" } else { "; there may be others: see below" };
+        why = format!("  no representative request matches this row{but}\n");
+    }
+    if why.is_empty() { why } else { format!("{sign} {name}\n{why}\n") }
 }
 
 fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
@@ -117,13 +152,16 @@ fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
 }
 
 fn as_json(snapshot: &Snapshot, results: &[RowResult], coverage: Option<&Report<'_>>) -> serde_json::Value {
+    let open = |found: &matrix::Comparison| json!({ "statement": found.statement, "comparison": found.text });
     let rows = snapshot.store.rows.iter().zip(results).map(|(row, result)| {
         let mut members = output::row_as_json(row);
         let found = [
             ("holds", json!(result.holds())),
             ("requests", json!(result.requests)),
             ("failures", json!(result.failures)),
+            ("unevaluated", json!(result.unevaluated)),
             ("sampled", json!(result.sampled)),
+            ("open", result.open.iter().map(open).collect()),
             ("counterexample", json!(result.counterexample.as_ref().map(|example| request(snapshot, example)))),
         ];
         members.extend(found.map(|(name, value)| (name.to_owned(), value)));

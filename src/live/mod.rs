@@ -218,26 +218,48 @@ fn found(source: &Source, read: &Result<StoreFiles, StoreError>) -> Found {
 /// The rows that do not hold, and those that no request matches, with the warnings of the store before them.
 fn hold(snapshot: &Snapshot, request: fn(&Case, &Types) -> Json) -> Result<(), StoreError> {
     let results = matrix::exercise(snapshot, &|_, _| {});
-    let rows = snapshot.store.rows.iter().zip(&results).filter(|(_, result)| !result.holds());
-    let failing: Vec<Problem> = rows.map(|(row, result)| trouble(snapshot, row, result, request)).collect();
-    if failing.is_empty() { Ok(()) } else { Err(StoreError([snapshot.store.warnings.clone(), failing].concat())) }
+    let rows = || snapshot.store.rows.iter().zip(&results);
+    // Of a row that no request is known to match nothing is known to be wrong.
+    let is_wrong = |result: &RowResult| !result.holds() && (result.disagrees() || result.is_exhaustive());
+    let failing = rows().filter(|(_, result)| is_wrong(result));
+    let failing: Vec<Problem> = failing.map(|(row, result)| trouble(snapshot, row, result, request)).collect();
+    if !failing.is_empty() {
+        return Err(StoreError([snapshot.store.warnings.clone(), failing].concat()));
+    }
+    let open = rows().filter(|(_, result)| !result.is_exhaustive()).count();
+    if open > 0 {
+        let rows = snapshot.store.rows.len();
+        tracing::warn!(
+            "{open} of {rows} rows hold on their representative requests, which do not exhaust every comparison: `gatepost test` names \
+             them, `gatepost prove` asks for every request"
+        );
+    }
+    Ok(())
 }
 
 /// What is wrong with a row that does not hold.
 fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult, request: fn(&Case, &Types) -> Json) -> Problem {
     let name = row.name();
-    let Some(example) = &result.counterexample else {
-        let why = format!("no representative request matches the row `{name}`, so it says nothing");
-        return row.problem(Problem::error(why));
-    };
     let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
-    let (failures, requests) = (result.failures, result.requests);
-    let why =
-        format!("the row `{name}` does not hold: {failures} of {requests} requests that must be {must} are {was}");
-    row.problem(Problem::error(why)).with_help(format!(
-        "the smallest of them, for `gatepost decide --facts`: {}",
-        request(&example.case, &snapshot.store.types)
-    ))
+    let (why, example) = if result.failures > 0 {
+        let (failures, requests) = (result.failures, result.requests);
+        (
+            format!("does not hold: {failures} of {requests} requests that must be {must} are {was}"),
+            &result.counterexample,
+        )
+    } else if result.unevaluated > 0 {
+        (format!("cannot be evaluated on {} representative requests", result.unevaluated), &result.unevaluable)
+    } else {
+        ("says nothing: no representative request matches it".to_owned(), &None)
+    };
+    let problem = row.problem(Problem::error(format!("the row `{name}` {why}")));
+    match example {
+        Some(example) => problem.with_help(format!(
+            "the smallest of them, for `gatepost decide --facts`: {}",
+            request(&example.case, &snapshot.store.types)
+        )),
+        None => problem,
+    }
 }
 
 fn failed() -> StoreError {

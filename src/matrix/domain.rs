@@ -6,9 +6,10 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::{SmolStr, format_smolstr};
 
 use super::boundaries;
-use super::reads::{COMPUTED_TAG, Comparison, Declared, Dimension, Reads, Root, Slot};
+use super::patterns::{self, Witnesses};
+use super::reads::{Comparison, Declared, Dimension, Reads, Root, Slot};
 use crate::request::value::{self, Value};
-use crate::store::schema::{EntityType, Shape};
+use crate::store::schema::{EntityType, Extension, Shape};
 
 /// What a representative request has at a dimension; the plainest choice of a dimension comes first.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,12 +26,15 @@ pub(super) enum Choice {
 
 /// The choices of every dimension of an environment.
 pub(super) struct Domains<'a> {
-    reads: Reads<'a>,
+    pub(super) reads: Reads<'a>,
     pools: BTreeMap<EntityTypeName, Vec<EntityUid>>,
 }
 
 /// The most values that are none of the literals: three can be pairwise different.
-const MOST_FRESH: usize = 3;
+pub(super) const MOST_FRESH: usize = 3;
+
+/// Of so many elements, all subsets are taken; of more, none, single ones, all, and all but one.
+pub(super) const MOST_ELEMENTS: usize = 5;
 
 impl<'a> Domains<'a> {
     pub(super) fn new(reads: Reads<'a>) -> Self {
@@ -80,26 +84,43 @@ impl<'a> Domains<'a> {
             (1..=MOST_FRESH + literals.len()).map(move |number| format_smolstr!("{start}{number}"))
         };
         let all = || STARTS.into_iter().flat_map(numbered).filter(|text| !literals.contains(text));
-        let count = self.places(comparison).clamp(1, MOST_FRESH);
+        let count = self.different(comparison);
         let mut found: Vec<SmolStr> = all().filter(|text| !described(text)).take(count).collect();
         // Where a pattern describes all of them, it tells none of them apart.
         if found.is_empty() {
             found.extend(all().take(count));
         }
         // The key of a tag must be one that there can be.
-        let key = SmolStr::new_static(COMPUTED_TAG);
-        if !comparison.fields.is_disjoint(&self.reads.keys) && !found.contains(&key) && !literals.contains(&key) {
-            found.push(key);
+        if !comparison.fields.is_disjoint(&self.reads.keys) {
+            let keys = self.reads.computed_keys.iter().filter(|key| !found.contains(*key) && !literals.contains(*key));
+            let keys: Vec<SmolStr> = keys.cloned().collect();
+            found.extend(keys);
         }
         found
     }
 
+    /// Strings that show in how many ways the patterns match together which they are compared with, beside those that no pattern
+    /// describes.
+    pub(super) fn described_by_patterns(&self, comparison: &Comparison) -> Witnesses {
+        if comparison.patterns.is_empty() {
+            return Witnesses::default();
+        }
+        let (literals, fresh) = (&comparison.literals.strings, self.fresh(comparison));
+        patterns::witnesses(&comparison.patterns, self.different(comparison), literals, &fresh)
+    }
+
+    /// How many values that are compared with each other can be different: sets can have elements of their own, and common ones.
+    fn different(&self, comparison: &Comparison) -> usize {
+        let sets = self.compared_with(comparison).filter(|declared| matches!(declared.shape, Shape::Set(_))).count();
+        if sets > 1 { MOST_FRESH } else { self.places(comparison).clamp(1, MOST_FRESH) }
+    }
+
     /// How many places hold the values that are compared.
-    fn places(&self, comparison: &Comparison) -> usize {
+    pub(super) fn places(&self, comparison: &Comparison) -> usize {
         self.compared_with(comparison).count()
     }
 
-    fn compared_with<'c>(&'c self, comparison: &'c Comparison) -> impl Iterator<Item = &'c Declared> {
+    pub(super) fn compared_with<'c>(&'c self, comparison: &'c Comparison) -> impl Iterator<Item = &'c Declared> {
         self.reads.declared.values().filter(|declared| comparison.fields.contains(&declared.field))
     }
 
@@ -227,36 +248,66 @@ impl<'a> Domains<'a> {
         let compared = compared.unwrap_or(&none);
         match shape {
             Shape::Bool => vec![Value::Bool(false), Value::Bool(true)],
-            Shape::Long => boundaries::of_longs(&compared.literals.longs).into_iter().map(Value::Long).collect(),
+            Shape::Long => {
+                let longs = boundaries::of_longs(&compared.literals.longs, self.places(compared).min(MOST_FRESH));
+                longs.into_iter().map(Value::Long).collect()
+            }
             Shape::String => {
                 let literals = compared.literals.strings.iter().cloned();
-                literals.chain(self.fresh(compared)).map(Value::String).collect()
+                let others = self.fresh(compared).into_iter().chain(self.described_by_patterns(compared).strings);
+                literals.chain(others).map(Value::String).collect()
             }
             Shape::Entity(name) => self.pools.get(name).into_iter().flatten().cloned().map(Value::Entity).collect(),
-            Shape::Extension(extension) => {
-                let literals = compared.literals.extensions.iter().filter(|(of, _)| of == extension);
-                let around = literals.flat_map(|(_, literal)| boundaries::of_extension(*extension, literal));
-                // Where values are compared with each other, they must be able to differ.
-                let plain = match self.places(compared) {
-                    0 | 1 => vec![extension.plain().into()],
-                    _ => boundaries::of_extension(*extension, extension.plain()),
-                };
-                let texts: BTreeSet<SmolStr> = around.chain(plain).collect();
-                texts.into_iter().map(|text| Value::Extension(*extension, text)).collect()
-            }
-            Shape::Set(element) => {
-                let elements = self.of_shape(element, Some(compared));
-                let several = (elements.len() > 1).then(|| elements.clone());
-                // All but one, where that is neither one nor all.
-                let without = |missing| elements.iter().enumerate().filter(move |(index, _)| *index != missing);
-                let count = if elements.len() > 2 { elements.len() } else { 0 };
-                let most = (0..count).map(|missing| without(missing).map(|(_, element)| element.clone()).collect());
-                let single = elements.iter().map(|element| vec![element.clone()]);
-                let sets = std::iter::once(Vec::new()).chain(single).chain(several).chain(most);
-                sets.map(Value::Set).collect()
-            }
+            Shape::Extension(extension) => self.of_extension(*extension, compared),
+            Shape::Set(element) => subsets(&self.elements(element, compared)).into_iter().map(Value::Set).collect(),
             Shape::Record(_) | Shape::Parsed(_) => vec![self.plain(shape)],
         }
+    }
+
+    fn of_extension(&self, extension: Extension, compared: &Comparison) -> Vec<Value> {
+        let own = compared.literals.extensions.iter().filter(|(of, _)| *of == extension);
+        let mut literals: Vec<SmolStr> = own.map(|(_, literal)| literal.clone()).collect();
+        let plain = SmolStr::new_static(extension.plain());
+        let places = self.places(compared).min(MOST_FRESH);
+        // Where values are compared with each other, they must be able to differ.
+        if places > 1 {
+            literals.push(plain.clone());
+        }
+        let around = boundaries::of_extension(extension, &literals, &compared.literals.times_of_day, places);
+        let mut texts = vec![plain];
+        for text in around {
+            if !texts.contains(&text) {
+                texts.push(text);
+            }
+        }
+        texts.into_iter().map(|text| Value::Extension(extension, text)).collect()
+    }
+
+    /// The elements that a set may have.
+    pub(super) fn elements(&self, shape: &Shape, compared: &Comparison) -> Vec<Value> {
+        let literals = &compared.literals;
+        // What is only an element is equal to another or not, and no more.
+        let only_sets = self.compared_with(compared).all(|declared| matches!(declared.shape, Shape::Set(_)));
+        let elements: Vec<Value> = match shape {
+            Shape::Record(_) => literals.records.iter().cloned().chain([self.plain(shape)]).collect(),
+            Shape::Long if only_sets => {
+                let others = (0..).filter(|value| !literals.longs.contains(value)).take(self.different(compared));
+                literals.longs.iter().copied().chain(others).map(Value::Long).collect()
+            }
+            Shape::Extension(extension) if only_sets => {
+                let own = literals.extensions.iter().filter(|(of, _)| of == extension).map(|(_, text)| text.clone());
+                let texts = own.chain([SmolStr::new_static(extension.plain())]);
+                texts.map(|text| Value::Extension(*extension, text)).collect()
+            }
+            _ => self.of_shape(shape, Some(compared)),
+        };
+        let mut different: Vec<Value> = Vec::new();
+        for element in elements {
+            if !different.contains(&element) {
+                different.push(element);
+            }
+        }
+        different
     }
 
     /// A value for where any will do.
@@ -264,13 +315,36 @@ impl<'a> Domains<'a> {
         value::plain(shape, &|name| self.any(name).unwrap_or_else(|| numbered(name, 1)))
     }
 
-    /// No parents, each entity that may be asked for, and all of them.
+    /// The entities of which some are parents.
     fn parents(&self, slot: &Slot) -> Vec<Choice> {
+        subsets(&self.ancestors(slot)).into_iter().map(Choice::Parents).collect()
+    }
+
+    /// The entities in which the one at a slot may be, as far as that can be asked: those that policies name, and of a type of which
+    /// something in a request can be, the others.
+    pub(super) fn ancestors(&self, slot: &Slot) -> Vec<EntityUid> {
         let names = self.reads.ancestors.get(slot).into_iter().flatten();
-        let candidates: Vec<EntityUid> = names.filter_map(|name| self.pools.get(name)).flatten().cloned().collect();
-        let several = (candidates.len() > 1).then(|| candidates.clone());
-        let single = candidates.into_iter().map(|parent| vec![parent]);
-        std::iter::once(Vec::new()).chain(single).chain(several).map(Choice::Parents).collect()
+        let environment = self.reads.environment;
+        let held = |name: &EntityTypeName| {
+            *name == environment.principal || *name == environment.resource || self.referring(name).next().is_some()
+        };
+        let of_type = |name: &EntityTypeName| {
+            let held = held(name);
+            let pool = self.pools.get(name).into_iter().flatten();
+            pool.filter(move |uid| held || self.reads.named.contains(*uid)).cloned().collect::<Vec<_>>()
+        };
+        names.flat_map(of_type).collect()
+    }
+
+    /// The places of a request, and of what it refers to, that hold entities of a type.
+    pub(super) fn referring(&self, name: &EntityTypeName) -> impl Iterator<Item = &Declared> {
+        let refers = move |shape: &Shape| match shape {
+            Shape::Entity(found) => found == name,
+            Shape::Set(element) => matches!(&**element, Shape::Entity(found) if found == name),
+            _ => false,
+        };
+        let places = self.reads.declared.iter().filter(|(slot, _)| !slot.steps.is_empty());
+        places.map(|(_, declared)| declared).filter(move |declared| refers(&declared.shape))
     }
 
     /// The entities of a type: the principal and the resource, others, and those that statements name.
@@ -281,14 +355,8 @@ impl<'a> Domains<'a> {
         }
         let environment = self.reads.environment;
         let own = usize::from(environment.principal == *name) + usize::from(environment.resource == *name);
-        let refers = |shape: &Shape| match shape {
-            Shape::Entity(found) => found == name,
-            Shape::Set(element) => matches!(&**element, Shape::Entity(found) if found == name),
-            _ => false,
-        };
-        let places = self.reads.declared.iter().filter(|(slot, _)| !slot.steps.is_empty());
-        let places = places.filter(|(_, declared)| refers(&declared.shape)).count();
-        let others = places.clamp(1, MOST_FRESH);
+        let sets = self.referring(name).filter(|declared| matches!(declared.shape, Shape::Set(_))).count();
+        let others = if sets > 1 { MOST_FRESH } else { self.referring(name).count().clamp(1, MOST_FRESH) };
         let numbered = (1..=own + others).map(|number| numbered(name, number));
         numbered.chain(self.reads.named.iter().filter(|uid| uid.type_name() == name).cloned()).collect()
     }
@@ -310,6 +378,26 @@ fn ranges(longs: &[i64], chosen: &[usize]) -> Vec<String> {
         })
     });
     words.collect()
+}
+
+/// All subsets, the small ones first; of more than [`MOST_ELEMENTS`], some.
+fn subsets<T: Clone>(elements: &[T]) -> Vec<Vec<T>> {
+    let count = elements.len();
+    let chosen = |mask: u32| {
+        let numbered = elements.iter().enumerate();
+        numbered.filter(|(index, _)| mask >> index & 1 == 1).map(|(_, element)| element.clone()).collect()
+    };
+    if count <= MOST_ELEMENTS {
+        let mut masks: Vec<u32> = (0..1 << count).collect();
+        masks.sort_by_key(|mask| mask.count_ones());
+        return masks.into_iter().map(chosen).collect();
+    }
+    let without = |missing| {
+        let numbered = elements.iter().enumerate();
+        numbered.filter(|(index, _)| *index != missing).map(|(_, element)| element.clone()).collect()
+    };
+    let single = elements.iter().map(|element| vec![element.clone()]);
+    [Vec::new()].into_iter().chain(single).chain([elements.to_vec()]).chain((0..count).map(without)).collect()
 }
 
 fn uid(name: &EntityTypeName, id: &str) -> EntityUid {

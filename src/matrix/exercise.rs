@@ -18,14 +18,30 @@ pub struct RowResult {
     pub requests: usize,
     /// How many of them were decided otherwise than the row says.
     pub failures: usize,
+    /// On how many representative requests the row itself cannot be evaluated, so that it says nothing about them.
+    pub unevaluated: usize,
+    /// The first of these.
+    pub unevaluable: Option<Box<Example>>,
     /// Whether there are more representative requests than were taken.
     pub sampled: bool,
+    /// The comparisons, of the row and of the policies, that the representative requests do not exhaust: what may be decided otherwise
+    /// on others.
+    pub open: BTreeSet<Comparison>,
     /// The smallest request that was decided otherwise.
     pub counterexample: Option<Box<Example>>,
     /// The policies that determined these decisions, by their ids, and on how many of the requests each did.
     pub policies: BTreeMap<String, usize>,
     /// How many of the requests were denied because nothing permits them.
     pub unpermitted: usize,
+}
+
+/// A comparison in a row or a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Comparison {
+    /// The id of the row or the policy.
+    pub statement: String,
+    /// The comparison, as it is written.
+    pub text: String,
 }
 
 /// A representative request.
@@ -40,17 +56,30 @@ pub struct Example {
 }
 
 impl RowResult {
-    /// Whether some request matched the row, and all of them were decided as it says.
+    /// Whether some request matched the row, all of them were decided as it says, and the row can be evaluated on all that were tried.
     pub fn holds(&self) -> bool {
-        self.failures == 0 && self.requests > 0
+        self.requests > 0 && !self.disagrees()
+    }
+
+    /// Whether some request is decided otherwise than the row says, or makes the row fail.
+    pub fn disagrees(&self) -> bool {
+        self.failures > 0 || self.unevaluated > 0
+    }
+
+    /// Whether no other request is decided otherwise than those that were tried.
+    pub fn is_exhaustive(&self) -> bool {
+        !self.sampled && self.open.is_empty()
     }
 
     fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.failures += other.failures;
+        self.unevaluated += other.unevaluated;
         self.sampled |= other.sampled;
+        self.open.extend(other.open);
         other.policies.into_iter().for_each(|(policy, requests)| *self.policies.entry(policy).or_default() += requests);
         self.unpermitted += other.unpermitted;
+        self.unevaluable = self.unevaluable.take().or(other.unevaluable);
         let both = [self.counterexample.take(), other.counterexample];
         self.counterexample = both.into_iter().flatten().min_by_key(|example| example.weight);
     }
@@ -127,6 +156,8 @@ struct Field<'a> {
     space: Space<'a>,
     /// The dimensions that the policies read.
     by_policies: Vec<usize>,
+    /// The comparisons of the policies that the requests do not exhaust.
+    open: BTreeSet<Comparison>,
     known: HashMap<Assignment, Arc<Decided>>,
     /// What watches the requests, if anything does.
     observer: Option<Observer<'a>>,
@@ -147,32 +178,24 @@ impl<'a> Field<'a> {
         let (by_policies, by_rows) = positions.split_at(positions.len() - rows.len());
         let by_policies: BTreeSet<usize> = by_policies.iter().flatten().copied().collect();
         let by_policies = by_policies.into_iter().collect();
+        let policies = store.policies.iter().filter(applies);
+        let open = policies.flat_map(|policy| open(&space, policy)).collect();
         let rows = rows.into_iter().zip(by_rows);
         let rows = rows.map(|((row, statement), reads)| Applying { row, statement, reads: reads.clone() }).collect();
-        Some((Self { snapshot, space, by_policies, known: HashMap::new(), observer: None }, rows))
+        Some((Self { snapshot, space, by_policies, open, known: HashMap::new(), observer: None }, rows))
     }
 
     fn exercise_all(&mut self, rows: &[Applying<'_>]) -> Vec<(usize, RowResult)> {
         rows.iter().map(|applying| (applying.row, self.exercise(applying))).collect()
     }
 
-    fn exercise(&mut self, Applying { row: place, statement: row, reads: by_row }: &Applying<'_>) -> RowResult {
-        let matcher = Matcher::new(&row.policy, &self.snapshot.store.types);
-        let nothing = self.space.nothing();
-        let (indices, mut sampled) = spread(self.space.size(by_row), MOST_REQUESTS);
-        let matching: Vec<Assignment> = indices
-            .map(|index| self.space.assign(&nothing, by_row, index))
-            .filter(|assignment| {
-                // A row that cannot be evaluated does not match.
-                let case = self.space.build(assignment);
-                case.is_some_and(|case| self.snapshot.matches(&matcher, &case).unwrap_or(false))
-            })
-            .collect();
+    fn exercise(&mut self, applying: &Applying<'_>) -> RowResult {
+        let Applying { row: place, statement: row, reads: by_row } = applying;
+        let (matching, mut result) = self.matching(applying);
         let rest: Vec<usize> = self.by_policies.iter().filter(|position| !by_row.contains(position)).copied().collect();
         let inner = self.space.size(&rest);
         let (indices, more) = spread(inner.saturating_mul(matching.len() as u128), MOST_REQUESTS);
-        sampled |= more;
-        let mut result = RowResult { sampled, ..RowResult::default() };
+        result.sampled |= more;
         let mut worst: Option<(usize, Assignment)> = None;
         for index in indices {
             let assignment = self.space.assign(matched_by(&matching, index / inner), &rest, index % inner);
@@ -183,18 +206,42 @@ impl<'a> Field<'a> {
             self.observer.iter_mut().for_each(|observer| observer.count(*place, &decided.observed));
             if decided.allowed != row.permits() {
                 result.failures += 1;
-                let weight = assignment.iter().flatten().sum();
+                let weight = weight(&assignment);
                 if worst.as_ref().is_none_or(|(least, _)| weight < *least) {
                     worst = Some((weight, assignment));
                 }
             }
         }
-        result.counterexample = worst.and_then(|(weight, assignment)| {
-            let case = self.space.build(&assignment)?;
-            let decision = self.snapshot.decide_case(&case);
-            Some(Box::new(Example { case, decision, weight }))
-        });
+        result.counterexample = worst.and_then(|(_, assignment)| self.example(&assignment));
         result
+    }
+
+    /// The choices, of those that a row reads, with which it matches; and what is to be said of it before anything is decided.
+    fn matching(&self, Applying { statement: row, reads, .. }: &Applying<'_>) -> (Vec<Assignment>, RowResult) {
+        let matcher = Matcher::new(&row.policy, &self.snapshot.store.types);
+        let nothing = self.space.nothing();
+        let (indices, sampled) = spread(self.space.size(reads), MOST_REQUESTS);
+        let open = self.open.iter().cloned().chain(open(&self.space, row)).collect();
+        let mut result = RowResult { sampled, open, ..RowResult::default() };
+        let mut matching = Vec::new();
+        for assignment in indices.map(|index| self.space.assign(&nothing, reads, index)) {
+            let Some(case) = self.space.build(&assignment) else { continue };
+            match self.snapshot.matches(&matcher, &case) {
+                Ok(true) => matching.push(assignment),
+                Ok(false) => {}
+                Err(_) => {
+                    result.unevaluated += 1;
+                    result.unevaluable = result.unevaluable.or_else(|| self.example(&assignment));
+                }
+            }
+        }
+        (matching, result)
+    }
+
+    fn example(&self, assignment: &Assignment) -> Option<Box<Example>> {
+        let case = self.space.build(assignment)?;
+        let decision = self.snapshot.decide_case(&case);
+        Some(Box::new(Example { case, decision, weight: weight(assignment) }))
     }
 
     /// What is decided; `None` where the choices make no request.
@@ -216,4 +263,15 @@ impl<'a> Field<'a> {
         // By all of it: what a row sets up beside what the policies read may lead to what they read, as a group that is in another does.
         Some(Arc::clone(self.known.entry(assignment.clone()).or_insert_with(decide)))
     }
+}
+
+/// How far a request is from the plainest one.
+fn weight(assignment: &Assignment) -> usize {
+    assignment.iter().flatten().sum()
+}
+
+/// The comparisons of a statement that the requests do not exhaust.
+fn open(space: &Space<'_>, statement: &Statement) -> BTreeSet<Comparison> {
+    let texts = space.not_exhausted(&statement.policy).into_iter();
+    texts.map(|text| Comparison { statement: statement.id.clone(), text }).collect()
 }

@@ -8,9 +8,12 @@ use std::fmt;
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Pattern, UnaryOp, Var};
-use smol_str::SmolStr;
+use smol_str::{SmolStr, format_smolstr};
 
 use super::boundaries;
+use super::domain::MOST_FRESH;
+use super::parts::{self, Part, Passes};
+use crate::request::value::Value;
 use crate::store::schema::{Environment, Extension, RecordShape, Shape, Types};
 
 /// A place in a request, and in the entities that it refers to.
@@ -91,6 +94,10 @@ pub(super) struct Literals {
     pub(super) longs: BTreeSet<i64>,
     pub(super) strings: BTreeSet<SmolStr>,
     pub(super) extensions: BTreeSet<(Extension, SmolStr)>,
+    /// Records, where sets of records are compared with them.
+    pub(super) records: Vec<Value>,
+    /// The times of day that times are asked for, in milliseconds.
+    pub(super) times_of_day: BTreeSet<i64>,
 }
 
 /// Fields that are compared with each other, and the literals that they are compared with.
@@ -119,12 +126,16 @@ pub(super) struct Reads<'a> {
     pub(super) named: BTreeSet<EntityUid>,
     /// Fields whose strings are the keys of tags.
     pub(super) keys: BTreeSet<Field>,
+    /// The keys of tags that policies write out.
+    pub(super) written_keys: BTreeSet<SmolStr>,
+    /// The keys under which a tag with a computed key is tried.
+    pub(super) computed_keys: BTreeSet<SmolStr>,
     /// Places that hold numbers which are added, subtracted or multiplied: their boundaries are not where they are compared.
     pub(super) reckoned: BTreeSet<Slot>,
 }
 
-/// The key under which a tag with a computed name is tried.
-pub(super) const COMPUTED_TAG: &str = "other-1";
+/// The key under which a tag with a computed key is tried, where nothing else is known.
+const COMPUTED_TAG: &str = "other-1";
 
 impl<'a> Reads<'a> {
     pub(super) fn new(types: &'a Types, environment: &'a Environment) -> Self {
@@ -137,8 +148,39 @@ impl<'a> Reads<'a> {
             comparisons: Vec::new(),
             named: BTreeSet::new(),
             keys: BTreeSet::new(),
+            written_keys: BTreeSet::new(),
+            computed_keys: BTreeSet::from([SmolStr::new_static(COMPUTED_TAG)]),
             reckoned: BTreeSet::new(),
         }
+    }
+
+    /// What all these policies read, and for each of them, in their order, which dimensions those are.
+    pub(super) fn of(
+        types: &'a Types,
+        environment: &'a Environment,
+        policies: &[&Policy],
+    ) -> (Self, Vec<BTreeSet<Dimension>>) {
+        let read = |mut reads: Self| {
+            let dimensions = policies.iter().map(|policy| reads.add(policy)).collect();
+            (reads, dimensions)
+        };
+        let (reads, dimensions) = read(Self::new(types, environment));
+        if reads.keys.is_empty() {
+            return (reads, dimensions);
+        }
+        // Which keys a computed one can be told from is known only when all have been read.
+        let computed_keys = reads.keys_to_try();
+        read(Self { computed_keys, ..Self::new(types, environment) })
+    }
+
+    /// The keys of tags that policies write out or compare computed ones with, and for each place of a computed one another.
+    fn keys_to_try(&self) -> BTreeSet<SmolStr> {
+        let compared = self.comparisons.iter().filter(|comparison| !comparison.fields.is_disjoint(&self.keys));
+        let compared = compared.flat_map(|comparison| &comparison.literals.strings);
+        let named: BTreeSet<SmolStr> = self.written_keys.iter().chain(compared).cloned().collect();
+        let places = self.declared.values().filter(|declared| self.keys.contains(&declared.field)).count();
+        let others = (1..).map(|number| format_smolstr!("other-{number}")).filter(|key| !named.contains(key));
+        others.take(places.clamp(1, MOST_FRESH)).chain(named.iter().cloned()).collect()
     }
 
     /// Adds what a policy reads, and says which dimensions those are.
@@ -187,6 +229,37 @@ impl<'a> Reads<'a> {
         Some(Declared { shape: found.shape.clone(), optional: !found.required, field: Field { steps, ..field } })
     }
 
+    /// The slots that an expression can stand for: none if it is no path, several if it is an `if`.
+    pub(super) fn slots(&self, expression: &Expr) -> Vec<Slot> {
+        let root = |root| vec![Slot { root, steps: Vec::new() }];
+        match expression.expr_kind() {
+            ExprKind::Var(Var::Principal) => root(Root::Principal),
+            ExprKind::Var(Var::Resource) => root(Root::Resource),
+            ExprKind::Var(Var::Context) => root(Root::Context),
+            ExprKind::Lit(Literal::EntityUID(uid)) if !uid.entity_type().is_action() => {
+                root(Root::Entity(EntityUid::from(uid.as_ref().clone())))
+            }
+            ExprKind::GetAttr { expr, attr } => {
+                self.slots(expr).into_iter().map(|slot| slot.then(Step::Attribute(attr.clone()))).collect()
+            }
+            ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, arg2 } => self.tags(arg1, arg2),
+            ExprKind::If { then_expr, else_expr, .. } => {
+                self.slots(then_expr).into_iter().chain(self.slots(else_expr)).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The tags that an entity may be asked for by a key.
+    fn tags(&self, entity: &Expr, key: &Expr) -> Vec<Slot> {
+        let written = written_keys(key);
+        let computed = !is_written(key);
+        let keys: BTreeSet<&SmolStr> = written.iter().chain(self.computed_keys.iter().filter(|_| computed)).collect();
+        let of =
+            |slot: Slot| keys.iter().map(move |key| slot.clone().then(Step::Tag((*key).clone()))).collect::<Vec<_>>();
+        self.slots(entity).into_iter().flat_map(of).collect()
+    }
+
     fn compare(&mut self, compared: Comparison) {
         let mut merged = compared;
         let touches = |other: &Comparison, merged: &Comparison| !other.fields.is_disjoint(&merged.fields);
@@ -196,6 +269,8 @@ impl<'a> Reads<'a> {
             merged.literals.longs.extend(other.literals.longs);
             merged.literals.strings.extend(other.literals.strings);
             merged.literals.extensions.extend(other.literals.extensions);
+            merged.literals.records.extend(other.literals.records);
+            merged.literals.times_of_day.extend(other.literals.times_of_day);
             merged.patterns.extend(other.patterns);
         }
         self.comparisons.push(merged);
@@ -218,12 +293,13 @@ impl Walk<'_, '_> {
             ExprKind::ExtHasAttr { expr, attrs } => self.presence(expr, &attrs.iter().collect::<Vec<_>>()),
             ExprKind::BinaryApp { op: BinaryOp::GetTag | BinaryOp::HasTag, arg1, arg2 } => {
                 if let ExprKind::BinaryApp { op: BinaryOp::HasTag, .. } = expression.expr_kind() {
-                    let tags = self.slots(arg1).into_iter().map(|slot| slot.then(tag_step(arg2)));
-                    for slot in tags.collect::<Vec<_>>() {
+                    for slot in self.reads.tags(arg1, arg2) {
                         self.note(&slot, false);
                     }
                 }
-                let keys = self.slots(arg2).into_iter().filter_map(|slot| Some(self.reads.declaration(&slot)?.field));
+                self.reads.written_keys.extend(written_keys(arg2));
+                let keys =
+                    self.reads.slots(arg2).into_iter().filter_map(|slot| Some(self.reads.declaration(&slot)?.field));
                 let keys: Vec<Field> = keys.collect();
                 self.reads.keys.extend(keys);
                 self.visit(arg1, false);
@@ -234,15 +310,16 @@ impl Walk<'_, '_> {
                     self.ancestry(arg1, arg2);
                 }
                 if matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul) {
-                    let slots = [arg1, arg2].into_iter().flat_map(|side| self.slots(side));
+                    let slots = [arg1, arg2].into_iter().flat_map(|side| self.reads.slots(side));
                     self.reads.reckoned.extend(slots.collect::<Vec<_>>());
                 }
                 self.compared(&[arg1, arg2], None);
                 self.visit(arg1, true);
                 self.visit(arg2, true);
             }
-            ExprKind::ExtensionFunctionApp { args, .. } => {
+            ExprKind::ExtensionFunctionApp { fn_name, args } => {
                 self.compared(&args.iter().collect::<Vec<_>>(), None);
+                self.kinds_of_addresses(&fn_name.to_string(), args);
                 args.iter().for_each(|argument| self.visit(argument, true));
             }
             ExprKind::Like { expr, pattern } => {
@@ -257,13 +334,13 @@ impl Walk<'_, '_> {
     }
 
     fn read(&mut self, expression: &Expr, whole: bool) {
-        for slot in self.slots(expression) {
+        for slot in self.reads.slots(expression) {
             self.note(&slot, whole);
         }
     }
 
     fn presence(&mut self, holder: &Expr, attributes: &[&SmolStr]) {
-        for slot in self.slots(holder) {
+        for slot in self.reads.slots(holder) {
             let steps = attributes.iter().map(|name| Step::Attribute((*name).clone()));
             let slot = steps.fold(slot, Slot::then);
             self.note(&slot, false);
@@ -318,7 +395,7 @@ impl Walk<'_, '_> {
     fn ancestry(&mut self, descendant: &Expr, ancestors: &Expr) {
         let mut names = BTreeSet::new();
         self.entity_types(ancestors, &mut names);
-        for slot in self.slots(descendant) {
+        for slot in self.reads.slots(descendant) {
             let Some(Declared { shape: Shape::Entity(_), .. }) = self.reads.declaration(&slot) else { continue };
             self.reads.ancestors.entry(slot.clone()).or_default().extend(names.iter().cloned());
             self.dimensions.insert(Dimension::Parents(slot));
@@ -329,7 +406,7 @@ impl Walk<'_, '_> {
         if let ExprKind::Lit(Literal::EntityUID(uid)) = expression.expr_kind() {
             found.insert(EntityTypeName::from(uid.entity_type().clone()));
         }
-        for declared in self.slots(expression).iter().filter_map(|slot| self.reads.declaration(slot)) {
+        for declared in self.reads.slots(expression).iter().filter_map(|slot| self.reads.declaration(slot)) {
             match declared.shape {
                 Shape::Entity(name) => drop(found.insert(name)),
                 Shape::Set(element) => {
@@ -345,13 +422,49 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// To be asked for the kind of an address is to be asked whether it lies in the ranges of that kind (RFC 1122, section 3.2.1.3;
+    /// RFC 5771; RFC 4291, section 2.4).
+    fn kinds_of_addresses(&mut self, function: &str, arguments: &[Expr]) {
+        let ranges = match function {
+            "isIpv4" | "isIpv6" => ["0.0.0.0/0", "::/0"],
+            "isLoopback" => ["127.0.0.0/8", "::1"],
+            "isMulticast" => ["224.0.0.0/4", "ff00::/8"],
+            _ => return,
+        };
+        let mut comparison = Comparison::default();
+        comparison.literals.extensions.extend(ranges.map(|range| (Extension::Ip, SmolStr::new_static(range))));
+        arguments.iter().for_each(|argument| self.operand(argument, &mut comparison));
+        self.reads.compare(comparison);
+    }
+
+    /// A part of a time or a duration, compared with a number: where the whole passes it.
+    fn part_compared(&mut self, part: &Part<'_>, with: i64) {
+        let mut comparison = Comparison::default();
+        self.operand(part.whole, &mut comparison);
+        match part.passes(with) {
+            Some(Passes::At(values)) => {
+                let written = values.into_iter().filter_map(|value| boundaries::written(part.extension, value));
+                comparison.literals.extensions.extend(written.map(|literal| (part.extension, literal)));
+            }
+            Some(Passes::EachDayAt(times)) => comparison.literals.times_of_day.extend(times),
+            None => {}
+        }
+        self.reads.compare(comparison);
+    }
+
     fn compared(&mut self, operands: &[&Expr], pattern: Option<&Pattern>) {
+        if let [left, right] = operands {
+            for (part, with) in [(left, right), (right, left)] {
+                if let (Some(part), Some(with)) = (Part::of(part), parts::number(with)) {
+                    return self.part_compared(&part, with);
+                }
+            }
+        }
         let mut comparison = Comparison::default();
         for operand in operands {
             self.operand(operand, &mut comparison);
         }
         if let Some(pattern) = pattern {
-            comparison.literals.strings.extend(boundaries::of_pattern(pattern.get_elems()));
             comparison.patterns.push(pattern.clone());
         }
         if !comparison.fields.is_empty() {
@@ -360,7 +473,11 @@ impl Walk<'_, '_> {
     }
 
     fn operand(&self, expression: &Expr, comparison: &mut Comparison) {
-        let slots = self.slots(expression);
+        if let ExprKind::If { then_expr, else_expr, .. } = expression.expr_kind() {
+            self.operand(then_expr, comparison);
+            return self.operand(else_expr, comparison);
+        }
+        let slots = self.reads.slots(expression);
         if !slots.is_empty() {
             for declared in slots.iter().filter_map(|slot| self.reads.declaration(slot)) {
                 fields_of(&declared, &mut comparison.fields);
@@ -379,30 +496,11 @@ impl Walk<'_, '_> {
                 Some(literal) => drop(literals.extensions.insert(literal)),
                 None => args.iter().for_each(|argument| self.operand(argument, comparison)),
             },
+            ExprKind::Record(_) => {
+                literals.records.extend(constant(expression));
+                children(expression).into_iter().for_each(|child| self.operand(child, comparison));
+            }
             _ => children(expression).into_iter().for_each(|child| self.operand(child, comparison)),
-        }
-    }
-
-    /// The slots that an expression can stand for: none if it is no path, several if it is an `if`.
-    fn slots(&self, expression: &Expr) -> Vec<Slot> {
-        let root = |root| vec![Slot { root, steps: Vec::new() }];
-        match expression.expr_kind() {
-            ExprKind::Var(Var::Principal) => root(Root::Principal),
-            ExprKind::Var(Var::Resource) => root(Root::Resource),
-            ExprKind::Var(Var::Context) => root(Root::Context),
-            ExprKind::Lit(Literal::EntityUID(uid)) if !uid.entity_type().is_action() => {
-                root(Root::Entity(EntityUid::from(uid.as_ref().clone())))
-            }
-            ExprKind::GetAttr { expr, attr } => {
-                self.slots(expr).into_iter().map(|slot| slot.then(Step::Attribute(attr.clone()))).collect()
-            }
-            ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, arg2 } => {
-                self.slots(arg1).into_iter().map(|slot| slot.then(tag_step(arg2))).collect()
-            }
-            ExprKind::If { then_expr, else_expr, .. } => {
-                self.slots(then_expr).into_iter().chain(self.slots(else_expr)).collect()
-            }
-            _ => Vec::new(),
         }
     }
 }
@@ -425,11 +523,46 @@ pub(super) fn is_path(expression: &Expr) -> bool {
     }
 }
 
-fn tag_step(key: &Expr) -> Step {
-    Step::Tag(match key.expr_kind() {
-        ExprKind::Lit(Literal::String(key)) => key.clone(),
-        _ => SmolStr::new_static(COMPUTED_TAG),
-    })
+/// The strings that a key can be, where they are written out.
+fn written_keys(key: &Expr) -> Vec<SmolStr> {
+    match key.expr_kind() {
+        ExprKind::Lit(Literal::String(key)) => vec![key.clone()],
+        ExprKind::If { then_expr, else_expr, .. } => {
+            [then_expr, else_expr].into_iter().flat_map(|key| written_keys(key)).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn is_written(key: &Expr) -> bool {
+    match key.expr_kind() {
+        ExprKind::Lit(_) => true,
+        ExprKind::If { then_expr, else_expr, .. } => is_written(then_expr) && is_written(else_expr),
+        _ => false,
+    }
+}
+
+/// The value of what is written out; `None` where something in it is not.
+pub(super) fn constant(expression: &Expr) -> Option<Value> {
+    match expression.expr_kind() {
+        ExprKind::Lit(Literal::Bool(value)) => Some(Value::Bool(*value)),
+        ExprKind::Lit(Literal::Long(value)) => Some(Value::Long(*value)),
+        ExprKind::Lit(Literal::String(text)) => Some(Value::String(text.clone())),
+        ExprKind::Lit(Literal::EntityUID(uid)) => Some(Value::Entity(EntityUid::from(uid.as_ref().clone()))),
+        ExprKind::UnaryApp { op: UnaryOp::Neg, arg } => match constant(arg)? {
+            Value::Long(value) => Some(Value::Long(value.checked_neg()?)),
+            _ => None,
+        },
+        ExprKind::ExtensionFunctionApp { fn_name, args } => {
+            extension_literal(&fn_name.to_string(), args).map(|(extension, text)| Value::Extension(extension, text))
+        }
+        ExprKind::Set(elements) => elements.iter().map(constant).collect::<Option<_>>().map(Value::Set),
+        ExprKind::Record(fields) => {
+            let fields = fields.iter().map(|(name, value)| Some((name.clone(), constant(value)?)));
+            fields.collect::<Option<_>>().map(Value::Record)
+        }
+        _ => None,
+    }
 }
 
 /// The fields whose values are compared when this one is: of a record, all in it.
@@ -449,7 +582,7 @@ fn fields_of(declared: &Declared, found: &mut BTreeSet<Field>) {
     }
 }
 
-fn extension_literal(function: &str, arguments: &[Expr]) -> Option<(Extension, SmolStr)> {
+pub(super) fn extension_literal(function: &str, arguments: &[Expr]) -> Option<(Extension, SmolStr)> {
     let extension = match function {
         "ip" => Extension::Ip,
         "decimal" => Extension::Decimal,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use cedar_policy::Policy;
 
 use super::domain::{Choice, Domains};
+use super::exhaustive;
 use super::reads::{Dimension, Reads};
 use super::world::{self, Taken};
 use crate::request::case::Case;
@@ -35,8 +36,8 @@ impl<'a> Space<'a> {
         environment: usize,
         policies: impl Iterator<Item = &'s Policy>,
     ) -> Option<(Self, Vec<Vec<usize>>)> {
-        let mut reads = Reads::new(types, types.environments.get(environment)?);
-        let read: Vec<BTreeSet<Dimension>> = policies.map(|policy| reads.add(policy)).collect();
+        let policies: Vec<&Policy> = policies.collect();
+        let (reads, read) = Reads::of(types, types.environments.get(environment)?, &policies);
         let domains = Domains::new(reads);
         let all: BTreeSet<Dimension> = read.iter().flatten().cloned().collect();
         let dimensions: Vec<(Dimension, Vec<Choice>)> =
@@ -53,6 +54,11 @@ impl<'a> Space<'a> {
         });
         let (numbers, named) = numbers.unzip();
         Some((Self { types, environment, domains, dimensions, groups, numbers, named }, positions))
+    }
+
+    /// The comparisons of a policy that the requests do not exhaust, as they are written.
+    pub(super) fn not_exhausted(&self, policy: &Policy) -> BTreeSet<String> {
+        exhaustive::not_exhausted(policy, &self.domains)
     }
 
     /// What a region is about, as a person reads it: a condition on each dimension of which it does not have all choices.

@@ -60,7 +60,7 @@ impl Document {
             self::decided(decided.finding.mark).to_owned(),
             decided.finding.requests.unwrap_or_default().to_string(),
             decided.failures.to_string(),
-            decided.finding.sampled.to_string(),
+            decided.finding.more.to_string(),
             proven(row.proven.mark).to_owned(),
             lines(row.proven.said.clone()),
             lines(self.cited(&row.clauses).map(|clause| clause.id.clone()).collect()),

@@ -483,7 +483,7 @@ fn sign(mark: Option<Mark>) -> Markup {
 fn decided_mark(cell: &Cell, rows: &[&Row]) -> Markup {
     let (mark, requests) = (cell.finding.mark, cell.finding.requests.unwrap_or_default());
     let failures: usize = rows.iter().map(|row| row.decided.failures).sum();
-    let more = if cell.finding.sampled { "+" } else { "" };
+    let more = if cell.finding.more { "+" } else { "" };
     let word = match mark {
         Mark::Holds => "decided",
         Mark::Fails => "decided otherwise",

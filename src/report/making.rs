@@ -289,16 +289,22 @@ fn decided(findings: &Findings<'_>, row: &Statement, result: &RowResult) -> Deci
     let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
     let requests = counted(result.requests, "representative request");
     let said = match finding.mark {
+        Mark::Fails if result.failures == 0 => {
+            let unevaluated = counted(result.unevaluated, "representative request");
+            format!("The row cannot be evaluated on {unevaluated}, and so says nothing about them.")
+        }
         Mark::Fails => {
             let was = if row.permits() { "Denied" } else { "Allowed" };
             format!("{was}, not {must}: {} of {requests}.", grouped(result.failures))
         }
         Mark::Unmatched => "No representative request matches this row, so it says nothing.".to_owned(),
-        Mark::Holds | Mark::Undecided if result.sampled => {
-            format!("All {requests} that were tried are {must}; there are more.")
+        Mark::Undecided => "No representative request matches this row; others may.".to_owned(),
+        Mark::Holds if result.sampled => format!("All {requests} that were tried are {must}; there are more."),
+        Mark::Holds if !result.is_exhaustive() => {
+            format!("All {requests} are {must}; they do not exhaust every comparison.")
         }
-        Mark::Holds | Mark::Undecided if result.requests == 1 => format!("The one representative request is {must}."),
-        Mark::Holds | Mark::Undecided => format!("All {requests} are {must}."),
+        Mark::Holds if result.requests == 1 => format!("The one representative request is {must}."),
+        Mark::Holds => format!("All {requests} are {must}."),
     };
     let example = result.counterexample.as_ref().map(|example| {
         let shows = format!("The smallest request that is {was}");

@@ -16,7 +16,7 @@ mod text;
 pub use claims::{Example, PROVEN_MEANS, Proofs, Proven, refuted};
 pub use document::{Clause, Decided, Document, Kind, OutsideLine, Policy, Provenance, Row, Verdict};
 pub use making::Findings;
-pub use shown::{counted, decided_by, grouped, visible};
+pub use shown::{counted, decided_by, grouped, line, visible};
 pub use text::text;
 
 use crate::matrix::RowResult;
@@ -63,8 +63,8 @@ pub struct Finding {
     pub mark: Mark,
     /// On how many requests that was tried; `None` where it was asked for all of them.
     pub requests: Option<usize>,
-    /// Whether there are more representative requests than were taken.
-    pub sampled: bool,
+    /// Whether other requests may be decided otherwise: more representative ones than were taken, or what these do not exhaust.
+    pub more: bool,
 }
 
 /// Whether a row holds; the worst is the greatest.
@@ -102,11 +102,12 @@ impl Mark {
 impl From<&RowResult> for Finding {
     fn from(result: &RowResult) -> Self {
         let mark = match result {
-            result if result.failures > 0 => Mark::Fails,
-            result if result.requests == 0 => Mark::Unmatched,
-            _ => Mark::Holds,
+            result if result.disagrees() => Mark::Fails,
+            result if result.requests > 0 => Mark::Holds,
+            result if result.is_exhaustive() => Mark::Unmatched,
+            _ => Mark::Undecided,
         };
-        Self { mark, requests: Some(result.requests), sampled: result.sampled }
+        Self { mark, requests: Some(result.requests), more: !result.is_exhaustive() }
     }
 }
 
@@ -118,7 +119,7 @@ impl From<RowStatus> for Finding {
             RowStatus::Unmatched => Mark::Unmatched,
             RowStatus::Refuted => Mark::Fails,
         };
-        Self { mark, requests: None, sampled: false }
+        Self { mark, requests: None, more: false }
     }
 }
 
@@ -128,7 +129,7 @@ impl Finding {
         Self {
             mark: self.mark.max(other.mark),
             requests: self.requests.zip(other.requests).map(|(own, others)| own + others),
-            sampled: self.sampled || other.sampled,
+            more: self.more || other.more,
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::engine::{Decision, Outcome};
 
 /// A text in one line.
-pub(super) fn line(text: &str) -> String {
+pub fn line(text: &str) -> String {
     visible(text).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 

@@ -30,7 +30,7 @@ fn one(table: &Table, width: u16, cell: &dyn Fn(&Cell) -> String) -> String {
 fn cell_text(cell: &Cell) -> String {
     let (text, finding) = (cell.shown(), cell.finding);
     let sign = finding.mark.sign();
-    let more = if finding.sampled { "+" } else { "" };
+    let more = if finding.more { "+" } else { "" };
     match finding.requests {
         Some(requests) => format!("{sign} {text} · {}{more}", grouped(requests)),
         None => format!("{sign} {text}"),
