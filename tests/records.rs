@@ -199,6 +199,41 @@ fn what_is_masked_can_be_matched_by_the_key_and_read_by_nobody() {
     );
 }
 
+/// "A low-entropy value's mask says less", however long it is written: a PIN in a record or a set, a day, a flag beside nothing.
+#[test]
+fn what_can_be_tried_out_has_a_mask_of_its_own_also_in_what_holds_it() {
+    let schema = "entity User; entity Doc;
+        action read appliesTo { principal: User, resource: Doc, context: {
+            @sensitive record?: { pin: Long, flag?: Bool }, @sensitive pins?: Set<Long>, @sensitive born?: datetime,
+            @sensitive worked?: duration, @sensitive names?: Set<String>, @sensitive both?: { pin: Long, name: String }
+        } };";
+    let store = folder([
+        ("schema/s.cedarschema", schema.to_owned()),
+        ("policies/p.cedar", "@id(\"p\") permit (principal, action, resource);".to_owned()),
+    ]);
+    let logging = Logging::start(store.path(), &["--store", "."]);
+    let context = json!({
+        "record": { "pin": 1234, "flag": true }, "pins": [1234, 5678], "born": "1980-02-29", "worked": "1d2h30m",
+        "names": ["a long name", "b"], "both": { "pin": 1234, "name": "a long name" }
+    });
+    let body = json!({
+        "subject": { "type": "User", "id": "u" }, "action": { "name": "read" }, "resource": { "type": "Doc", "id": "d" },
+        "context": context
+    });
+    for _ in 0..2 {
+        assert_eq!(logging.send(EVALUATION, &[], &body).status, 200);
+    }
+    let records = logging.stop(store.path());
+    let mask =
+        |record: usize, name: &str| records[record]["context"][name]["gatepost:masked"].as_str().unwrap().to_owned();
+    for name in ["record", "pins", "born", "worked"] {
+        assert_ne!(mask(0, name), mask(1, name), "{name}");
+    }
+    for name in ["names", "both"] {
+        assert_eq!(mask(0, name), mask(1, name), "{name}: something in it is one of many");
+    }
+}
+
 /// "facts stay, so masking never makes a decision unreplayable unless a policy reads the masked attribute, and `check` says so."
 #[test]
 fn check_names_the_policies_that_read_what_is_masked() {

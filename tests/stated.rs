@@ -704,6 +704,61 @@ mod only_the_store {
     }
 }
 
+const PHONE: &str = r#"@parsed_by("phone") type Phone = { valid: Bool, e164: String, region: String };"#;
+
+/// A7: who says what a plugin reads beside a `@stored` string changes its facts, so only the store may say that too.
+#[test]
+fn a7_what_a_plugin_reads_for_the_store_the_store_says() {
+    for (user, is_right) in [
+        (r#"{ c?: String, @stored @market("this.c") p?: Phone }"#, false),
+        (r#"{ r?: { c: String }, @stored q?: { @market("this.r.c") p: Phone } }"#, false),
+        (r#"{ c?: String, @stored @market("this.c") p?: Set<Phone> }"#, false),
+        (r#"{ @stored c?: String, @stored @market("this.c") p?: Phone }"#, true),
+        (r#"{ @stored r?: { c: String }, @stored @market("this.r.c") p?: Phone }"#, true),
+        (r#"{ c?: String, @market("this.c") p?: Phone }"#, true),
+    ] {
+        let schema = format!(
+            "{PHONE} entity U = {user}; entity D; action a appliesTo {{ principal: U, resource: D, context: {{}} }};"
+        );
+        let told = refused(&schema, "permit (principal, action, resource);", "[]");
+        let said = told.contains("is said by the store alone, and is read by `this.");
+        assert!(if is_right { told.is_empty() } else { said }, "{user}: {told}");
+    }
+}
+
+/// A7: what a policy reads of facts hangs on what the plugin reads beside the string: of an entity that is not stored, that is not there.
+#[test]
+fn a7_what_a_plugin_reads_only_the_store_may_say() {
+    let number = "02 9374 4000";
+    for (user, context, condition, of_context) in [
+        (r#"@stored c?: String, @market("this.c") p?: Phone"#, "", "principal has p && principal.p.valid", false),
+        (
+            r#"@stored c?: String, q?: { @market("this.c") p: Phone }"#,
+            "",
+            "principal has q && principal.q.p.valid",
+            false,
+        ),
+        ("@stored c?: String", r#"@market("principal.c") p?: Phone"#, "context has p && context.p.valid", true),
+    ] {
+        let schema = format!(
+            "{PHONE} entity U = {{ {user} }}; entity D;
+             action a appliesTo {{ principal: U, resource: D, context: {{ {context} }} }};"
+        );
+        let policies = format!(
+            "permit (principal, action, resource); forbid (principal, action, resource) when {{ {condition} }};"
+        );
+        let stored = json!([{ "uid": { "type": "U", "id": "stored" }, "attrs": { "c": "AU" } }]);
+        let store = snapshot(&schema, &policies, &stored);
+        let ask = |id: &str| {
+            let p = if user.contains("q?") { json!({ "q": { "p": number } }) } else { json!({ "p": number }) };
+            let (said, context) = if of_context { (json!({}), p) } else { (p, json!({})) };
+            let subject = json!({ "type": "U", "id": id, "properties": said });
+            answer(&store, &asked(&subject, &json!({ "name": "a" }), &json!({ "type": "D", "id": "d" }), &context))
+        };
+        assert_eq!([ask("stored"), ask("unknown")], ["deny", "deny"], "{condition}");
+    }
+}
+
 /// A14: `@must_exist` says that a referred entity must be stored; else a request is denied, and a store refused.
 #[test]
 fn a14_what_must_exist_is_stored_or_the_request_is_denied() {

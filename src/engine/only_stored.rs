@@ -11,7 +11,7 @@ use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 use smol_str::SmolStr;
 
 use crate::request::place::{Participant, Place};
-use crate::store::schema::{EntityType, Environment, FieldShape, RecordShape, Shape, Types};
+use crate::store::schema::{EntityType, Environment, FieldShape, PathRoot, RecordShape, Shape, Types};
 
 /// What policies read of the principal and of the resource that only the store may say.
 #[derive(Debug, Default)]
@@ -88,9 +88,7 @@ impl<'t> Walk<'t> {
             match part.expr_kind() {
                 ExprKind::GetAttr { expr, attr } | ExprKind::HasAttr { expr, attr } => self.attributes(expr, &[attr]),
                 ExprKind::ExtHasAttr { expr, attrs } => self.attributes(expr, &attrs.iter().collect::<Vec<_>>()),
-                ExprKind::BinaryApp { op: BinaryOp::HasTag | BinaryOp::GetTag, arg1, .. } => {
-                    self.whole_types(arg1, Read::Tags);
-                }
+                ExprKind::BinaryApp { op: BinaryOp::HasTag | BinaryOp::GetTag, arg1, .. } => self.tags(arg1),
                 ExprKind::BinaryApp { op: BinaryOp::In, arg1, .. } => self.whole_types(arg1, Read::Parents),
                 _ => {}
             }
@@ -110,6 +108,9 @@ impl<'t> Walk<'t> {
                 Kind::Plain | Kind::Unknown => None,
             };
             let next = self.member(&kind, name);
+            if let Some(field) = field {
+                self.read_by_plugins(&field.shape, path_of(&kind, name).map(|(owner, _)| owner));
+            }
             if field.is_some_and(|field| field.stored)
                 && let Some((owner, path)) = path_of(&kind, name)
             {
@@ -120,6 +121,30 @@ impl<'t> Walk<'t> {
         // A record that is read whole may be compared whole.
         if let Kind::Record(record, Some((owner, path))) = kind {
             self.within(record, owner, &path);
+        }
+    }
+
+    /// What plugins read beside a value: what a policy asks of their facts hangs on it.
+    fn read_by_plugins(&mut self, shape: &Shape, this: Option<&EntityTypeName>) {
+        let parsed = match shape {
+            Shape::Parsed(parsed) => parsed,
+            Shape::Set(element) => return self.read_by_plugins(element, this),
+            Shape::Record(record) => {
+                return record.0.values().for_each(|field| self.read_by_plugins(&field.shape, this));
+            }
+            _ => return,
+        };
+        for path in parsed.arguments.iter().flatten() {
+            let entity = match path.root {
+                PathRoot::Principal => Some(&*self.environment.principal_type),
+                PathRoot::Resource => Some(&*self.environment.resource_type),
+                PathRoot::This => this.and_then(|name| self.types.entity_of(name)),
+                PathRoot::Context => None,
+            };
+            let Some(entity) = entity else { continue };
+            if let Some(stored) = entity.attributes.stored_on(&path.attributes) {
+                self.found.insert(Read::Attribute(entity.name.clone(), stored.to_vec()));
+            }
         }
     }
 
@@ -145,6 +170,9 @@ impl<'t> Walk<'t> {
     fn named_within(&mut self, wanted: &SmolStr, record: &'t RecordShape, owner: &EntityTypeName, path: &[SmolStr]) {
         for (name, field) in &record.0 {
             let path: Vec<SmolStr> = path.iter().chain([name]).cloned().collect();
+            if name == wanted {
+                self.read_by_plugins(&field.shape, Some(owner));
+            }
             if name == wanted && field.stored {
                 self.found.insert(Read::Attribute(owner.clone(), path));
             } else if let Shape::Record(inner) = &field.shape {
@@ -158,13 +186,27 @@ impl<'t> Walk<'t> {
 
     /// Takes up the tags or the parents of what an expression is, if only the store may say them.
     fn whole_types(&mut self, of: &Expr, read: fn(EntityTypeName) -> Read) {
-        let sides = [&self.environment.principal_type, &self.environment.resource_type].map(|side| &**side);
-        let all: Vec<&EntityType> = match self.kind(of) {
+        let stored = self.entities(of).into_iter().filter(|entity| entity.stored);
+        let reads: Vec<Read> = stored.map(|entity| read(entity.name.clone())).collect();
+        self.found.extend(reads);
+    }
+
+    fn tags(&mut self, of: &Expr) {
+        self.whole_types(of, Read::Tags);
+        for entity in self.entities(of) {
+            if let Some(tags) = &entity.tags {
+                self.read_by_plugins(tags, Some(&entity.name));
+            }
+        }
+    }
+
+    /// The entity type that an expression is of, or those that it may be of.
+    fn entities(&self, of: &Expr) -> Vec<&'t EntityType> {
+        match self.kind(of) {
             Kind::Entity(entity) => vec![entity],
-            Kind::Unknown => sides.to_vec(),
+            Kind::Unknown => vec![&self.environment.principal_type, &self.environment.resource_type],
             Kind::Record(..) | Kind::Plain => Vec::new(),
-        };
-        self.found.extend(all.into_iter().filter(|entity| entity.stored).map(|entity| read(entity.name.clone())));
+        }
     }
 
     fn kind(&self, expression: &Expr) -> Kind<'t> {

@@ -4,8 +4,8 @@
 //!
 //! Who does not hold the key can neither find a value nor try values out by themselves. But whoever may ask the service *and* reads the log
 //! has it mask what they send: they compare the masks. Of values of which there are few (a PIN, a Boolean), a few thousand requests then
-//! find the one that is masked. So those are masked [apart](Links): with a number that is drawn anew for each mask and stands before the
-//! digest, so that equal values have different masks. Of the others, equal masks say that values are equal; that is what they are for.
+//! find the one that is masked. So those are masked [apart](Links): with a number that no other mask has (drawn at a start, and counted from
+//! there), which stands before the digest, so that equal values have different masks. Of the others, equal masks say that values are equal; that is what they are for.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ const BEHIND_NUMBER: u8 = b'-';
 const APART: &[u8] = b"gatepost: apart\0";
 
 /// A text of fewer bytes may be found by trying.
-const FEWEST_BYTES: usize = 8;
+pub(super) const FEWEST_BYTES: usize = 8;
 
 /// What is written in place of a value that is masked: HMAC-SHA-256 (RFC 2104) of it, the first 16 bytes in hexadecimal digits; where it
 /// is masked apart, of a number and the value, and the number before the digest.
@@ -51,7 +51,7 @@ struct Inner {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Links {
-    /// Those of which there are many; Booleans, ids of enumerated types and what is shorter than eight bytes are masked apart
+    /// Those of which there are many; Booleans, ids of enumerated types, times, durations, what is shorter than eight bytes, and sets and records of nothing else are masked apart
     #[default]
     Auto,
     /// All, so that each can be found in the log by whoever holds the key, and by whoever may ask and tries

@@ -16,12 +16,12 @@ use smol_str::SmolStr;
 
 use super::Entries;
 use super::json::Json;
-use super::mask::{Digest, Mask};
+use super::mask::{Digest, FEWEST_BYTES, Mask};
 use crate::engine::{Decision, Outcome, Snapshot};
 use crate::request::place::Places;
 use crate::request::value::{MASKED, RAW, RESERVED, Record, TYPE, Value};
 use crate::request::{InvalidRequest, Named, Question, Resolved, Tags, TypedEntity, TypedRequest};
-use crate::store::schema::{EntityType, Parsed, RecordShape, Shape, Types};
+use crate::store::schema::{EntityType, Extension, Parsed, RecordShape, Shape, Types};
 
 /// The longest record, in bytes. Of a larger one only is written which entities it is about and what was decided.
 pub const LONGEST: usize = 64 << 10;
@@ -574,7 +574,7 @@ struct Masking<'a> {
 impl Masking<'_> {
     /// The digest of a value: of a string itself, of anything else as it would be written.
     fn digest(&self, shape: &Shape, value: &Value) -> Digest {
-        let is_one_of_few = self.are_few(shape);
+        let is_one_of_few = self.is_one_of_few(shape, value);
         match value {
             Value::String(text) | Value::Raw(text) | Value::Extension(_, text) => self.mask.of(text, is_one_of_few),
             Value::Entity(uid) => self.mask.of(id_of(uid), is_one_of_few),
@@ -586,17 +586,32 @@ impl Masking<'_> {
         }
     }
 
-    /// Whether there are few values of a shape, however long they are written.
-    fn are_few(&self, shape: &Shape) -> bool {
-        match shape {
-            Shape::Bool => true,
-            Shape::Entity(name) => self.types.entity_of(name).is_some_and(|known| known.ids.is_some()),
-            Shape::Set(element) => self.are_few(element),
-            Shape::Record(record) => record.0.values().all(|field| self.are_few(&field.shape)),
-            Shape::Long | Shape::String | Shape::Extension(_) | Shape::Parsed(_) => false,
+    /// Whether a value can be found by trying, however long it is written: nothing in it by itself is one of many.
+    fn is_one_of_few(&self, shape: &Shape, value: &Value) -> bool {
+        match (shape, value) {
+            (Shape::Set(element), Value::Set(elements)) => {
+                elements.iter().all(|value| self.is_one_of_few(element, value))
+            }
+            (Shape::Record(shape), Value::Record(record)) => record
+                .iter()
+                .all(|(name, value)| shape.0.get(name).is_some_and(|field| self.is_one_of_few(&field.shape, value))),
+            (Shape::Entity(name), Value::Entity(uid)) => {
+                self.types.entity_of(name).is_some_and(|known| known.ids.is_some()) || id_of(uid).len() < FEWEST_BYTES
+            }
+            (_, Value::Bool(_)) => true,
+            // A day is one of some ten thousand.
+            (_, Value::Extension(Extension::Datetime | Extension::Duration, _)) => true,
+            (_, Value::Long(value)) => value.unsigned_abs() < MANY,
+            (_, Value::String(text) | Value::Raw(text) | Value::Extension(_, text)) => text.len() < FEWEST_BYTES,
+            (_, Value::Entity(uid)) => id_of(uid).len() < FEWEST_BYTES,
+            (_, Value::Set(elements)) => elements.iter().all(|value| self.is_one_of_few(shape, value)),
+            (_, Value::Record(record)) => record.values().all(|value| self.is_one_of_few(shape, value)),
         }
     }
 }
+
+/// A number of fewer digits than a text of [`FEWEST_BYTES`] can be found by trying.
+const MANY: u64 = 10_000_000;
 
 /// The tags that a caller says, by their keys.
 #[derive(Clone, Copy)]

@@ -157,23 +157,32 @@ fn paths(reader: &Reader, types: &Types) -> Vec<Problem> {
         let roots = Roots { types, this: Some(&entity.attributes), environment: None };
         let declaration = reader.entities.get(entity.full_name.as_str());
         let owner = Owner { declaration, shown: format!("entity type `{}`", entity.name) };
-        check_record(&entity.attributes, &roots, &owner, &mut broken);
+        check_record(&entity.attributes, false, &roots, &owner, &mut broken);
         if let Some(tags) = &entity.tags {
-            check_shape(tags, "tags", &roots, &owner, &mut broken);
+            check_shape(tags, "tags", entity.stored, &roots, &owner, &mut broken);
         }
     }
     for environment in &types.environments {
         let roots = Roots { types, this: None, environment: Some(environment) };
         let shown = format!("the context of action `{}`", environment.action.id().escaped());
         let owner = Owner { declaration: reader.actions.get(environment.action_name.as_str()), shown };
-        check_record(&environment.context, &roots, &owner, &mut broken);
+        check_record(&environment.context, false, &roots, &owner, &mut broken);
     }
     let mut problems: Vec<Problem> = Vec::new();
-    for Broken { owner, key, path, attribute } in broken {
-        let message = format!("the path `{path}` in {} does not lead to a String", owner.shown);
+    for Broken { owner, key, path, attribute, fault } in broken {
+        let (message, help) = match fault {
+            Fault::NoString => (format!("the path `{path}` in {} does not lead to a String", owner.shown), PATH_HELP),
+            Fault::CallersSayIt => (
+                format!(
+                    "`{attribute}` in {} is said by the store alone, and is read by `{path}`, which callers may say",
+                    owner.shown
+                ),
+                "write `@stored` on what the path leads to as well: who says it changes what is read",
+            ),
+        };
         // An action has an environment for each pair of types.
         if problems.iter().all(|problem| problem.message != message) {
-            let problem = Problem::error(message).with_help(PATH_HELP);
+            let problem = Problem::error(message).with_help(help);
             problems.push(match find(reader, &owner, &attribute, key, &path) {
                 Some((file, span)) => problem.in_file(file).at(span, ""),
                 None => problem,
@@ -214,6 +223,14 @@ struct Broken<'r> {
     key: &'static str,
     path: AttributePath,
     attribute: String,
+    fault: Fault,
+}
+
+/// What is wrong with a path.
+#[derive(Clone, Copy)]
+enum Fault {
+    NoString,
+    CallersSayIt,
 }
 
 /// What a path may start from at some place of the schema.
@@ -223,30 +240,48 @@ struct Roots<'a> {
     environment: Option<&'a Environment>,
 }
 
-fn check_record<'r>(record: &RecordShape, roots: &Roots<'_>, owner: &Owner<'r>, broken: &mut Vec<Broken<'r>>) {
+fn check_record<'r>(
+    record: &RecordShape,
+    is_stored: bool,
+    roots: &Roots<'_>,
+    owner: &Owner<'r>,
+    broken: &mut Vec<Broken<'r>>,
+) {
     for (name, field) in &record.0 {
-        check_shape(&field.shape, name, roots, owner, broken);
+        check_shape(&field.shape, name, is_stored || field.stored, roots, owner, broken);
     }
 }
 
-fn check_shape<'r>(shape: &Shape, attribute: &str, roots: &Roots<'_>, owner: &Owner<'r>, broken: &mut Vec<Broken<'r>>) {
+/// `is_stored`: whether only the store may say what has the shape.
+fn check_shape<'r>(
+    shape: &Shape,
+    attribute: &str,
+    is_stored: bool,
+    roots: &Roots<'_>,
+    owner: &Owner<'r>,
+    broken: &mut Vec<Broken<'r>>,
+) {
     match shape {
-        Shape::Record(record) => check_record(record, roots, owner, broken),
-        Shape::Set(element) => check_shape(element, attribute, roots, owner, broken),
+        Shape::Record(record) => check_record(record, is_stored, roots, owner, broken),
+        Shape::Set(element) => check_shape(element, attribute, is_stored, roots, owner, broken),
         Shape::Parsed(parsed) => {
             let arguments = parsed.plugin.parameters().iter().zip(&parsed.arguments);
             for (key, path) in arguments.filter_map(|(key, path)| Some((*key, path.as_ref()?))) {
-                if !leads_to_string(path, roots) {
-                    let (owner, attribute) = (owner.clone(), attribute.to_owned());
-                    broken.push(Broken { owner, key, path: path.clone(), attribute });
-                }
+                let fault = match leads_to_string(path, roots) {
+                    None => Fault::NoString,
+                    Some(false) if is_stored => Fault::CallersSayIt,
+                    Some(_) => continue,
+                };
+                let (owner, attribute) = (owner.clone(), attribute.to_owned());
+                broken.push(Broken { owner, key, path: path.clone(), attribute, fault });
             }
         }
         _ => {}
     }
 }
 
-fn leads_to_string(path: &AttributePath, roots: &Roots<'_>) -> bool {
+/// Whether only the store may say the String to which a path leads; `None` where it leads to none.
+fn leads_to_string(path: &AttributePath, roots: &Roots<'_>) -> Option<bool> {
     let entity = |name: &EntityTypeName| roots.types.entity_of(name).map(|entity| &entity.attributes);
     let start = match path.root {
         PathRoot::This => roots.this,
@@ -254,13 +289,14 @@ fn leads_to_string(path: &AttributePath, roots: &Roots<'_>) -> bool {
         PathRoot::Resource => roots.environment.and_then(|environment| entity(&environment.resource)),
         PathRoot::Context => roots.environment.map(|environment| &environment.context),
     };
-    let Some((last, before)) = path.attributes.split_last() else { return false };
+    let (last, before) = path.attributes.split_last()?;
     let record = before.iter().try_fold(start, |record, attribute| match &record?.0.get(attribute)?.shape {
         Shape::Record(inner) => Some(Some(inner)),
         _ => None,
     });
-    let end = record.flatten().and_then(|record| record.0.get(last));
-    matches!(end, Some(FieldShape { shape: Shape::String, .. }))
+    let end = record.flatten()?.0.get(last)?;
+    matches!(end, FieldShape { shape: Shape::String, .. })
+        .then(|| start.is_some_and(|start| start.stored_on(&path.attributes).is_some()))
 }
 
 /// The bound type in a shape that an attribute's annotations reach: itself, or the elements of a set.

@@ -197,6 +197,20 @@ impl RecordShape {
         self.0.values().any(|field| field.stored || field.shape.has_stored())
     }
 
+    /// The beginning of a path, up to the first field that only the store may say; `None` where it has none.
+    pub fn stored_on<'p>(&self, path: &'p [SmolStr]) -> Option<&'p [SmolStr]> {
+        let mut record = self;
+        for (index, name) in path.iter().enumerate() {
+            let field = record.0.get(name)?;
+            if field.stored {
+                return path.get(..=index);
+            }
+            let Shape::Record(inner) = &field.shape else { return None };
+            record = inner;
+        }
+        None
+    }
+
     fn is_read_by(&self, plugin: &dyn Plugin) -> bool {
         self.0.values().any(|field| field.shape.is_read_by(plugin))
     }
