@@ -15,7 +15,7 @@ use common::{folder, told};
 use gatepost::engine::Snapshot;
 use gatepost::matrix::{RowResult, exercise};
 use gatepost::prove::solver::Solver;
-use gatepost::prove::{RowStatus, prove};
+use gatepost::prove::{RowStatus, Verdict, prove};
 use gatepost::store::{Origin, StoreError};
 use random::Random;
 
@@ -246,6 +246,12 @@ fn test_and_prove_agree_or_test_says_what_it_did_not_exhaust() {
         let results = exercise(&snapshot, &|_, _| {});
         let proofs = prove(&snapshot, &[], &solver, &|_, _| {}).unwrap();
         for (index, (row, result)) in snapshot.store.rows.iter().zip(&results).enumerate() {
+            let own = proofs.iter().filter(|proof| proof.claim.is_about(index));
+            for why in
+                own.filter_map(|proof| if let Verdict::Undecided(why) = &proof.verdict { Some(why) } else { None })
+            {
+                println!("seed {seed}: {why}: {}", row.policy);
+            }
             tally.compare(seed, &files, result, RowStatus::of(index, &proofs), &row.policy.to_string());
         }
     }
