@@ -193,6 +193,51 @@ fn a_condition_that_is_covered_cannot_be_fixed_without_a_row_that_fails() {
     }
 }
 
+/// Whether a guard decides when false cannot be seen, where what follows it cannot be evaluated then: "unknown is not decided". Made
+/// `true`, it changes no row, also where `check` takes that.
+#[test]
+fn a_guard_decides_only_where_it_is_known_what_would_be_otherwise() {
+    let guarded = "resource.price < 3";
+    let files = |other: &str| {
+        folder([
+            (
+                "schema/a.cedarschema",
+                "entity Person; entity Tool = { price: Long }; action use appliesTo { principal: Person, resource: Tool };"
+                    .to_owned(),
+            ),
+            (
+                "policies/a.cedar",
+                format!(
+                    "@id(\"cheap\") permit (principal, action, resource) when {{ {guarded} && resource.price * 4000000000000000000 >= 0 }};\n{other}"
+                ),
+            ),
+            (
+                "matrix/a.cedar",
+                "@table(\"T\") @row(\"cheap\") @column(\"c\") @cell(\"Yes\")
+                 permit (principal, action, resource) when { resource.price >= 0 && resource.price < 3 };
+                 @table(\"T\") @row(\"dear\") @column(\"c\") @cell(\"No\")
+                 forbid (principal, action, resource) when { resource.price >= 3 };"
+                    .to_owned(),
+            ),
+        ])
+    };
+    // Alone, and beside another that decides the same where the guard is false.
+    for other in ["", "@id(\"none\") forbid (principal, action, resource) when { resource.price == 9 };"] {
+        let store = files(other);
+        let snapshot = snapshot_of(store.path());
+        let coverage = coverage_of(&snapshot);
+        let guard = &coverage.policies[0].conditions[0];
+        assert_eq!(guard.text, guarded);
+        assert!(guard.when_true.decided > 0, "{guard:?}");
+        assert!(guard.when_false.guarded > 0 && guard.when_false.decided == 0 && guard.when_false.rows.is_empty());
+        let policy = &snapshot.store.policies[0];
+        let start = policy.file.text.find(guarded).unwrap();
+        let edited = edited(&snapshot.store, &policy.file.path, start, guarded.len(), "true").unwrap();
+        let results = matrix::exercise(&edited, &|_, _| {});
+        assert!(results.iter().all(matrix::RowResult::holds), "{results:?}");
+    }
+}
+
 /// The store with other text at that place; `None` where it is no store then.
 fn edited(store: &Store, path: &str, start: usize, length: usize, text: &str) -> Option<Snapshot> {
     let mut files = store.files.clone();

@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use common::binary::gatepost;
 use common::{folder, told};
 use gatepost::engine::Snapshot;
 use gatepost::matrix::{RowResult, exercise};
@@ -18,6 +19,7 @@ use gatepost::prove::solver::Solver;
 use gatepost::prove::{RowStatus, Verdict, prove};
 use gatepost::store::{Origin, StoreError};
 use random::Random;
+use tempfile::TempDir;
 
 const SCHEMA: &str = r#"
 entity Group in [Group];
@@ -258,4 +260,58 @@ fn test_and_prove_agree_or_test_says_what_it_did_not_exhaust() {
     println!("{tally:#?}");
     assert!(tally.undecided * 50 < tally.rows, "{tally:?}");
     assert!(tally.exhausted * 2 > tally.rows, "most rows are exhausted: {tally:?}");
+}
+
+/// What 17 and 23 make: no representative request finds it.
+const PRODUCT: &str = "principal.level * context.count == 391";
+
+fn products() -> TempDir {
+    let condition = format!(
+        "principal.level > 1 && principal.level < 1000 && context.count > 1 && context.count < 1000 && {PRODUCT}"
+    );
+    let row =
+        |name: &str, text: &str| format!("@table(\"T\") @row(\"{name}\") @column(\"c\") @cell(\"{name}\") {text}\n");
+    let some = format!("permit (principal, action, resource) when {{ {condition} }};");
+    folder([
+        ("schema/store.cedarschema", SCHEMA.to_owned()),
+        ("policies/store.cedar", format!("@id(\"product\") {some}")),
+        ("matrix/store.cedar", row("nobody", "forbid (principal, action, resource);") + &row("some", &some)),
+    ])
+}
+
+/// Without a solver, `test` says which comparison it did not exhaust, and does not say of a row that nothing matches it.
+#[test]
+fn test_names_what_it_does_not_exhaust() {
+    let store = products();
+    let tested = gatepost(store.path(), &["test", "--store", ".", "--solver", "/nowhere/cvc5"]).with(2);
+    for told in [
+        "+ other requests may be decided otherwise: `gatepost prove` asks for all of them   ? none was found that matches",
+        "2 rows: not exhausted: `principal.level * context.count == 391` in `product`",
+        "no representative request matches this row; there may be others: see below",
+        "no solver settled this: there is no solver: the program `/nowhere/cvc5` was not found",
+    ] {
+        assert!(tested.out.contains(told), "{told}\n{}", tested.out);
+    }
+    let json =
+        gatepost(store.path(), &["test", "--store", ".", "--solver", "/nowhere/cvc5", "--format", "json"]).with(2);
+    let json: serde_json::Value = serde_json::from_str(&json.out).unwrap();
+    let open = serde_json::json!({ "statement": "product", "comparison": PRODUCT });
+    assert!(json["rows"][0]["open"].as_array().unwrap().contains(&open), "{json}");
+    assert_eq!(json["rows"][0]["settled"], false);
+}
+
+/// "With the solver: one request of each combination is asked for": `test` then finds what `prove` does.
+#[test]
+#[ignore = "needs cvc5"]
+fn with_a_solver_test_tries_rows_on_what_it_finds() {
+    let store = products();
+    let tested = gatepost(store.path(), &["test", "--store", "."]).with(1);
+    for told in [
+        "requests that must be denied are allowed",
+        "allowed by `product`",
+        "2 rows tried on what a solver found beyond the representative requests",
+    ] {
+        assert!(tested.out.contains(told), "{told}\n{}", tested.out);
+    }
+    assert!(!tested.out.contains("not exhausted"), "{}", tested.out);
 }

@@ -64,7 +64,7 @@ impl Report<'_> {
         let mut text = format!("\nWhat decided on the requests of the rows\n{}\n\n", self.table());
         let gaps = self.policies().filter_map(|(policy, seen)| gap(policy, seen));
         gaps.for_each(|problem| text.push_str(&format!("{}\n", output::rendered(&problem))));
-        text.push_str("✓ on the requests of these rows, it decided   ✗ on none\n");
+        text.push_str("✓ on the requests of these rows, it decided   ✗ on none   guards: else what follows it cannot be evaluated\n");
         text.push_str(&self.summary());
         text
     }
@@ -88,6 +88,7 @@ impl Report<'_> {
     fn cell(&self, seen: &Sightings) -> String {
         let mut rows = seen.rows.iter().filter_map(|row| self.store.rows.get(*row));
         match (rows.next(), rows.count()) {
+            (None, _) if seen.only_guards() => "guards".to_owned(),
             (None, _) => Mark::Fails.sign().to_owned(),
             (Some(first), 0) => format!("{} {}", Mark::Holds.sign(), first.id),
             (Some(first), more) => format!("{} {} + {more}", Mark::Holds.sign(), first.id),
@@ -153,6 +154,7 @@ impl Report<'_> {
         let rows = seen.rows.iter().filter_map(|row| self.store.rows.get(*row)).map(|row| &row.id);
         json!({
             "requests": seen.requests,
+            "guarded": seen.guarded,
             "depended": seen.depended,
             "decided": seen.decided,
             "rows": rows.collect::<Vec<_>>(),
@@ -187,7 +189,7 @@ fn gap(policy: &Statement, seen: &PolicyCoverage) -> Option<Problem> {
 /// What rows do not show of a condition, in words.
 fn lacks(condition: &ConditionCoverage) -> Option<String> {
     let only = |seen: &Sightings| match seen {
-        seen if seen.decided > 0 => None,
+        seen if seen.decided > 0 || seen.only_guards() => None,
         seen if seen.depended > 0 => Some("only where other policies decide the same"),
         seen if seen.requests > 0 => Some("only where other conditions decide"),
         _ => Some(""),

@@ -1,8 +1,8 @@
 //! `gatepost test`: evaluates every row of the matrix on its representative requests, and prints the matrix as its reviewer
-//! reads it. Exit 0 if every row holds, 1 if one does not, if no request matches it or if coverage is too low, 2 if there is no
-//! matrix.
+//! reads it. Exit 0 if every row holds, 1 if one does not, if no request matches it or if coverage is too low, 2 if it is not known
+//! whether a request matches a row, or if there is no matrix.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -12,17 +12,21 @@ use super::Format;
 use super::config::Settings;
 use super::coverage::{CoverageArguments, Report};
 use super::output::{self, Failure, counted};
+use super::prove::SolverArguments;
 use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::matrix::{self, Coverage, Example, RowResult};
-use crate::report::{self, Finding};
+use crate::prove::{RowRequests, requests_of};
+use crate::report::{self, Finding, Mark};
 use crate::store::Statement;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     coverage: CoverageArguments,
+    #[command(flatten)]
+    solver: SolverArguments,
     #[command(flatten)]
     watch: WatchArguments,
     /// How to write what was found
@@ -40,17 +44,25 @@ fn test(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
         return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
             .with_help("write what must hold into matrix/*.cedar, row by row"));
     }
-    let (results, coverage) = exercise(&snapshot, arguments.coverage.wanted());
+    let (mut results, coverage) = exercise(&snapshot, arguments.coverage.wanted());
+    let unsettled = settle(&snapshot, &mut results, &arguments.solver)?;
     let coverage = coverage.map(|coverage| arguments.coverage.report(&snapshot.store, coverage)).transpose()?;
     let output = match arguments.format {
-        Format::Json => Output::Json(as_json(&snapshot, &results, coverage.as_ref())),
+        Format::Json => Output::Json(as_json(&snapshot, &results, &unsettled, coverage.as_ref())),
         Format::Text => {
             let coverage = coverage.as_ref().map(Report::as_text).unwrap_or_default();
-            Output::Text(format!("{}{coverage}", as_text(&snapshot, &results)))
+            Output::Text(format!("{}{coverage}", as_text(&snapshot, &results, &unsettled)))
         }
     };
-    let holds = results.iter().all(RowResult::holds) && coverage.is_none_or(|coverage| coverage.is_enough());
-    Ok(Found { output, status: u8::from(!holds) })
+    let is_enough = coverage.is_none_or(|coverage| coverage.is_enough());
+    let marks: Vec<Mark> = results.iter().map(|result| Finding::from(result).mark).collect();
+    let status = match marks.iter().max() {
+        Some(Mark::Fails | Mark::Unmatched) => 1,
+        _ if !is_enough => 1,
+        Some(Mark::Undecided) => 2,
+        Some(Mark::Holds) | None => 0,
+    };
+    Ok(Found { output, status })
 }
 
 /// Exercises the rows; shows how far it is where a terminal watches.
@@ -67,7 +79,41 @@ fn exercise(snapshot: &Snapshot, covering: bool) -> (Vec<RowResult>, Option<Cove
     found
 }
 
-fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
+/// Asks a solver, if there is one, for requests of the rows whose representative requests do not show all; why that could not be found
+/// out, once for each reason.
+fn settle(
+    snapshot: &Snapshot,
+    results: &mut [RowResult],
+    solver: &SolverArguments,
+) -> Result<BTreeSet<String>, Failure> {
+    let open: BTreeSet<usize> =
+        results.iter().enumerate().filter(|(_, result)| !result.is_exhaustive()).map(|(row, _)| row).collect();
+    if open.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let solver = match solver.try_find() {
+        Ok(solver) => solver,
+        Err(error) => return Ok(BTreeSet::from([error.to_string()])),
+    };
+    let bar = output::progress("asking the solver {wide_bar} {pos}/{len}");
+    let found = requests_of(snapshot, &open, &solver, &|done, total| output::advance(&bar, done, total))
+        .map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))?;
+    bar.finish_and_clear();
+    let mut unsettled: BTreeMap<usize, String> = BTreeMap::new();
+    for RowRequests { row, cases } in found {
+        let (Some(statement), Some(result)) = (snapshot.store.rows.get(row), results.get_mut(row)) else { continue };
+        match cases {
+            Ok(cases) => cases.into_iter().for_each(|case| result.try_on(snapshot, statement, case)),
+            Err(why) => drop(unsettled.insert(row, why)),
+        }
+    }
+    for row in open.iter().filter(|row| !unsettled.contains_key(row)) {
+        results.get_mut(*row).into_iter().for_each(|result| result.settled = true);
+    }
+    Ok(unsettled.into_values().collect())
+}
+
+fn as_text(snapshot: &Snapshot, results: &[RowResult], unsettled: &BTreeSet<String>) -> String {
     let rows = &snapshot.store.rows;
     let findings: Vec<Finding> = results.iter().map(Finding::from).collect();
     let tables = report::text(&report::tables(rows, &findings), output::width());
@@ -90,6 +136,12 @@ fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
         );
     }
     text.push_str(&open(rows, results));
+    unsettled.iter().for_each(|why| text.push_str(&format!("  no solver settled this: {why}\n")));
+    let settled = results.iter().filter(|result| result.settled).count();
+    if settled > 0 {
+        let rows = counted(settled, "row");
+        text.push_str(&format!("{rows} tried on what a solver found beyond the representative requests\n"));
+    }
     let requests = report::grouped(requests);
     text.push_str(&format!("{}, {requests} requests: {verdict}\n", counted(rows.len(), "row")));
     text
@@ -99,13 +151,14 @@ fn as_text(snapshot: &Snapshot, results: &[RowResult]) -> String {
 /// matters.
 fn open(rows: &[Statement], results: &[RowResult]) -> String {
     let mut text = String::new();
-    let sampled = results.iter().filter(|result| result.sampled).count();
+    let unsettled = || results.iter().filter(|result| !result.is_exhaustive());
+    let sampled = unsettled().filter(|result| result.sampled).count();
     if sampled > 0 {
         let rows = counted(sampled, "row");
         text.push_str(&format!("  {rows}: there are more representative requests than were tried\n"));
     }
     let mut open: BTreeMap<&matrix::Comparison, usize> = BTreeMap::new();
-    results.iter().flat_map(|result| &result.open).for_each(|found| *open.entry(found).or_default() += 1);
+    unsettled().flat_map(|result| &result.open).for_each(|found| *open.entry(found).or_default() += 1);
     for (matrix::Comparison { statement, text: written }, count) in open {
         let place = match rows.iter().find(|row| row.id == *statement) {
             Some(row) => format!("the row {}", row.described()),
@@ -151,7 +204,12 @@ fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {
     body::of_case(&example.case, &snapshot.store.types)
 }
 
-fn as_json(snapshot: &Snapshot, results: &[RowResult], coverage: Option<&Report<'_>>) -> serde_json::Value {
+fn as_json(
+    snapshot: &Snapshot,
+    results: &[RowResult],
+    unsettled: &BTreeSet<String>,
+    coverage: Option<&Report<'_>>,
+) -> serde_json::Value {
     let open = |found: &matrix::Comparison| json!({ "statement": found.statement, "comparison": found.text });
     let rows = snapshot.store.rows.iter().zip(results).map(|(row, result)| {
         let mut members = output::row_as_json(row);
@@ -161,6 +219,7 @@ fn as_json(snapshot: &Snapshot, results: &[RowResult], coverage: Option<&Report<
             ("failures", json!(result.failures)),
             ("unevaluated", json!(result.unevaluated)),
             ("sampled", json!(result.sampled)),
+            ("settled", json!(result.settled)),
             ("open", result.open.iter().map(open).collect()),
             ("counterexample", json!(result.counterexample.as_ref().map(|example| request(snapshot, example)))),
         ];
@@ -171,6 +230,7 @@ fn as_json(snapshot: &Snapshot, results: &[RowResult], coverage: Option<&Report<
         "revision": snapshot.revision().as_str(),
         "holds": results.iter().all(RowResult::holds),
         "rows": rows.collect::<Vec<_>>(),
+        "unsettled": unsettled,
         "coverage": coverage.map(Report::as_json),
     })
 }

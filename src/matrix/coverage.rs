@@ -13,9 +13,9 @@
 //! other policies decide the same: which its author wants to know.
 //!
 //! A condition that cannot be evaluated, because one before it guards it (`resource has x && resource.x > 3`), is not seen. Where a
-//! guard is false, what the policy would say otherwise cannot be known; so it decides where it alone kept the policy from
-//! applying. (What becomes of a guard that is always true is a store that `check` refuses.) Where a policy errs the engine denies,
-//! whatever conditions there are, so on such a request none decides.
+//! guard is false, what the policy would say otherwise cannot be known, so it does not decide; and where it is false only on such
+//! requests, that it decides when false is not asked for: without it the policy would fail, and `check` mostly refuses it. Where a policy
+//! errs the engine denies, whatever conditions there are, so on such a request none decides.
 
 use std::collections::BTreeSet;
 
@@ -60,6 +60,8 @@ pub struct ConditionCoverage {
 pub struct Sightings {
     /// On how many at all.
     pub requests: usize,
+    /// On how many of them it guards others: were its value the other, they could not be evaluated.
+    pub guarded: usize,
     /// On how many of them the outcome of the policy depended on it.
     pub depended: usize,
     /// On how many of those the decision did.
@@ -94,8 +96,9 @@ impl PolicyCoverage {
     /// What is to be covered of the policy, and how much of it is.
     pub fn points(&self) -> Points {
         let conditions = self.conditions.iter().flat_map(|condition| [&condition.when_true, &condition.when_false]);
-        let covered = conditions.clone().filter(|seen| seen.decided > 0).count();
-        Points { covered: covered + usize::from(self.fired.requests > 0), total: conditions.count() + 1 }
+        let asked = conditions.filter(|seen| !seen.only_guards());
+        let covered = asked.clone().filter(|seen| seen.decided > 0).count();
+        Points { covered: covered + usize::from(self.fired.requests > 0), total: asked.count() + 1 }
     }
 
     fn none(formula: &Formula) -> Self {
@@ -118,8 +121,14 @@ impl PolicyCoverage {
 }
 
 impl Sightings {
+    /// Whether it was seen to guard others, and never to decide: whether it would cannot be seen.
+    pub fn only_guards(&self) -> bool {
+        self.guarded > 0 && self.decided == 0
+    }
+
     fn add(&mut self, other: &Self) {
         self.requests += other.requests;
+        self.guarded += other.guarded;
         self.depended += other.depended;
         self.decided += other.decided;
         self.rows.extend(&other.rows);
@@ -127,6 +136,7 @@ impl Sightings {
 
     fn count(&mut self, row: usize, sight: Sight) {
         self.requests += 1;
+        self.guarded += usize::from(sight == Sight::Guarded);
         self.depended += usize::from(sight >= Sight::Depended);
         if sight == Sight::Decided {
             self.decided += 1;
@@ -160,6 +170,7 @@ impl Points {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Sight {
     Seen,
+    Guarded,
     Depended,
     Decided,
 }
@@ -222,7 +233,7 @@ impl<'a> Observer<'a> {
                 let sight = match outcome.zip(otherwise(formula, &mut values, index, value)) {
                     Some((outcome, otherwise)) if outcome == otherwise => Sight::Seen,
                     Some(_) => depended,
-                    None if outcome.is_some() => Sight::Decided,
+                    None if outcome.is_some() => Sight::Guarded,
                     None => Sight::Seen,
                 };
                 Some((value, sight))

@@ -27,6 +27,8 @@ pub struct RowResult {
     /// The comparisons, of the row and of the policies, that the representative requests do not exhaust: what may be decided otherwise
     /// on others.
     pub open: BTreeSet<Comparison>,
+    /// Whether a solver was asked for requests beyond these, and all that it found were tried.
+    pub settled: bool,
     /// The smallest request that was decided otherwise.
     pub counterexample: Option<Box<Example>>,
     /// The policies that determined these decisions, by their ids, and on how many of the requests each did.
@@ -68,7 +70,35 @@ impl RowResult {
 
     /// Whether no other request is decided otherwise than those that were tried.
     pub fn is_exhaustive(&self) -> bool {
-        !self.sampled && self.open.is_empty()
+        self.settled || (!self.sampled && self.open.is_empty())
+    }
+
+    /// Tries the row on a further request, one that a solver found, and counts what comes of it.
+    pub fn try_on(&mut self, snapshot: &Snapshot, row: &Statement, case: Case) {
+        let matcher = Matcher::new(&row.policy, &snapshot.store.types);
+        let matches = snapshot.matches(&matcher, &case);
+        if matches == Ok(false) {
+            return;
+        }
+        let decision = snapshot.decide_case(&case);
+        let decided = Decided::of(&decision);
+        let example = Some(Box::new(Example { case, decision, weight: usize::MAX }));
+        if matches.is_err() {
+            self.unevaluated += 1;
+            self.unevaluable = self.unevaluable.take().or(example);
+        } else if self.count(&decided, row) {
+            self.counterexample = self.counterexample.take().or(example);
+        }
+    }
+
+    /// Counts a request that the row matches; whether it is decided otherwise than the row says.
+    fn count(&mut self, decided: &Decided, row: &Statement) -> bool {
+        let fails = decided.allowed != row.permits();
+        self.requests += 1;
+        self.failures += usize::from(fails);
+        self.unpermitted += usize::from(decided.unpermitted);
+        decided.policies.iter().for_each(|policy| *self.policies.entry(policy.clone()).or_default() += 1);
+        fails
     }
 
     fn add(&mut self, other: Self) {
@@ -77,6 +107,7 @@ impl RowResult {
         self.unevaluated += other.unevaluated;
         self.sampled |= other.sampled;
         self.open.extend(other.open);
+        self.settled |= other.settled;
         other.policies.into_iter().for_each(|(policy, requests)| *self.policies.entry(policy).or_default() += requests);
         self.unpermitted += other.unpermitted;
         self.unevaluable = self.unevaluable.take().or(other.unevaluable);
@@ -141,6 +172,18 @@ struct Decided {
     observed: Vec<Observed>,
 }
 
+impl Decided {
+    fn of(decision: &Decision) -> Self {
+        let determining = decision.determining();
+        Self {
+            allowed: decision.allowed,
+            policies: determining.iter().map(|note| note.id.clone()).collect(),
+            unpermitted: !decision.allowed && determining.is_empty() && decision.errors().is_empty(),
+            observed: Vec::new(),
+        }
+    }
+}
+
 /// A row that applies in an environment.
 struct Applying<'a> {
     /// Its place in the matrix.
@@ -200,12 +243,8 @@ impl<'a> Field<'a> {
         for index in indices {
             let assignment = self.space.assign(matched_by(&matching, index / inner), &rest, index % inner);
             let Some(decided) = self.decide(&assignment) else { continue };
-            result.requests += 1;
-            decided.policies.iter().for_each(|policy| *result.policies.entry(policy.clone()).or_default() += 1);
-            result.unpermitted += usize::from(decided.unpermitted);
             self.observer.iter_mut().for_each(|observer| observer.count(*place, &decided.observed));
-            if decided.allowed != row.permits() {
-                result.failures += 1;
+            if result.count(&decided, row) {
                 let weight = weight(&assignment);
                 if worst.as_ref().is_none_or(|(least, _)| weight < *least) {
                     worst = Some((weight, assignment));
@@ -250,15 +289,8 @@ impl<'a> Field<'a> {
         let observer = self.observer.as_ref();
         let decide = || {
             let decision = self.snapshot.decide_case(&case);
-            let determining = decision.determining().iter();
-            Arc::new(Decided {
-                allowed: decision.allowed,
-                policies: determining.map(|note| note.id.clone()).collect(),
-                unpermitted: !decision.allowed && decision.determining().is_empty() && decision.errors().is_empty(),
-                observed: observer
-                    .map(|observer| observer.observe(self.snapshot, &case, &decision))
-                    .unwrap_or_default(),
-            })
+            let observed = observer.map(|observer| observer.observe(self.snapshot, &case, &decision));
+            Arc::new(Decided { observed: observed.unwrap_or_default(), ..Decided::of(&decision) })
         };
         // By all of it: what a row sets up beside what the policies read may lead to what they read, as a group that is in another does.
         Some(Arc::clone(self.known.entry(assignment.clone()).or_insert_with(decide)))

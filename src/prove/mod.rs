@@ -157,6 +157,43 @@ pub fn prove(
     Ok(proofs)
 }
 
+/// What a solver finds for a row in one environment.
+#[derive(Clone, Debug)]
+pub struct RowRequests {
+    /// The row, counted through the matrix.
+    pub row: usize,
+    /// Requests that the row matches or that make it fail: one that is decided otherwise than it says, one on which it cannot be
+    /// evaluated, one that it matches, as far as there are such; or why that is not known.
+    pub cases: Result<Vec<Case>, String>,
+}
+
+/// Asks the solver for requests of some rows, of each kind that there can be.
+///
+/// `progress` is called with how many questions are answered, and of how many.
+///
+/// # Errors
+///
+/// A thread that cannot be started.
+pub fn requests_of(
+    snapshot: &Snapshot,
+    rows: &BTreeSet<usize>,
+    solver: &Solver,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> std::io::Result<Vec<RowRequests>> {
+    let mut prover = Prover::new(snapshot, &[]);
+    let asked: Vec<(usize, usize)> =
+        prover.applying(prover.rows.iter().copied()).filter(|(_, row)| rows.contains(row)).collect();
+    let environments: BTreeSet<usize> = asked.iter().map(|(environment, _)| *environment).collect();
+    let policies: Vec<_> =
+        prover.about_policies().into_iter().filter(|(environment, _)| environments.contains(environment)).collect();
+    let proofs = prover.ask(&policies, solver, progress)?;
+    prover.remember_what_errs(&proofs);
+    solver::ask_all(&asked, solver, progress, |asker, &(environment, row)| {
+        let cases = prover.at(environment).and_then(|at| at.requests_of(asker, prover.row(row)?));
+        RowRequests { row, cases }
+    })
+}
+
 /// What can be asked about a store.
 struct Prover<'a> {
     snapshot: &'a Snapshot,
@@ -253,7 +290,7 @@ impl<'a> Prover<'a> {
     }
 
     fn answer(&self, asker: &mut Asker<'_>, environment: usize, claim: Claim) -> Result<Verdict, String> {
-        let at = At { prover: self, environment, request: self.request(environment)? };
+        let at = self.at(environment)?;
         match claim {
             Claim::RowHolds(row) => at.row_holds(asker, self.row(row)?),
             Claim::RowMatches(row) => at.row_matches(asker, self.row(row)?),
@@ -262,6 +299,10 @@ impl<'a> Prover<'a> {
             Claim::RowsAgree(row, other) => at.rows_agree(asker, self.row(row)?, self.row(other)?),
             Claim::RowsDecideAll => at.rows_decide_all(asker),
         }
+    }
+
+    fn at(&self, environment: usize) -> Result<At<'_, 'a>, String> {
+        Ok(At { prover: self, environment, request: self.request(environment)? })
     }
 
     fn row(&self, row: usize) -> Result<&'a Statement, String> {
@@ -346,6 +387,27 @@ impl At<'_, '_> {
         let row = self.compiled(&row.policy)?;
         let never = asker.ask(async |compiler| compiler.check_never_matches_opt(&row).await)?;
         Ok(if never { Verdict::Refuted(None) } else { Verdict::Proven })
+    }
+
+    fn requests_of(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Vec<Case>, String> {
+        let mut cases = Vec::new();
+        for verdict in [self.row_holds(asker, row)?, self.never_errs(asker, &row.policy)?] {
+            match verdict {
+                Verdict::Refuted(Some(example)) => cases.push(example.case),
+                Verdict::Refuted(None) | Verdict::Proven => {}
+                Verdict::Undecided(why) => return Err(why),
+            }
+        }
+        let compiled = self.compiled(&row.policy)?;
+        let found =
+            asker.ask(async |compiler| compiler.check_never_matches_with_counterexample_opt(&compiled).await)?;
+        if let Some(model) = found {
+            let snapshot = self.prover.snapshot;
+            let matcher = Matcher::new(&row.policy, &snapshot.store.types);
+            let shows = |case: &Case| snapshot.matches(&matcher, case) == Ok(true);
+            cases.push(confirmed(&model, self.environment, &snapshot.store.types, &self.prover.kept, &shows)?);
+        }
+        Ok(cases)
     }
 
     fn rows_agree(&self, asker: &mut Asker<'_>, row: &Statement, other: &Statement) -> Result<Verdict, String> {
