@@ -80,7 +80,7 @@ pub enum JsonError {
 impl JsonError {
     fn of(error: &serde_json::Error, deepest: usize) -> Self {
         let message = error.to_string();
-        let is_beyond_i_json = [NUMBER_OUT_OF_RANGE, LONE_SURROGATE].iter().any(|start| message.starts_with(start));
+        let is_beyond_i_json = BEYOND_I_JSON.iter().any(|start| message.starts_with(start));
         match message {
             _ if message.starts_with(TOO_DEEP) => Self::TooDeep(deepest),
             message if is_beyond_i_json => Self::NotInterchangeable(message),
@@ -89,10 +89,8 @@ impl JsonError {
     }
 }
 
-/// What serde_json says of a number beyond IEEE 754,
-const NUMBER_OUT_OF_RANGE: &str = "number out of range";
-/// and of half of a character.
-const LONE_SURROGATE: &str = "lone leading surrogate";
+/// What serde_json says of a number beyond IEEE 754, and of half of a character.
+const BEYOND_I_JSON: [&str; 3] = ["number out of range", "lone leading surrogate", "unexpected end of hex escape"];
 
 impl<'a> Json<'a> {
     /// Reads one JSON value, in which arrays and objects are nested at most `deepest` levels (up to [`DEEPEST`]).

@@ -346,8 +346,8 @@ impl<'a> Decoder<'a> {
 
     fn wrong(&self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> InvalidRequest {
         let (expected, found) = match (shape, json) {
-            (Shape::Extension(extension), Json::Long(number)) => {
-                (extension::expected_for(*extension, &number.to_string()), format!("the number `{number}`"))
+            (Shape::Extension(Extension::Decimal), Json::Long(number)) => {
+                (extension::expected_for(Extension::Decimal, &number.to_string()), format!("the number `{number}`"))
             }
             (Shape::Extension(extension), Json::Number(text)) => {
                 (extension::expected_for(*extension, text), found(json))
