@@ -373,6 +373,12 @@ fn a_log_is_replayed_under_another_store() {
         (&json!(4), &json!(2), &json!(3)),
         "{changed:#}"
     );
+    assert_eq!(changed["gainedAndLost"], 1);
+    // Each is counted in one way: "1 decided otherwise (1 …, 1 …)" would be two.
+    let text =
+        gatepost(store.path(), &["replay", "log", "--store", ".", "--action", "enterSupportContact"]).with(1).out;
+    let ways = "4 decided otherwise (1 denied before and allowed now, 2 allowed before and denied now, 1 search that finds some more and some no longer)";
+    assert!(text.split_whitespace().collect::<Vec<_>>().join(" ").contains(ways), "{text}");
     let search = changed["examples"]
         .as_array()
         .unwrap()

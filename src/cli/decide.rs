@@ -15,7 +15,7 @@ use crate::http::callers::Caller;
 use crate::report;
 use crate::request::json::{DEEPEST, Json};
 use crate::request::stored::StoredEntities;
-use crate::request::{Facts, Question, Resolved};
+use crate::request::{Facts, Question, Resolved, TypedRequest};
 use crate::store::schema::Types;
 use crate::store::{Problem, StoreError};
 
@@ -44,7 +44,8 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let about = decided.about(&snapshot.store.types);
     match arguments.format {
         Format::Text => {
-            let text = if arguments.explain { explained_as_text(decision, explained) } else { as_text(decision) };
+            let text =
+                if arguments.explain { explained_as_text(&decided) } else { as_text(decision, decided.request()) };
             output::print(&(text + &not_read(&about)))?;
         }
         Format::Json => {
@@ -105,6 +106,14 @@ impl<'a> Decided<'a> {
         Ok(decided)
     }
 
+    /// The request under the schema, if it is one.
+    fn request(&self) -> Option<&TypedRequest> {
+        match &self.resolved {
+            Resolved::Request(request) => Some(request),
+            Resolved::Unknown(_) => None,
+        }
+    }
+
     fn about(&'a self, types: &'a Types) -> About<'a> {
         let unread = Unread { members: &self.members, undeclared: &self.decision.dropped, hints: &self.hints };
         About { types, question: &self.question, resolved: &self.resolved, unread }
@@ -115,9 +124,9 @@ impl<'a> Decided<'a> {
 const ENTITIES: &str = "entities";
 
 /// A decision for a person: what it is, by which policies, and the clauses that they cite.
-pub(super) fn as_text(decision: &Decision) -> String {
+pub(super) fn as_text(decision: &Decision, request: Option<&TypedRequest>) -> String {
     let policies = decision.spoken_of().map(|note| described(note)).collect();
-    with_policies(decision, policies)
+    with_policies(decision, request, policies)
 }
 
 /// A decision in one line: `deny, because nothing permits it`.
@@ -127,7 +136,8 @@ pub(super) fn in_short(decision: &Decision) -> String {
 
 /// The same, and of each policy which of its conditions held, and what the others saw; of those that are nearest to making
 /// it another decision the place too.
-fn explained_as_text(decision: &Decision, explained: &[Explained]) -> String {
+fn explained_as_text(decided: &Decided<'_>) -> String {
+    let explained = &decided.explained;
     let nearest = explained.first().map_or(0, Explained::distance);
     let policies = explained.iter().map(|explained| {
         let mut text = described(&explained.note);
@@ -137,7 +147,7 @@ fn explained_as_text(decision: &Decision, explained: &[Explained]) -> String {
         }
         text
     });
-    with_policies(decision, policies.collect())
+    with_policies(&decided.decision, decided.request(), policies.collect())
 }
 
 fn examined(condition: &Condition) -> String {
@@ -166,7 +176,7 @@ fn shown(explained: &Explained) -> String {
     if problem.labels.is_empty() { String::new() } else { output::rendered(&problem) }
 }
 
-fn with_policies(decision: &Decision, policies: Vec<String>) -> String {
+fn with_policies(decision: &Decision, request: Option<&TypedRequest>, policies: Vec<String>) -> String {
     let mut text = String::from(if decision.allowed { "allow\n" } else { "deny\n" });
     match &decision.outcome {
         Outcome::Evaluated { errors, not_permitted, .. } => {
@@ -179,7 +189,7 @@ fn with_policies(decision: &Decision, policies: Vec<String>) -> String {
             text.extend(policies);
         }
         Outcome::Missing(places) => {
-            text.push_str(&format!("  required, but neither sent nor stored: {}\n", places.listed(authzen::shown)));
+            text.push_str(&report::visible(&format!("  {}\n", authzen::missing_in_words(places, request))));
         }
         Outcome::Unknown(unknown) => text.push_str(&format!("  {unknown}\n")),
         Outcome::Failed(message) => text.push_str(&format!("  error: {message}\n")),

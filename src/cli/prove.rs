@@ -204,7 +204,7 @@ impl Outcome<'_> {
     }
 
     fn shown(&self, example: &Counterexample) -> String {
-        let decision = decide::as_text(&example.decision);
+        let decision = decide::as_text(&example.decision, None);
         let decision: String = decision.lines().map(|line| format!("  {line}\n")).collect();
         format!("{:#}\n{decision}", self.request(example))
     }

@@ -224,16 +224,26 @@ fn summary(replay: &Replay, seconds: f64) -> String {
     let changes = match replay.changed {
         0 if replay.replayed == 0 => "nothing was decided".to_owned(),
         0 => "all as before".to_owned(),
-        changed => format!(
-            "{} decided otherwise ({} denied before and allowed now, {} allowed before and denied now)",
-            grouped(changed),
-            grouped(replay.gained),
-            grouped(replay.lost)
-        ),
+        changed => format!("{} decided otherwise ({})", grouped(changed), ways(replay)),
     };
     let speed = grouped((replay.replayed as f64 / seconds.max(1e-9)) as usize);
     let replayed = grouped(replay.replayed);
     format!("{replayed} of {} requests replayed, {speed} a second: {changes}{left}", grouped(replay.records))
+}
+
+/// In which ways results changed; each is counted in one of them.
+fn ways(replay: &Replay) -> String {
+    let both = replay.gained_and_lost;
+    let mut ways = format!(
+        "{} denied before and allowed now, {} allowed before and denied now",
+        grouped(replay.gained - both),
+        grouped(replay.lost - both)
+    );
+    if both > 0 {
+        let finds = if both == 1 { "search that finds" } else { "searches that find" };
+        ways.push_str(&format!(", {} {finds} some more and some no longer", grouped(both)));
+    }
+    ways
 }
 
 fn table(heading: &str, what: &str, groups: &BTreeMap<String, Group>, unnamed: &str) -> Vec<Block> {
@@ -278,6 +288,7 @@ fn as_json(found: &Found, snapshot: &Snapshot) -> serde_json::Value {
         "changed": replay.changed,
         "gained": replay.gained,
         "lost": replay.lost,
+        "gainedAndLost": replay.gained_and_lost,
         "otherwise": replay.otherwise,
         "unreadableLines": replay.unreadable,
         "firstUnreadableLine": first_unreadable.map(|(file, line)| json!({ "file": file, "line": line })),

@@ -158,19 +158,44 @@ impl Snapshot {
         facts: Facts,
         entities: &StoredEntities,
     ) -> Result<Resolved, InvalidRequest> {
+        let resolved = self.resolve_untimed(question, facts, entities)?;
+        if let Resolved::Request(request) = &resolved {
+            self.check_times(question, request, entities)?;
+        }
+        Ok(resolved)
+    }
+
+    /// That no two times of a request differ only below the millisecond.
+    fn check_times(
+        &self,
+        question: &Question<'_>,
+        request: &TypedRequest,
+        entities: &StoredEntities,
+    ) -> Result<(), InvalidRequest> {
+        match self.index.bucket(request.environment) {
+            Some(bucket) if !request.floored.is_empty() || entities.has_floored() => {
+                times::check(question, request, &bucket.reads, entities)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// As [`Snapshot::resolve_over`], but without a look at its times.
+    fn resolve_untimed(
+        &self,
+        question: &Question<'_>,
+        facts: Facts,
+        entities: &StoredEntities,
+    ) -> Result<Resolved, InvalidRequest> {
         let mut resolved = resolve(question, &self.store.types, entities, facts)?;
         let Resolved::Request(request) = &mut resolved else { return Ok(resolved) };
-        if let Some(bucket) = self.index.bucket(request.environment)
-            && (!request.floored.is_empty() || entities.has_floored())
-        {
-            times::check(request, &bucket.reads, entities)?;
-        }
         // The log says itself what was stored.
         if facts != Facts::Logged {
             let [principal, resource] = self.only_stored(request.environment);
             for (uid, read) in [(&request.principal.uid, principal), (&request.resource.uid, resource)] {
                 if !read.is_empty() && entities.get(uid).is_none() {
                     request.missing.include(read);
+                    request.untold.extend_from_slice(read);
                 }
             }
         }

@@ -62,6 +62,8 @@ pub struct ActionSearch<'a> {
     question: Question<'a>,
     /// `None` for one that is not looked for.
     names: Vec<Option<String>>,
+    /// What of the question cannot be meant of an action, so that it is none that is allowed.
+    refused: Vec<(String, InvalidRequest)>,
 }
 
 #[derive(Debug)]
@@ -97,10 +99,14 @@ impl Snapshot {
         };
         let Some(entity_type) = self.store.types.entity(search.target().type_name) else { return Ok(search) };
         let example = self.example(entity_type, search.other());
-        let request = match self.resolve(&search.asked(example), facts)? {
+        let asked = search.asked(example);
+        let request = match self.resolve_untimed(&asked, facts, &self.entities)? {
             Resolved::Unknown(_) => return Ok(search),
             Resolved::Request(request) => request,
         };
+        // What is stored beside a time may be what is stored of a candidate, over which the caller says another.
+        self.check_times(&asked, &request, &self.entities)
+            .or_else(|error| if error.is_of_what_is_stored() { Ok(()) } else { Err(error) })?;
         if request.missing.named.iter().any(|place| !target.has(place.part)) {
             // What is missing is so for every candidate.
             search.request = Some(request);
@@ -129,7 +135,8 @@ impl Snapshot {
     }
 
     /// A search for the actions that the schema has for the types of the question; the question's own action is not looked at. An
-    /// action for which a member of the context has the wrong type is none that is allowed. Found are those whose id or whole name
+    /// action for which a member of the context has the wrong type, or whose policies lead to times that cannot be told from one another, is
+    /// none that is allowed. Found are those whose id or whole name
     /// passes, by the name that does.
     ///
     /// # Errors
@@ -146,24 +153,28 @@ impl Snapshot {
                 && environment.resource.to_string() == question.resource.type_name
         };
         let question = Question { action_attributes: &[], ..question };
-        let mut names = BTreeMap::new();
+        let chosen = |name: String, environment: &Environment| match passes(&name) {
+            true => Some(name),
+            false => Some(environment.action.to_string()).filter(|whole| passes(whole)),
+        };
+        let (mut names, mut refused) = (BTreeMap::new(), Vec::new());
         for environment in types.environments.iter().filter(|found| is(found)) {
             let name = types.name_of_action(environment);
             let of_action = Question { action: &name, ..question };
             match self.resolve(&of_action, Facts::FromPlugins) {
                 Ok(_) => {}
                 Err(error) => {
-                    // What is wrong without the context too is wrong for every action.
-                    self.resolve(&Question { context: &[], ..of_action }, Facts::FromPlugins).map_err(|_| error)?;
+                    // What is wrong without the context too is wrong for every action, but for what its policies lead to.
+                    match self.resolve(&Question { context: &[], ..of_action }, Facts::FromPlugins) {
+                        Err(wrong) if !wrong.is_of_what_is_stored() => return Err(error),
+                        _ => refused.extend(chosen(name, environment).map(|name| (name, error))),
+                    }
                     continue;
                 }
             }
-            names.insert(name, environment.action.to_string());
+            names.insert(name.clone(), chosen(name, environment));
         }
-        let chosen = names
-            .into_iter()
-            .map(|(name, whole)| if passes(&name) { Some(name) } else { Some(whole).filter(|whole| passes(whole)) });
-        Ok(ActionSearch { snapshot: self, question, names: chosen.collect() })
+        Ok(ActionSearch { snapshot: self, question, names: names.into_values().collect(), refused })
     }
 
     /// What could be wrong with the question was found before the first candidate.
@@ -360,6 +371,11 @@ impl Search for ActionSearch<'_> {
 }
 
 impl<'a> ActionSearch<'a> {
+    /// The actions of which the question cannot be meant, and why.
+    pub fn refused(&self) -> &[(String, InvalidRequest)] {
+        &self.refused
+    }
+
     /// The question for one action.
     pub fn asked<'q>(&self, name: &'q str) -> Question<'q>
     where

@@ -12,23 +12,30 @@ use crate::request::extension::milliseconds;
 use crate::request::place::{Part, Participant, Place, Way};
 use crate::request::stored::{Stored, StoredEntities};
 use crate::request::value::{Record, Value};
-use crate::request::{Fault, InvalidRequest, TypedRequest};
+use crate::request::{Fault, InvalidRequest, Question, Time, TypedRequest};
 use crate::store::schema::Extension;
 
 /// The times of a request that were looked at.
 struct Times<'a> {
+    question: &'a Question<'a>,
     request: &'a TypedRequest,
     /// The digits below each millisecond, and where they stand in the request.
     seen: HashMap<i64, (String, Option<Place>)>,
 }
 
-/// Looks at the times of the context, of the principal and the resource, and of all that policies can read beyond.
+/// Looks at the times of the context, of the principal and the resource, and of all that policies can read beyond; `question` is what the
+/// request was made of.
 ///
 /// # Errors
 ///
 /// Two times that differ only below the millisecond.
-pub(super) fn check(request: &TypedRequest, reads: &Reads, stored: &StoredEntities) -> Result<(), InvalidRequest> {
-    let mut times = Times { request, seen: HashMap::new() };
+pub(super) fn check(
+    question: &Question<'_>,
+    request: &TypedRequest,
+    reads: &Reads,
+    stored: &StoredEntities,
+) -> Result<(), InvalidRequest> {
+    let mut times = Times { question, request, seen: HashMap::new() };
     let mut open: Vec<(EntityUid, usize)> = reads.named.iter().map(|uid| (uid.clone(), reads.references)).collect();
     let mut in_request = |record: &Record, part: Part, left: usize| {
         record.values().for_each(|value| readable(value, left, &mut open));
@@ -98,12 +105,18 @@ impl Times<'_> {
         }
     }
 
-    /// That a time cannot be told from another. It stands at a place of the request: of the two, else the first that was floored.
+    /// That a time cannot be told from another. The place is that of one of the two, if they stand in the request.
     fn too_fine(&self, place: Option<Place>, other: Option<Place>) -> InvalidRequest {
-        let first = || self.request.floored.first().cloned().unwrap_or(Place::new(Part::Resource));
-        match (place, other) {
-            (Some(place), other) => InvalidRequest { place, fault: Fault::TooFine(other) },
-            (None, other) => InvalidRequest { place: other.unwrap_or_else(first), fault: Fault::TooFine(None) },
-        }
+        let times = [place, other].map(|place| match place {
+            Some(place) if self.question.says(&place) => Time::Sent(place),
+            Some(place) => Time::Stored(place),
+            None => Time::Elsewhere,
+        });
+        let mut in_request = times.iter().filter_map(|time| match time {
+            Time::Sent(place) | Time::Stored(place) => Some(place),
+            Time::Elsewhere => None,
+        });
+        let place = in_request.next().or(self.request.floored.first()).cloned();
+        InvalidRequest { place: place.unwrap_or(Place::new(Part::Resource)), fault: Fault::TooFine(times) }
     }
 }

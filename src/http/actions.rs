@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::authzen::{
     About, FoundAction, Hints, INVALID, Refusal, SearchResponse, Unread, developer_reasons, nothing_in_words,
-    search_context,
+    search_context, shown,
 };
 use super::journal::Journal;
 use super::search::{Asked, How};
@@ -51,13 +51,17 @@ impl Asked<'_> {
                 }
             }
         }
+        for (name, error) in search.refused() {
+            sentences.add(name, [(INVALID, error.in_words(shown))]);
+        }
+        let all = search.candidates() + search.refused().len();
         if search.candidates() == 0 {
             let unread = Unread { members: how.unread, undeclared: &Places::default(), hints: &hints };
             journal.not_read(&unread, &question, types);
-            let nothing = nothing_in_words(&question, types, &hints);
+            let nothing = nothing_in_words(&question, types, &hints).filter(|_| all == 0);
             sentences.add("", nothing.map(|sentence| (INVALID, sentence)));
         }
-        Ok(SearchResponse { context: search_context(how.reasons, sentences.by_key(search.candidates())), ..answer })
+        Ok(SearchResponse { context: search_context(how.reasons, sentences.by_key(all)), ..answer })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::engine::{Decision, Snapshot};
 use crate::log::Entries;
 use crate::log::record::{Endpoint, Heading, NotDecided, Recorder, SearchPage, Told, Verdict};
 use crate::request::place::{Part, Places};
-use crate::request::{Question, Resolved, TypedRequest, find_environment};
+use crate::request::{Question, Resolved, TypedRequest};
 use crate::store::schema::Types;
 
 /// What one request decides: its records go into the log before its answer goes out, and what the log has taken is counted.
@@ -60,7 +60,7 @@ impl<'a> Journal<'a> {
         let verdict = Verdict::of(decision);
         match (resolved, self.metrics) {
             (Resolved::Request(request), Some(_)) => self.counted.push((whole_name(types, request), verdict)),
-            _ => self.count(action_of_text(question.action, types), verdict),
+            _ => self.count(question.action_in(types).cloned(), verdict),
         }
         if let Some((recorder, heading)) = &self.log {
             let unread = about.unread.members.places();
@@ -103,15 +103,12 @@ impl<'a> Journal<'a> {
             NotDecided::NotAllowed(_) => Verdict::NotAllowed,
             NotDecided::Malformed | NotDecided::Invalid(_) => Verdict::Invalid,
         };
-        self.count(action, verdict);
         if let Some((recorder, heading)) = &self.log {
-            recorder.not_decided(
-                heading,
-                now(Some(item), began.elapsed(), &Default::default()),
-                why,
-                &mut self.records,
-            );
+            let nothing = Default::default();
+            let told = now(Some(item), began.elapsed(), &nothing);
+            recorder.not_decided(heading, told, action.as_deref(), why, &mut self.records);
         }
+        self.count(action, verdict);
     }
 
     /// Takes up a page of a search.
@@ -132,21 +129,6 @@ impl<'a> Journal<'a> {
             self.counted.push((action.unwrap_or_default(), verdict));
         }
     }
-}
-
-/// The whole name of the action that a question means.
-pub(super) fn action_of(question: &Question<'_>, types: &Types) -> Option<SmolStr> {
-    match find_environment(question, types) {
-        Ok((_, environment)) => Some(environment.action_name.clone()),
-        Err(_) => action_of_text(question.action, types),
-    }
-}
-
-/// The whole name of the action that a text means, if it can be one alone.
-pub(super) fn action_of_text(action: &str, types: &Types) -> Option<SmolStr> {
-    let mut meant = types.environments_of(action).map(|(_, environment)| &environment.action_name);
-    let first = meant.next()?;
-    meant.all(|other| other == first).then(|| first.clone())
 }
 
 /// The whole name of the action of a request.

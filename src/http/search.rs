@@ -204,7 +204,7 @@ impl<'a> Asked<'a> {
             (Ok(_), Some(_)) => None,
         };
         let unknown = unknown.map(|unknown| (INVALID, unknown_in_words(&unknown, question, types, unread.hints)));
-        let missing = (!missing.is_empty()).then(|| (MISSING, missing_in_words(missing)));
+        let missing = (!missing.is_empty()).then(|| (MISSING, missing_in_words(missing, search.request())));
         let dropped = (!unread.is_empty()).then(|| (DROPPED, dropped_in_words(unread, environment.ok())));
         unknown.into_iter().chain(missing).chain(dropped).collect()
     }

@@ -191,10 +191,18 @@ impl Recorder {
         entries.push(|bytes| Line { heading, told, asked, said: Said::Decision(decision) }.write(bytes));
     }
 
-    /// Adds the record of an item of a batch that was denied without being decided.
-    pub fn not_decided(&self, heading: &Heading<'_>, told: Told<'_>, why: NotDecided<'_>, entries: &mut Entries) {
+    /// Adds the record of an item of a batch that was denied without being decided; `action` is the whole name of the one that it is about,
+    /// if that is known.
+    pub fn not_decided(
+        &self,
+        heading: &Heading<'_>,
+        told: Told<'_>,
+        action: Option<&str>,
+        why: NotDecided<'_>,
+        entries: &mut Entries,
+    ) {
         let asked = match why {
-            NotDecided::Malformed | NotDecided::Invalid(_) => Asked::default(),
+            NotDecided::Malformed | NotDecided::Invalid(_) => Asked { action, ..Asked::default() },
             NotDecided::NotAllowed(question) => self.named(heading.snapshot, question).shortened(),
         };
         entries.push(|bytes| Line { heading, told, asked, said: Said::NotDecided(why) }.write(bytes));
@@ -218,7 +226,7 @@ impl Recorder {
     }
 
     /// Which entities a question is about, and nothing that is said of them; of what the schema does not know, nothing.
-    fn named<'a>(&self, snapshot: &Snapshot, question: &Question<'a>) -> Asked<'a> {
+    fn named<'a>(&self, snapshot: &'a Snapshot, question: &Question<'a>) -> Asked<'a> {
         let types = &snapshot.store.types;
         let all = self.mask.is_none();
         let entity = |named: &Named<'a>| {
@@ -226,9 +234,11 @@ impl Recorder {
             is_named.then(|| EntitySaid::named(named))
         };
         let is_known = all || types.environments_of(question.action).next().is_some();
+        // As the metrics count it: by its whole name, where it can be one action alone.
+        let whole_name = question.action_in(types).map(|action| action.as_str());
         Asked {
             principal: entity(&question.principal),
-            action: Some(question.action).filter(|_| is_known),
+            action: whole_name.or(Some(question.action).filter(|_| is_known)),
             resource: entity(&question.resource),
             context: None,
         }

@@ -14,10 +14,12 @@ pub struct Replay {
     pub replayed: usize,
     /// Of these, how many with another result.
     pub changed: usize,
-    /// From denied to allowed; of a search: it finds more.
+    /// From denied to allowed; of a search: it finds more, whether it finds something else no longer or not.
     pub gained: usize,
-    /// From allowed to denied; of a search: it finds less.
+    /// From allowed to denied; of a search: it no longer finds something.
     pub lost: usize,
+    /// Searches that find more, and something else no longer: they are among both.
+    pub gained_and_lost: usize,
     /// How many have the same result, but by other policies or for another reason.
     pub otherwise: usize,
     /// What was not decided again, by the reason.
@@ -111,6 +113,7 @@ impl Replay {
         self.changed += other.changed;
         self.gained += other.gained;
         self.lost += other.lost;
+        self.gained_and_lost += other.gained_and_lost;
         self.otherwise += other.otherwise;
         self.unreadable += other.unreadable;
         self.absent += other.absent;

@@ -362,6 +362,7 @@ impl<'s> Worker<'s> {
         replay.changed += 1;
         replay.gained += usize::from(gained);
         replay.lost += usize::from(lost);
+        replay.gained_and_lost += usize::from(gained && lost);
         let rows = if rows.is_empty() { BTreeSet::from([String::new()]) } else { rows };
         let text = |name: &str| record.text(name).unwrap_or_default().to_owned();
         policies.into_iter().for_each(|policy| replay.by_policy.entry(policy).or_default().count(sequence));

@@ -41,6 +41,8 @@ impl Case {
             context,
             raw_context: Record::new(),
             missing: Places::default(),
+            lost: Vec::new(),
+            untold: Vec::new(),
             dropped: Places::default(),
             masked: Vec::new(),
             floored: Vec::new(),

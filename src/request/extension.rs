@@ -9,7 +9,7 @@ use cedar_policy::{Context, RestrictedExpression};
 use chrono::{DateTime, NaiveDate, NaiveTime, SecondsFormat, TimeDelta, Utc};
 use smol_str::SmolStr;
 
-use super::number::decimal;
+use super::number::{Number, decimal};
 use crate::store::addresses::{ipv4_of_mapped, split_range};
 use crate::store::schema::Extension;
 
@@ -70,7 +70,7 @@ fn plain_decimal(text: &str) -> Option<SmolStr> {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.' || byte == b'-');
     let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
     let is_whole = is_plain && !fraction.is_empty() && !whole.trim_start_matches('-').is_empty();
-    let number = is_whole.then(|| super::number::Number::parse(text))??;
+    let number = is_whole.then(|| Number::parse(text))??;
     number.to_decimal().map(SmolStr::from)
 }
 
@@ -84,6 +84,24 @@ pub fn expected(extension: Extension) -> impl fmt::Display {
         }
         Extension::Duration => "a duration, such as \"1d2h30m\" or \"90s\"",
     }
+}
+
+/// What a value of that type is, for who sent this text in place of one: where its form is right, and what it says is beyond what Cedar has,
+/// the bounds.
+pub fn expected_for(extension: Extension, text: &str) -> String {
+    let bounds = match extension {
+        Extension::Ip => None,
+        Extension::Decimal => Number::parse(text)
+            .filter(|number| !number.is_too_fine() && number.to_decimal().is_none())
+            .map(|_| "a decimal from -922337203685477.5808 to 922337203685477.5807"),
+        Extension::Datetime => {
+            Time::read(text).filter(|time| time.written().is_none()).map(|_| "a time of the years 0000 to 9999 in UTC")
+        }
+        Extension::Duration => duration(text)
+            .filter(|span| i64::try_from(*span).is_err())
+            .map(|_| "a duration whose milliseconds are a whole number of 64 bits"),
+    };
+    bounds.map_or_else(|| expected(extension).to_string(), str::to_owned)
 }
 
 /// Whether Cedar itself reads the text.
@@ -180,7 +198,7 @@ fn is_digits(text: &str, form: &str) -> bool {
 pub fn canonical(extension: Extension, text: &str) -> SmolStr {
     let spelt = match extension {
         Extension::Ip => spelt_address(text),
-        Extension::Decimal => super::number::Number::parse(text).and_then(|number| number.to_decimal()),
+        Extension::Decimal => Number::parse(text).and_then(|number| number.to_decimal()),
         Extension::Datetime => milliseconds(text).map(|(time, below)| format!("{time}.{below}ms")),
         Extension::Duration => duration(text).map(|span| format!("{span}ms")),
     };
@@ -206,6 +224,9 @@ pub fn milliseconds(text: &str) -> Option<(i64, String)> {
 /// The milliseconds that a `duration` is, as Cedar writes one: `-1d2h3m4s5ms`.
 fn duration(text: &str) -> Option<i128> {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+    if rest.is_empty() {
+        return None;
+    }
     let mut all = 0_i128;
     while !rest.is_empty() {
         let end = rest.find(|character: char| !character.is_ascii_digit())?;
@@ -213,7 +234,7 @@ fn duration(text: &str) -> Option<i128> {
         let (unit, length) = [("ms", 1), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000)]
             .into_iter()
             .find(|(name, _)| unit.starts_with(name))?;
-        all += count.parse::<i64>().map(i128::from).ok()? * length;
+        all = all.checked_add(count.parse::<i128>().ok()?.checked_mul(length)?)?;
         rest = rest.get(end + unit.len()..)?;
     }
     Some(sign * all)

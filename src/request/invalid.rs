@@ -28,10 +28,45 @@ pub enum Fault {
     Contradicts(Place),
     /// The schema lets only the store say it.
     OnlyStored,
-    /// It is a time that differs from another, there if it was sent, only below Cedar's millisecond.
-    TooFine(Option<Place>),
+    /// It is a time that differs from another only below Cedar's millisecond.
+    TooFine([Time; 2]),
     /// It is a parent that the entity cannot have.
     Parent(String),
+}
+
+/// A time that a request has, or leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// It was sent, there.
+    Sent(Place),
+    /// It is stored of the principal or of the resource, and stands there.
+    Stored(Place),
+    /// It is stored of something that is only referred to.
+    Elsewhere,
+}
+
+impl Time {
+    fn in_words(&self, place: impl Fn(&Place) -> String) -> String {
+        match self {
+            Self::Sent(at) => format!("`{}`", place(at)),
+            Self::Stored(at) => format!("the stored `{}`", place(at)),
+            Self::Elsewhere => "a stored time".to_owned(),
+        }
+    }
+}
+
+/// Two times that differ only below the millisecond, and what can be done about it.
+fn too_fine(times: &[Time; 2], place: impl Fn(&Place) -> String) -> String {
+    let two = match times {
+        [Time::Elsewhere, Time::Elsewhere] => "two stored times that the request leads to".to_owned(),
+        [one, other] => format!("{} and {}", one.in_words(&place), other.in_words(&place)),
+    };
+    let advice = match times.each_ref().map(|time| matches!(time, Time::Sent(_))) {
+        [true, true] => "send",
+        [false, false] => "store",
+        [true, false] | [false, true] => "send and store",
+    };
+    format!("{two} differ only below the millisecond, where times are not compared: {advice} whole milliseconds")
 }
 
 impl InvalidRequest {
@@ -55,6 +90,11 @@ impl InvalidRequest {
         Self { place: way.place(), fault: Fault::Parent(why) }
     }
 
+    /// Whether it is a time that stands in the way only of what is stored beside it: of another entity it might not.
+    pub fn is_of_what_is_stored(&self) -> bool {
+        matches!(&self.fault, Fault::TooFine(times) if !times.iter().all(|time| matches!(time, Time::Sent(_))))
+    }
+
     /// The same, without what was found there.
     pub(super) fn without_value(self) -> Self {
         let fault = match self.fault {
@@ -75,13 +115,7 @@ impl InvalidRequest {
                 format!("`{at}` and `{}` contradict each other: send one of them, or the same value", place(other))
             }
             Fault::OnlyStored => format!("`{at}` is for the store alone to say: leave it out"),
-            Fault::TooFine(other) => {
-                let other =
-                    other.as_ref().map_or_else(|| "a stored time".to_owned(), |other| format!("`{}`", place(other)));
-                format!(
-                    "`{at}` and {other} differ only below the millisecond, where times are not compared: send whole milliseconds"
-                )
-            }
+            Fault::TooFine(times) => too_fine(times, place),
             Fault::Parent(why) => format!("`{at}` {why}"),
         }
     }

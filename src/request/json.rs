@@ -25,11 +25,12 @@ pub enum Json<'a> {
     String(Cow<'a, str>),
     /// An array.
     Array(Vec<Json<'a>>),
-    /// An object, its members in the order of their names: [`member`] finds one among many at once.
+    /// An object, its members in the order of their names, those that are null behind the others: [`member`] finds one among many at once,
+    /// and [`said`] those that say something.
     Object(Vec<(Cow<'a, str>, Json<'a>)>),
 }
 
-/// The members of a JSON object, in the order of their names; empty where there is none.
+/// The members of a JSON object, in the order of their names, those that are null behind the others; empty where there is none.
 pub type Members<'a> = &'a [(Cow<'a, str>, Json<'a>)];
 
 /// The member of that name.
@@ -37,9 +38,23 @@ pub fn member<'a>(members: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
     let found = match members.len() {
         // Whether names are equal is told at once by their lengths, and which comes first is not.
         ..=FEW => members.iter().position(|(key, _)| key == name)?,
-        _ => members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?,
+        _ => {
+            let (said, nulls) = members.split_at(said(members).len());
+            let place = |among: Members<'a>| among.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok();
+            place(said).or_else(|| place(nulls).map(|place| said.len() + place))?
+        }
     };
     members.get(found).map(|(_, value)| value)
+}
+
+/// The members that say something: one that is null is as if absent (I-JSON has none). What this costs does not grow with their number:
+/// that is the caller's choice.
+pub fn said(members: Members<'_>) -> Members<'_> {
+    let is_said = |(_, value): &(Cow<'_, str>, Json<'_>)| !matches!(value, Json::Null);
+    match members.last() {
+        Some(last) if !is_said(last) => members.split_at(members.partition_point(is_said)).0,
+        _ => members,
+    }
 }
 
 /// So many members are looked at one by one.
@@ -54,6 +69,9 @@ pub enum JsonError {
     /// Not JSON at all.
     #[error("not JSON: {0}")]
     Malformed(String),
+    /// JSON, but with something that I-JSON does not have (RFC 7493): a number beyond IEEE 754, half of a character.
+    #[error("no I-JSON: {0}")]
+    NotInterchangeable(String),
     /// Nested more deeply than allowed.
     #[error("nested more than {0} levels deep")]
     TooDeep(usize),
@@ -62,9 +80,17 @@ pub enum JsonError {
 impl JsonError {
     fn of(error: &serde_json::Error, deepest: usize) -> Self {
         let message = error.to_string();
-        if message.starts_with(TOO_DEEP) { Self::TooDeep(deepest) } else { Self::Malformed(message) }
+        let is_beyond_i_json = BEYOND_I_JSON.iter().any(|start| message.starts_with(start));
+        match message {
+            _ if message.starts_with(TOO_DEEP) => Self::TooDeep(deepest),
+            message if is_beyond_i_json => Self::NotInterchangeable(message),
+            message => Self::Malformed(message),
+        }
     }
 }
+
+/// What serde_json says of a number beyond IEEE 754, and of half of a character.
+const BEYOND_I_JSON: [&str; 3] = ["number out of range", "lone leading surrogate", "unexpected end of hex escape"];
 
 impl<'a> Json<'a> {
     /// Reads one JSON value, in which arrays and objects are nested at most `deepest` levels (up to [`DEEPEST`]).
@@ -128,7 +154,11 @@ impl<'a> Json<'a> {
     /// A name that two of the members have.
     pub fn repeated<'m>(members: &'m [(Cow<'a, str>, Json<'a>)]) -> Option<&'m str> {
         let mut neighbours = members.iter().zip(members.iter().skip(1));
-        neighbours.find(|((name, _), (next, _))| name == next).map(|((name, _), _)| name.as_ref())
+        let repeated = neighbours.find(|((name, _), (next, _))| name == next);
+        // One that is null may stand far from one that is not.
+        let (said, nulls) = members.split_at(said(members).len());
+        let repeated = repeated.map(|(first, _)| first);
+        repeated.or_else(|| nulls.iter().find(|(name, _)| member(said, name).is_some())).map(|(name, _)| name.as_ref())
     }
 
     /// What kind of value it is, as an error message says it.
@@ -295,11 +325,17 @@ impl<'de> Visitor<'de> for Nested<'_, 'de> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let inner = self.inner()?;
-        let mut members = Vec::new();
+        let (mut members, mut has_null) = (Vec::new(), false);
         while let Some(name) = map.next_key_seed(Name)? {
-            members.push((name, map.next_value_seed(inner.again())?));
+            let value = map.next_value_seed(inner.again())?;
+            has_null |= matches!(value, Json::Null);
+            members.push((name, value));
         }
         members.sort_by(|(name, _): &(Cow<'de, str>, Json<'de>), (other, _)| name.cmp(other));
+        if has_null {
+            // Those of one kind stay in their order.
+            members.sort_by_key(|(_, value)| matches!(value, Json::Null));
+        }
         Ok(Json::Object(members))
     }
 }
@@ -402,6 +438,10 @@ mod tests {
             (r#"{"a":1,"\u0061":1}"#, true),
             (r#"[{"x":{"c":1,"c":2}}]"#, true),
             (r#"{"a":1,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"a":2}"#, true),
+            (r#"{"a":1,"b":2,"a":null}"#, true),
+            (r#"{"a":null,"b":2,"a":null}"#, true),
+            (r#"{"a":null,"b":1,"c":1,"d":1,"e":1,"f":1,"g":1,"h":1,"i":1,"a":2}"#, true),
+            (r#"{"a":null,"b":2,"c":null}"#, false),
         ] {
             assert_eq!(Json::parse(text.as_bytes(), 64).unwrap().has_duplicates(), expected, "{text}");
         }
@@ -415,7 +455,32 @@ mod tests {
         for (text, expected) in [("7", 7), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN)] {
             assert_eq!(Json::parse(text.as_bytes(), 1), Ok(Json::Long(expected)));
         }
-        assert!(matches!(Json::parse(b"1e999", 1), Err(JsonError::Malformed(_))));
+    }
+
+    #[test]
+    fn rule_14_what_i_json_does_not_have_is_not_called_no_json() {
+        for text in ["1e999", "-1e400", r#""\ud800""#, r#""\udc00""#, r#""\ud800\u0041""#] {
+            let error = Json::parse(text.as_bytes(), 1).unwrap_err();
+            assert!(matches!(&error, JsonError::NotInterchangeable(_)), "{text}: {error}");
+            assert!(error.to_string().starts_with("no I-JSON: "), "{error}");
+        }
+    }
+
+    /// "A member that is null is as if absent": told from the others without looking at each, however many there are.
+    #[test]
+    fn rule_14_members_that_are_null_stand_behind_the_others() {
+        let named: Vec<String> =
+            (0..40).map(|n| format!(r#""m{n:02}":{}"#, if n % 3 == 0 { "null" } else { "1" })).collect();
+        for count in [0, 1, 2, 4, 8, 9, 40] {
+            let text = format!("{{{}}}", named[..count].join(","));
+            let Json::Object(members) = Json::parse(text.as_bytes(), 2).unwrap() else { panic!("{text}") };
+            assert_eq!(said(&members).len(), (0..count).filter(|n| n % 3 != 0).count(), "{text}");
+            assert!(said(&members).is_sorted_by_key(|(name, _)| name.clone()), "{text}");
+            for n in 0..40 {
+                let expected = (n < count).then_some(if n % 3 == 0 { Json::Null } else { Json::Long(1) });
+                assert_eq!(member(&members, &format!("m{n:02}")), expected.as_ref(), "{text}");
+            }
+        }
     }
 
     /// "Numbers are read from their text, exactly": whatever stands around them, and in whatever order members are kept.
@@ -443,7 +508,7 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_said_with_its_place() {
-        for text in ["", "{", "{} {}", "\"\u{1}\"", r#""\ud800""#, "nul", "[1,]"] {
+        for text in ["", "{", "{} {}", "\"\u{1}\"", "nul", "[1,]"] {
             assert!(matches!(Json::parse(text.as_bytes(), 64), Err(JsonError::Malformed(_))), "{text}");
         }
         assert!(matches!(Json::parse(b"\"\xff\"", 64), Err(JsonError::Malformed(_))));

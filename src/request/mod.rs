@@ -17,11 +17,12 @@ pub mod stored;
 pub mod undeclared;
 pub mod value;
 
-use cedar_policy::{EntityId, EntityUid};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use smol_str::SmolStr;
 
 use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 use facts::{Roots, read_facts};
-pub use invalid::{Fault, InvalidRequest};
+pub use invalid::{Fault, InvalidRequest, Time};
 use json::{Json, Members, member};
 use overlay::Overlaid;
 pub use overlay::overlaid;
@@ -51,6 +52,25 @@ pub struct Question<'a> {
 }
 
 impl<'a> Question<'a> {
+    /// Whether the caller says what stands at a place of the request, be it of the subject or of the resource where they are one entity.
+    pub fn says(&self, place: &Place) -> bool {
+        let Self { principal, resource, .. } = self;
+        let are_one = (principal.type_name, principal.id) == (resource.type_name, resource.id);
+        match place.part.participant() {
+            Some(Participant::Principal) => principal.says(place) || (are_one && resource.says(place)),
+            Some(Participant::Resource) => resource.says(place) || (are_one && principal.says(place)),
+            None => true,
+        }
+    }
+
+    /// The whole name of the action that it means, if it can be one alone.
+    pub fn action_in<'t>(&self, types: &'t Types) -> Option<&'t SmolStr> {
+        match find_environment(self, types) {
+            Ok((_, environment)) => Some(&environment.action_name),
+            Err(_) => types.whole_name_of(self.action),
+        }
+    }
+
     /// The same, with the types of its entities by their Cedar names, where it names them by aliases.
     #[must_use]
     pub fn by_cedar_names(self, types: &'a Types) -> Self {
@@ -80,9 +100,28 @@ impl<'a> Named<'a> {
         Self { type_name, id, attributes: &[], tags: &[], parents: &[] }
     }
 
-    /// Whether the caller says anything of it.
+    /// Whether the caller says nothing of it.
     pub fn says_nothing(&self) -> bool {
         self.attributes.is_empty() && self.tags.is_empty() && self.parents.is_empty()
+    }
+
+    /// Whether the caller says what stands at a place of it.
+    fn says(&self, place: &Place) -> bool {
+        let members = match place.part {
+            Part::Principal | Part::Resource => self.attributes,
+            Part::PrincipalTags | Part::ResourceTags => self.tags,
+            _ => return true,
+        };
+        let names = place.names();
+        let Some((first, rest)) = names.split_first() else { return !json::said(members).is_empty() };
+        let said = |json: &&Json<'_>| **json != Json::Null;
+        // Of an element of a set, the whole set is said.
+        let is_set = |json: &Json<'_>| matches!(json, Json::Array(_));
+        let mut json = member(members, first).filter(said);
+        for name in rest {
+            json = json.and_then(|json| if is_set(json) { Some(json) } else { json.get(name).filter(said) });
+        }
+        json.is_some()
     }
 }
 
@@ -101,6 +140,10 @@ pub struct TypedRequest {
     pub raw_context: Record,
     /// What the schema requires, but is neither sent nor stored. Such a request is denied.
     pub missing: Places,
+    /// Of that, what is there, but refers to what must be stored and is not: where, and the type of that.
+    pub lost: Vec<(Place, EntityTypeName)>,
+    /// Of that, what only the store may say, of an entity that is not stored.
+    pub untold: Vec<Place>,
     /// What was sent, but is not declared.
     pub dropped: Places,
     /// Where any value stands for one that the decision log masks.
@@ -235,6 +278,8 @@ pub fn resolve(
         context,
         raw_context,
         missing: decoder.missing,
+        lost: decoder.lost,
+        untold: Vec::new(),
         dropped: decoder.dropped,
         floored: decoder.floored,
         masked: decoder.masked,
@@ -275,7 +320,7 @@ fn uid(named: &Named<'_>, entity_type: &EntityType) -> EntityUid {
 /// The context: what the caller sends, and under the name `action`, where that is a record, over it what it says of the action.
 fn context(question: &Question<'_>, shape: &RecordShape, decoder: &mut Decoder<'_>) -> Result<Record, InvalidRequest> {
     let (way, of_action) = (Way::Part(Part::Context), Way::Part(Part::Action));
-    let (sent, said) = (question.context, question.action_attributes);
+    let (sent, said) = (question.context, json::said(question.action_attributes));
     let context = match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
         Some((Shape::Record(action), required)) => {
             let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, sent, &way)?;

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use cedar_policy::EntityUid;
 use hashbrown::HashSet;
 
-use super::json::{Json, Members};
+use super::json::{self, Members};
 use super::place::{Participant, Way};
 use super::stored::{Hierarchy, StoredEntities};
 use super::value::{Decoder, Facts, Record};
@@ -92,9 +92,9 @@ fn tags(
     participant: Participant,
     decoder: &mut Decoder<'_>,
 ) -> Result<Record, InvalidRequest> {
-    let way = Way::Part(participant.tags());
+    let (way, said) = (Way::Part(participant.tags()), json::said(said));
     match &entity_type.tags {
-        _ if said.iter().all(|(_, json)| *json == Json::Null) => Ok(Record::new()),
+        _ if said.is_empty() => Ok(Record::new()),
         None => {
             decoder.dropped.extend(said.len(), said.iter().map(|(name, _)| Way::Member(&way, name).place()));
             Ok(Record::new())

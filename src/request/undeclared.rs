@@ -21,25 +21,30 @@ impl<'a> Undeclared<'a> {
     /// What is the matter with what was dropped at that place of a request of that environment.
     pub fn at(place: &Place, environment: &'a Environment) -> Self {
         let names = place.names();
+        let (start, names) = match (tags(place.part, environment), names.split_first()) {
+            // Whatever its name is, a tag is declared.
+            (Some(_), Some((_, []))) => return Self::TooFine,
+            (Some(shape), Some((_, names))) => (within(shape), names),
+            _ => (start(place.part, environment), names.as_slice()),
+        };
         let Some((last, before)) = names.split_last() else { return Self::Unknown { nearest: None } };
-        let record = start(place.part, environment).and_then(|start| {
+        let record = start.and_then(|start| {
             before.iter().try_fold(start, |record, name| within(&record.0.get(name.as_str())?.shape))
         });
         match record {
             Some(record) if record.0.contains_key(last.as_str()) => Self::TooFine,
             Some(record) => Self::Unknown { nearest: nearest(last, record.0.keys().map(smol_str::SmolStr::as_str)) },
-            None if before.is_empty() && is_of_tags(place.part, environment) => Self::TooFine,
             None => Self::Unknown { nearest: None },
         }
     }
 }
 
-/// Whether it is a tag of an entity that has some: whatever its name is, it is declared.
-fn is_of_tags(part: Part, environment: &Environment) -> bool {
+/// What each tag is, at a place in the tags of an entity that has some.
+fn tags(part: Part, environment: &Environment) -> Option<&Shape> {
     match part {
-        Part::PrincipalTags => environment.principal_type.tags.is_some(),
-        Part::ResourceTags => environment.resource_type.tags.is_some(),
-        _ => false,
+        Part::PrincipalTags => environment.principal_type.tags.as_ref(),
+        Part::ResourceTags => environment.resource_type.tags.as_ref(),
+        _ => None,
     }
 }
 

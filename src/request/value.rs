@@ -6,7 +6,7 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid, RestrictedExpression};
 use litemap::LiteMap;
 use smol_str::SmolStr;
 
-use super::json::{Json, Members, member};
+use super::json::{Json, Members, member, said};
 use super::number::Number;
 use super::place::{Place, Places, Way};
 use super::stored::StoredEntities;
@@ -154,6 +154,8 @@ pub struct Decoder<'a> {
     pub speaker: Speaker,
     /// What the schema requires, but the caller did not send.
     pub missing: Places,
+    /// Of that, what refers to what must be stored and is not, with the type of that.
+    pub lost: Vec<(Place, EntityTypeName)>,
     /// What the caller sent, but the schema does not declare.
     pub dropped: Places,
     /// What the decision log masks.
@@ -179,6 +181,7 @@ impl<'a> Decoder<'a> {
             facts,
             speaker,
             missing: Places::default(),
+            lost: Vec::new(),
             dropped: Places::default(),
             masked: Vec::new(),
             floored: Vec::new(),
@@ -216,6 +219,7 @@ impl<'a> Decoder<'a> {
         members: Members<'_>,
         way: &Way<'_>,
     ) -> Result<Record, InvalidRequest> {
+        let members = self.said(members);
         let mut record = Vec::with_capacity(members.len().min(shape.0.len()));
         let mut undeclared = members.len();
         for (name, field) in &shape.0 {
@@ -224,9 +228,10 @@ impl<'a> Decoder<'a> {
             if other == Some(name.as_str()) {
                 continue;
             }
-            if self.is_said(json, field, &Way::Member(way, name))? {
-                record.push((name.clone(), self.value(&field.shape, json, &Way::Member(way, name))?));
+            if self.speaker == Speaker::Caller && field.stored && self.facts != Facts::Logged {
+                return Err(InvalidRequest::only_stored(&Way::Member(way, name)));
             }
+            record.push((name.clone(), self.value(&field.shape, json, &Way::Member(way, name))?));
         }
         let dropped = members.iter().filter(|(name, _)| !shape.0.contains_key(name.as_ref()));
         let dropped = dropped.map(|(name, _)| Way::Member(way, name).place());
@@ -241,25 +246,20 @@ impl<'a> Decoder<'a> {
     ///
     /// One of another type.
     pub fn tags(&mut self, shape: &Shape, members: Members<'_>, way: &Way<'_>) -> Result<Record, InvalidRequest> {
+        let members = self.said(members);
         let mut tags = Vec::with_capacity(members.len());
         for (key, json) in members {
-            if self.speaker == Speaker::Store || *json != Json::Null {
-                tags.push((key.as_ref().into(), self.value(shape, json, &Way::Member(way, key))?));
-            }
+            tags.push((key.as_ref().into(), self.value(shape, json, &Way::Member(way, key))?));
         }
         // Members are in the order of their names, of which each is there once.
         Ok(Record::from_sorted_store_unchecked(tags))
     }
 
-    /// Whether a declared member says anything.
-    fn is_said(&self, json: &Json<'_>, field: &FieldShape, way: &Way<'_>) -> Result<bool, InvalidRequest> {
-        match (self.speaker, json) {
-            (Speaker::Caller, Json::Null) => Ok(false),
-            (Speaker::Caller, _) if field.stored && self.facts != Facts::Logged => {
-                Err(InvalidRequest::only_stored(way))
-            }
-            // What is null in a file would else be absent without a word.
-            _ => Ok(true),
+    /// The members that say something. What is null in a file would else be absent without a word.
+    fn said<'m>(&self, members: Members<'m>) -> Members<'m> {
+        match self.speaker {
+            Speaker::Caller => said(members),
+            Speaker::Store => members,
         }
     }
 
@@ -291,7 +291,10 @@ impl<'a> Decoder<'a> {
     pub fn require_referred(&mut self, shape: &RecordShape, record: &Record, stored: &StoredEntities, way: &Way<'_>) {
         let mut lost = Vec::new();
         lost_references(shape, record, self.types, stored, way, &mut lost);
-        self.missing.extend(lost.len(), lost.into_iter().map(|(place, _)| place));
+        let before = self.missing.named.len();
+        self.missing.extend(lost.len(), lost.iter().map(|(place, _)| place.clone()));
+        let named = self.missing.named.len() - before;
+        self.lost.extend(lost.into_iter().take(named).map(|(place, uid)| (place, uid.type_name().clone())));
     }
 
     /// Reads the value of a member that the shape says.
@@ -342,7 +345,16 @@ impl<'a> Decoder<'a> {
     }
 
     fn wrong(&self, shape: &Shape, json: &Json<'_>, way: &Way<'_>) -> InvalidRequest {
-        InvalidRequest::new(way, expected(shape, self.types), found(json))
+        let (expected, found) = match (shape, json) {
+            (Shape::Extension(Extension::Decimal), Json::Long(number)) => {
+                (extension::expected_for(Extension::Decimal, &number.to_string()), format!("the number `{number}`"))
+            }
+            (Shape::Extension(extension), Json::Number(text)) => {
+                (extension::expected_for(*extension, text), found(json))
+            }
+            _ => (expected(shape, self.types), found(json)),
+        };
+        InvalidRequest::new(way, expected, found)
     }
 
     /// Reads a reference to an entity or an action of one of these types: an object with its type and its id, or where there is one type
@@ -369,7 +381,7 @@ impl<'a> Decoder<'a> {
                 let called = self.types.cedar_name(type_name);
                 let name = names.iter().find(|name| name.to_string() == called);
                 let name = name.ok_or_else(|| wrong(format!("one to a `{}`", shortened(type_name))))?;
-                let others = members.iter().filter(|(name, _)| name != "type" && name != "id");
+                let others = self.said(members).iter().filter(|(name, _)| name != "type" && name != "id");
                 let others: Vec<Place> = others.map(|(name, _)| Way::Member(way, name).place()).collect();
                 self.dropped.extend(others.len(), others);
                 (name, id)
@@ -423,7 +435,7 @@ impl<'a> Decoder<'a> {
     fn extension(&mut self, extension: Extension, text: &str, way: &Way<'_>) -> Result<Value, InvalidRequest> {
         let Some(read) = extension::read(extension, text) else {
             let found = format!("`{}`", shortened(text));
-            return Err(InvalidRequest::new(way, extension::expected(extension).to_string(), found));
+            return Err(InvalidRequest::new(way, extension::expected_for(extension, text), found));
         };
         if read.is_too_fine {
             let place = way.place();

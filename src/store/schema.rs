@@ -390,7 +390,15 @@ impl Types {
         indices.iter().filter_map(|index| Some((*index, self.environments.get(*index)?)))
     }
 
-    /// The name by which a request names the action of an environment: its id; its whole name where another action has the same id.
+    /// The whole name of the action that a text names, if it can be one alone.
+    pub fn whole_name_of(&self, action: &str) -> Option<&SmolStr> {
+        let mut meant = self.environments_of(action).map(|(_, environment)| &environment.action_name);
+        let first = meant.next()?;
+        meant.all(|other| other == first).then_some(first)
+    }
+
+    /// The name by which a request names the action of an environment: its id; its whole name where another action has the same id, or that
+    /// as its whole name.
     pub fn name_of_action(&self, environment: &Environment) -> String {
         let id: &str = environment.action.id().as_ref();
         let unique = self.environments_of(id).all(|(_, other)| other.action == environment.action);
@@ -439,15 +447,15 @@ impl Types {
     }
 }
 
+/// The environments by the whole name of their action, and by its id where that is not the whole name of another.
 fn by_action(environments: &[Environment]) -> HashMap<SmolStr, Vec<usize>> {
+    let whole_names: BTreeSet<&SmolStr> = environments.iter().map(|environment| &environment.action_name).collect();
     let mut by_action: HashMap<SmolStr, Vec<usize>> = HashMap::new();
     for (index, environment) in environments.iter().enumerate() {
-        let names = BTreeSet::from([
-            SmolStr::from(AsRef::<str>::as_ref(environment.action.id())),
-            environment.action_name.clone(),
-        ]);
-        for name in names {
-            by_action.entry(name).or_default().push(index);
+        by_action.entry(environment.action_name.clone()).or_default().push(index);
+        let id = SmolStr::from(AsRef::<str>::as_ref(environment.action.id()));
+        if !whole_names.contains(&id) {
+            by_action.entry(id).or_default().push(index);
         }
     }
     by_action

@@ -10,12 +10,12 @@ use super::reading::{members, shape};
 use super::reasons::refused;
 use super::requests::SharedParts;
 use super::{
-    About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Hints, Limits, Options, ReasonContext,
-    Reasons, Refusal, Unread, UnreadMembers, answer,
+    About, BadRequest, Evaluation, EvaluationRequest, EvaluationsRequest, Hints, ItemOptions, Limits, Options,
+    ReasonContext, Reasons, Refusal, Unread, UnreadMembers, answer,
 };
 use crate::engine::Snapshot;
 use crate::http::callers::Caller;
-use crate::http::journal::{Journal, action_of, action_of_text};
+use crate::http::journal::Journal;
 use crate::http::slice::Slice;
 use crate::log::record::NotDecided;
 use crate::request::json::{Json, Members};
@@ -146,8 +146,10 @@ impl<'a> Alone<'a> {
     pub fn read(body: &'a Json<'a>, but: Option<&str>) -> Result<Self, BadRequest> {
         let body = members(body, "the body")?;
         let request = EvaluationRequest::read(body)?;
-        let unread = EvaluationRequest::unread(body);
-        let unread = but.map_or_else(|| unread.clone(), |name| unread.clone().but(name));
+        let mut unread = EvaluationRequest::unread(body);
+        if let Some(name) = but {
+            unread = unread.but(name);
+        }
         Ok(Self { question: request.question(), strict: request.options.strict, unread })
     }
 }
@@ -157,6 +159,14 @@ impl<'a> Alone<'a> {
 struct Told {
     reasons: Reasons,
     strict: bool,
+}
+
+impl Told {
+    /// With what an item of a batch says itself: one that is strict is, whatever the batch says.
+    fn or(self, options: ItemOptions, limits: &Limits) -> Self {
+        let reasons = options.reasons.map_or(self.reasons, |asked| limits.reasons_for(Some(asked)));
+        Self { reasons, strict: self.strict || options.strict == Some(true) }
+    }
 }
 
 /// What a question is asked in.
@@ -191,10 +201,19 @@ impl Asked<'_> {
         let question = read.as_ref().map_err(BadRequest::clone).and_then(|read| read.question_in(shared));
         let question = question.inspect_err(|_| {
             let action = read.as_ref().ok().and_then(|read| read.action_in(shared));
-            let action = || action_of_text(action?, &self.snapshot.store.types);
+            let action = || self.snapshot.store.types.whole_name_of(action?).cloned();
             self.not_decided(action, NotDecided::Malformed, journal);
         })?;
-        let unread = members.and_then(|members| Ok(read?.unread(members, shared)))?;
+        let (members, read) = (members?, read?);
+        let told = match read.options() {
+            Ok(options) => told.or(options, self.limits),
+            Err(error) => {
+                let action = || question.action_in(&self.snapshot.store.types).cloned();
+                self.not_decided(action, NotDecided::Malformed, journal);
+                return Err(error.into());
+            }
+        };
+        let unread = read.unread(members, shared);
         Asked { unread: &unread, ..*self }.decided(&question, told, journal)
     }
 
@@ -206,7 +225,7 @@ impl Asked<'_> {
     ) -> Result<EvaluationResponse, Refusal> {
         let types = &self.snapshot.store.types;
         let question = &question.by_cedar_names(types);
-        let action = || action_of(question, types);
+        let action = || question.action_in(types).cloned();
         Refusal::unless_allowed(self.caller, question, types)
             .inspect_err(|_| self.not_decided(action, NotDecided::NotAllowed(question), journal))?;
         let resolved = self.snapshot.resolve(question, Facts::FromPlugins);

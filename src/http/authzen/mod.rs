@@ -1,7 +1,8 @@
 //! The OpenID AuthZEN Authorization API 1.0: what its bodies mean, and what is answered.
 //!
-//! Nothing else in the project knows AuthZEN's field names. Each is written once, in the type that has the field: requests are
-//! read by their types (`reading`), answers are serialized from theirs, and the OpenAPI document is made of both.
+//! Bodies are read by the types of requests (`reading`), each of which names its members once; answers are serialized from theirs, and the
+//! OpenAPI document is made of both. Outside of this module, AuthZEN's names stand where bodies are written ([`super::body`]), where page
+//! tokens are bound to what a body says ([`super::paging`]), and in [`shown`], which says places in its words.
 
 mod evaluation;
 mod reading;
@@ -23,14 +24,13 @@ pub use evaluation::{
 };
 pub use reading::JsonObject;
 pub(super) use reading::members;
-pub use reasons::{About, ItemError, ReasonContext, Reasons, answer};
+pub use reasons::{About, ItemError, ReasonContext, Reasons, answer, missing_in_words};
 pub(super) use reasons::{
-    DROPPED, INVALID, MISSING, developer_reasons, dropped_in_words, missing_in_words, nothing_in_words, search_context,
-    unknown_in_words,
+    DROPPED, INVALID, MISSING, developer_reasons, dropped_in_words, nothing_in_words, search_context, unknown_in_words,
 };
 pub use requests::{
-    Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Parents, Semantic, Shared,
-    UnreadPart,
+    Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, ItemOptions, Items, Options, Parents, Semantic,
+    Shared, UnreadPart,
 };
 pub use search::{
     ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchOptions,

@@ -14,10 +14,10 @@ use crate::request::json::{Json, Members, member};
 use crate::request::value::shortened;
 
 /// Defines a type that is read from the members of an object, and described in the OpenAPI document: the name of each member
-/// stands here, and nowhere else. Members of other names are not read, and noted as such, but for those that are `passed_over`: the
-/// standard has them, and says that they mean nothing here.
+/// stands here, and nowhere else. Members of other names are not read, and noted as such, but for nulls, which are as if absent. Those that
+/// are `passed_over` the standard has, and says that they mean nothing here: the function behind one notes what in it could mean something.
 macro_rules! object {
-    ($(#[$about:meta])* pub struct $object:ident $(<$life:lifetime>)? $(passed_over [$($passed:literal),*])? {
+    ($(#[$about:meta])* pub struct $object:ident $(<$life:lifetime>)? $(passed_over [$($passed:literal => $noted:path),*])? {
         $($(#[$about_member:meta])* $name:literal => $visibility:vis $member:ident: $type:ty,)*
     }) => {
         $(#[$about])*
@@ -29,7 +29,6 @@ macro_rules! object {
         impl $(<$life>)? $object $(<$life>)? {
             /// The names of the members that are read.
             pub const NAMES: &'static [&'static str] = &[$($name,)*];
-            const PASSED_OVER: &'static [&'static str] = &[$($($passed,)*)?];
         }
 
         impl<'a> $crate::http::authzen::reading::FromMembers<'a> for $object $(<$life>)? {
@@ -45,12 +44,12 @@ macro_rules! object {
                 object: &'static str,
                 unread: &mut $crate::http::authzen::unread::UnreadMembers,
             ) {
-                for (name, json) in members {
+                for (name, json) in $crate::request::json::said(members) {
                     match name.as_ref() {
                         $($name => {
                             <$type as $crate::http::authzen::reading::FromMember<'a>>::note_unread_in(json, $name, unread);
                         })*
-                        other if Self::PASSED_OVER.contains(&other) => {}
+                        $($($passed => $noted(json, unread),)*)?
                         other => unread.note(other, object, Self::NAMES),
                     }
                 }

@@ -10,8 +10,8 @@ use super::evaluation::EvaluationResponse;
 use super::reading::visible;
 use super::{Hints, Refusal, Unread, shown};
 use crate::engine::{Decision, Explained, Outcome, PolicyNote};
-use crate::request::place::{Part, Places};
-use crate::request::{Named, Question, Resolved, Unknown};
+use crate::request::place::{Part, Participant, Place, Places};
+use crate::request::{Named, Question, Resolved, TypedRequest, Unknown};
 use crate::store::nearest::nearest;
 use crate::store::schema::{Environment, Types};
 
@@ -77,6 +77,14 @@ impl<'a> About<'a> {
     pub fn environment(&self) -> Option<&'a Environment> {
         match self.resolved {
             Resolved::Request(request) => self.types.environments.get(request.environment),
+            Resolved::Unknown(_) => None,
+        }
+    }
+
+    /// The request under the schema, if it is one.
+    fn request(&self) -> Option<&'a TypedRequest> {
+        match self.resolved {
+            Resolved::Request(request) => Some(request),
             Resolved::Unknown(_) => None,
         }
     }
@@ -157,7 +165,7 @@ pub(in crate::http) fn developer_reasons(decision: &Decision, about: &About<'_>)
             Some((ERROR, "a policy could not be evaluated".to_owned()))
         }
         Outcome::Evaluated { .. } => None,
-        Outcome::Missing(places) => Some((MISSING, missing_in_words(places))),
+        Outcome::Missing(places) => Some((MISSING, missing_in_words(places, about.request()))),
         Outcome::Unknown(unknown) => {
             Some((INVALID, unknown_in_words(unknown, about.question, about.types, about.unread.hints)))
         }
@@ -224,9 +232,32 @@ fn described(verb: &str, explained: &Explained) -> String {
     text
 }
 
-/// What the schema requires and is not there.
-pub(in crate::http) fn missing_in_words(places: &Places) -> String {
-    format!("required, but neither sent nor stored: {}", places.listed(shown))
+/// What the schema requires and is not there, and why it is not, if it was sent, or only the store may say it.
+pub fn missing_in_words(places: &Places, request: Option<&TypedRequest>) -> String {
+    let (untold, lost) = request.map_or((&[][..], &[][..]), |request| (&*request.untold, &*request.lost));
+    let lost_at = |place: &Place| lost.iter().find(|(at, _)| at == place);
+    let is_plain = |place: &&Place| !untold.contains(place) && lost_at(place).is_none();
+    let plain = Places { named: places.named.iter().filter(is_plain).cloned().collect(), more: 0 };
+    let mut sentences = Vec::new();
+    if !plain.is_empty() {
+        sentences.push(format!("required, but neither sent nor stored: {}", plain.listed(shown)));
+    }
+    let sides = request
+        .map(|request| [(Participant::Principal, &request.principal), (Participant::Resource, &request.resource)]);
+    for (participant, entity) in sides.into_iter().flatten() {
+        let of_entity = |place: &&Place| untold.contains(place) && place.part.participant() == Some(participant);
+        let untold = Places { named: places.named.iter().filter(of_entity).cloned().collect(), more: 0 };
+        if !untold.is_empty() {
+            let (of_type, id) = (entity.uid.type_name(), visible(entity.uid.id().as_ref()));
+            let untold = untold.listed(shown);
+            sentences.push(format!("`{of_type}::\"{id}\"` is not stored, and only the store may say {untold}"));
+        }
+    }
+    for (place, of_type) in places.named.iter().filter_map(lost_at) {
+        sentences.push(format!("`{}` must refer to what is stored, and its `{of_type}` is not", shown(place)));
+    }
+    let more = if places.more > 0 { format!(" and {} more", places.more) } else { String::new() };
+    sentences.join("; ") + &more
 }
 
 /// What the schema does not know of what is asked, and what was probably meant.

@@ -75,6 +75,9 @@ object! {
         /// The circumstances.
         #[schema(required = false, nullable, value_type = JsonObject)]
         "context" => pub context: UnreadPart<'a, JsonObject<'a>>,
+        /// How it is answered, where that is more than the request says of all items.
+        #[schema(required = false, nullable, value_type = ItemOptions)]
+        "options" => pub options: UnreadPart<'a, ItemOptions>,
     }
 }
 
@@ -176,6 +179,15 @@ impl<'a> Evaluation<'a> {
     pub fn question(&self) -> Result<Question<'a>, BadRequest> {
         let (subject, action) = (self.subject.read()?, self.action.read()?);
         Ok(question(subject.named(), Some(action), self.resource.read()?.named(), self.context.read()?))
+    }
+
+    /// How it is answered.
+    ///
+    /// # Errors
+    ///
+    /// Options that cannot be followed.
+    pub(super) fn options(&self) -> Result<ItemOptions, BadRequest> {
+        self.options.read()
     }
 
     /// The members that are not read: those of the batch, its own, and those of the parts that it takes from the batch.
@@ -423,6 +435,19 @@ object! {
         #[schema(required = false, nullable)]
         "evaluations_semantic" => pub semantic: Semantic,
         /// Whether a member that is not read is refused: with 400, in a batch by denying the item.
+        #[schema(required = false)]
+        "strict" => pub strict: Option<bool>,
+    }
+}
+
+object! {
+    /// The options of an item of a batch that mean something; all others are not read.
+    #[derive(Default)]
+    pub struct ItemOptions {
+        /// How much of the reasons is told of this item, as far as the operator allows it.
+        #[schema(required = false)]
+        "reasons" => pub reasons: Option<Reasons>,
+        /// Whether the item is denied where a member is sent that is not read. An item of a strict request is strict, whatever it says.
         #[schema(required = false)]
         "strict" => pub strict: Option<bool>,
     }

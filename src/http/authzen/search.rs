@@ -8,7 +8,7 @@ use super::reading::{At, FromMember, JsonObject, object, read_whole, shape};
 use super::requests::question;
 use super::unread::UnreadMembers;
 use super::{Action, BadRequest, Entity, Parents, ReasonContext, Reasons};
-use crate::request::json::{Json, Members};
+use crate::request::json::{Json, Members, said};
 use crate::request::number::Number;
 use crate::request::{Named, Question};
 
@@ -97,8 +97,8 @@ impl<'a> ResourceSearchRequest<'a> {
 }
 
 object! {
-    /// A request for what may be done (section 8.6). An `action` that is sent with it is ignored.
-    pub struct ActionSearchRequest<'a> passed_over ["action"] {
+    /// A request for what may be done (section 8.6). An `action` that is sent with it is ignored; its properties are then not read.
+    pub struct ActionSearchRequest<'a> passed_over ["action" => note_action] {
         /// Who acts.
         "subject" => pub subject: Entity<'a>,
         /// What it is done to.
@@ -138,7 +138,7 @@ impl<'a> ActionSearchRequest<'a> {
 
 object! {
     /// What a search looks for: the entities of one type. An `id` that is sent with it is ignored.
-    pub struct Target<'a> passed_over ["id"] {
+    pub struct Target<'a> passed_over ["id" => note_nothing] {
         /// The name of the type. Of one that the schema does not know, nothing is found.
         "type" => pub type_name: &'a str,
         /// What the caller says of each of them: attribute by attribute, this stands over what is stored.
@@ -163,6 +163,24 @@ object! {
         /// Whether nothing is found where a member is sent that is not read.
         #[schema(required = false)]
         "strict" => pub strict: Option<bool>,
+    }
+}
+
+/// An id that is sent of what is searched says nothing of it: no candidate is decided otherwise for it.
+fn note_nothing(_: &Json<'_>, _: &mut UnreadMembers) {}
+
+/// An action that is sent where actions are searched: its name says nothing of any of them. Its properties would, where they were read, and
+/// so would what stands beside them.
+fn note_action(action: &Json<'_>, unread: &mut UnreadMembers) {
+    let Json::Object(members) = action else { return unread.note("action", "", &[]) };
+    for (name, json) in said(members) {
+        match (name.as_ref(), json) {
+            ("name", _) => {}
+            ("properties", Json::Object(properties)) => {
+                said(properties).iter().for_each(|(name, _)| unread.note(name, "action.properties", &[]));
+            }
+            (other, _) => unread.note(other, "action", Action::NAMES),
+        }
     }
 }
 
@@ -259,7 +277,8 @@ pub struct SearchResponse<T> {
     pub page: Option<PageResponse>,
     /// What was found, in an order that stays the same.
     pub results: Vec<T>,
-    /// Why nothing was found, where reasons were asked for and it is what the request lacks, or asks about.
+    /// What the request lacks, what it asks about that is not known, and what in it is not read, where reasons were asked for. It may stand
+    /// beside results.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub context: Option<ReasonContext>,

@@ -10,7 +10,7 @@ use crate::request::json::Members;
 use crate::request::place::{Part, Place, Places};
 use crate::request::undeclared::Undeclared;
 use crate::store::nearest::nearest;
-use crate::store::schema::Environment;
+use crate::store::schema::{EntityType, Environment, Shape};
 
 use super::reading::FromMembers;
 use super::{BadRequest, shown};
@@ -202,5 +202,9 @@ fn meant(nearest: &str) -> String {
 /// How many names stand in what a request of that environment may say.
 fn declared(environment: &Environment) -> usize {
     let Environment { principal_type, resource_type, context, .. } = environment;
-    principal_type.attributes.0.len() + resource_type.attributes.0.len() + context.0.len()
+    let of_entity = |entity: &EntityType| match &entity.tags {
+        Some(Shape::Record(tags)) => entity.attributes.0.len() + tags.0.len(),
+        _ => entity.attributes.0.len(),
+    };
+    of_entity(principal_type) + of_entity(resource_type) + context.0.len()
 }

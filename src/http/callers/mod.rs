@@ -401,9 +401,10 @@ mod tests {
     #[test]
     fn a_limit_allows_what_it_holds_and_nothing_else() {
         let (snapshot, whole) = (schema(), r#"Docs::Action::"read""#);
+        let odd = r#"Action::"Docs::Action::\"read\"""#;
         let types = &snapshot.store.types;
         type Limit<'a> = Option<&'a [&'a str]>;
-        let cases: [(Limit<'_>, Limit<'_>, &str, [&str; 2], bool); 24] = [
+        let cases: [(Limit<'_>, Limit<'_>, &str, [&str; 2], bool); 26] = [
             (None, None, "read", ["User", "Document"], true),
             (Some(&["read"]), None, "read", ["User", "Document"], true),
             (Some(&["list", "read"]), None, "read", ["User", "Document"], true),
@@ -417,9 +418,12 @@ mod tests {
             (Some(&[whole]), None, "read", ["User", "Document"], true),
             (Some(&[whole]), None, "read", ["User", "Group"], false),
             // An action whose id is the whole name of another is neither that one, nor one of the id in that name.
-            (Some(&["read"]), None, whole, ["User", "User"], false),
-            (Some(&[whole]), None, whole, ["User", "User"], false),
-            (Some(&[r#"Action::"Docs::Action::\"read\"""#]), None, whole, ["User", "User"], true),
+            // That text means the other, which is denied where it does not apply.
+            (Some(&["read"]), None, odd, ["User", "User"], false),
+            (Some(&[whole]), None, odd, ["User", "User"], false),
+            (Some(&[odd]), None, odd, ["User", "User"], true),
+            (Some(&[odd]), None, whole, ["User", "User"], false),
+            (Some(&[whole]), None, whole, ["User", "User"], true),
             // An entity that is called like an action is none.
             (Some(&["read"]), None, r#"User::"read""#, ["User", "Document"], false),
             // Both types must be allowed.
