@@ -10,6 +10,7 @@ pub mod annotations;
 mod bindings;
 pub mod changes;
 mod clauses;
+mod covers;
 mod digest;
 mod duplicates;
 mod expansion;
@@ -39,6 +40,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+
+use miette::{Diagnostic, SourceSpan};
 
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
@@ -183,6 +186,7 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),
         }
     }
+    problems.extend(duplicates::across(&fragments));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -193,10 +197,11 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
     }
     let whole = Schema::from_schema_fragments(fragments.iter().map(|fragment| fragment.cedar.clone()));
     let schema = whole.map_err(|error| {
-        // Cedar names what is wrong, but not the file: show it in the one that holds the name.
+        // Cedar names what is wrong, and mostly says in which text; else it is shown in the file that holds the name.
         let message = error.to_string();
         let named = message.split('`').nth(1).unwrap_or_default().to_owned();
-        let file = files.iter().find(|file| file.text.contains(&named)).or(files.first());
+        let holds_name = || files.iter().find(|file| file.text.contains(&named)).or(files.first());
+        let file = files.iter().find(|file| is_text_of(&error, file)).or_else(holds_name);
         let mut found = file.map(|file| Problem::from_cedar(&error, file)).unwrap_or_default();
         if let Some(first) = found.first_mut().filter(|problem| problem.labels.is_empty() && !named.is_empty()) {
             *first = first.clone().at_text(&named);
@@ -208,6 +213,17 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
     }
     let types = Types::read(&reader, &schema)?;
     Ok((schema, types, bindings::unbound(&reader)))
+}
+
+/// Whether a diagnostic is about the text of that file.
+fn is_text_of(diagnostic: &dyn Diagnostic, file: &SourceFile) -> bool {
+    let all = |length: usize| SourceSpan::from((0, length));
+    let length = file.text.len();
+    let about = diagnostic.source_code().is_some_and(|source| {
+        let is_same = source.read_span(&all(length), 0, 0).is_ok_and(|found| found.data() == file.text.as_bytes());
+        is_same && source.read_span(&all(length + 1), 0, 0).is_err()
+    });
+    about || diagnostic.related().into_iter().flatten().any(|other| is_text_of(other, file))
 }
 
 /// Cedar's strict type check of every statement.

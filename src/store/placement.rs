@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::covers::covers;
 use super::policy::Statement;
 use super::problem::Problem;
 
@@ -30,11 +31,6 @@ fn row_among_policies(policy: &Statement) -> Option<Problem> {
 
 fn row(row: &Statement) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // A row that is in no table is one all the same; but one with a sentence for persons was written to decide.
-    let has_place = PLACE.into_iter().chain([CELL]).any(|name| row.annotation(name).is_some());
-    if !has_place && row.reason().is_none() {
-        return problems;
-    }
     let missing: Vec<String> = PLACE
         .into_iter()
         .filter(|name| row.annotation(name).is_none_or(|value| value.trim().is_empty()))
@@ -98,7 +94,7 @@ fn looks_like(name: &str) -> String {
     name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
 }
 
-/// A cell is one row, or two under conditions: one for what is allowed, and one for what is not.
+/// A cell is one row, or two under conditions that differ: one for what is allowed, and one for what is not.
 fn shared_cells(rows: &[Statement]) -> Vec<Problem> {
     let mut cells: BTreeMap<[&str; 3], Vec<&Statement>> = BTreeMap::new();
     for row in rows {
@@ -110,15 +106,25 @@ fn shared_cells(rows: &[Statement]) -> Vec<Problem> {
     for rows in cells.values() {
         let [first, others @ ..] = rows.as_slice() else { continue };
         let halves = matches!(others, [other] if other.permits() != first.permits());
-        if !others.is_empty() && !halves {
-            problems.extend(others.iter().map(|row| {
-                row.problem(Problem::error(format!("two rows are the cell {}", row.place()))).with_help(format!(
-                    "the other stands at {}:{}; a cell is one row, or a `permit` and a `forbid` under conditions",
-                    first.file.path,
-                    first.line()
-                ))
-            }));
-        }
+        let at = |row: &Statement, message: String, help: &str| {
+            row.problem(Problem::error(message)).with_help(format!(
+                "the other stands at {}:{}; {help}",
+                first.file.path,
+                first.line()
+            ))
+        };
+        problems.extend(others.iter().filter(|_| !halves).map(|row| {
+            let message = format!("two rows are the cell {}", row.place());
+            at(row, message, "a cell is one row, or a `permit` and a `forbid` under conditions")
+        }));
+        let whole = others.iter().filter(|other| halves && (covers(first, other) || covers(other, first)));
+        problems.extend(whole.map(|row| {
+            let message = format!(
+                "the two halves of the cell {} are not apart: what the one says is allowed, the other says is denied",
+                row.place()
+            );
+            at(row, message, "each half has a condition (`when`) of its own, under which the other does not apply")
+        }));
     }
     problems
 }
