@@ -13,7 +13,7 @@ use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet
 use cedar_policy_symcc::solver::LocalSolver;
 use cedar_policy_symcc::{CedarSymCompiler, CompiledPolicySet};
 use common::binary::{fed, gatepost};
-use common::{copy_of_built_in, edit, folder, problems_of, shown};
+use common::{copy_of_built_in, edit, folder, placed, problems_of, shown};
 use gatepost::engine::Snapshot;
 use gatepost::prove::solver::Solver;
 use gatepost::prove::{Claim, Proof, RowStatus, Verdict, prove};
@@ -108,7 +108,11 @@ const POLICIES: &str = r#"
 
 /// A store with these rows.
 fn with_rows(rows: &str) -> TempDir {
-    folder([("schema/docs.cedarschema", SCHEMA), ("policies/docs.cedar", POLICIES), ("matrix/docs.cedar", rows)])
+    folder([
+        ("schema/docs.cedarschema", SCHEMA),
+        ("policies/docs.cedar", POLICIES),
+        ("matrix/docs.cedar", &placed(rows)),
+    ])
 }
 
 /// "no row is vacuous", "no two rows contradict each other", "no policy can raise an evaluation error", "completeness"
@@ -197,7 +201,7 @@ fn a_thousand_policies_are_proven_about() {
     let store = folder([
         ("schema/docs.cedarschema", SCHEMA),
         ("policies/docs.cedar", policies.as_str()),
-        ("matrix/docs.cedar", rows),
+        ("matrix/docs.cedar", &placed(rows)),
     ]);
     let snapshot = common::snapshot_of(store.path());
     let proofs = proofs_of(&snapshot);
@@ -421,7 +425,11 @@ fn with_times(policies: &str, rows: &str) -> TempDir {
         action read appliesTo { principal: User, resource: Doc, context: { now: datetime, past?: datetime } };
     "#;
     let policies = format!("@id(\"all\") permit (principal, action, resource);\n{policies}");
-    folder([("schema/docs.cedarschema", schema), ("policies/docs.cedar", &policies), ("matrix/docs.cedar", rows)])
+    folder([
+        ("schema/docs.cedarschema", schema),
+        ("policies/docs.cedar", &policies),
+        ("matrix/docs.cedar", &placed(rows)),
+    ])
 }
 
 /// "False rows are refuted, true ones proven", where a row reads points in time: those of the solver are those that a string can say.
@@ -523,8 +531,11 @@ fn characters_beyond_those_of_the_solver_are_said_in_a_sentence() {
         let policies = format!("permit (principal, action, resource) when {{ {condition} }};");
         let rows =
             format!("permit (principal is User, action == Action::\"read\", resource is User) when {{ {condition} }};");
-        let store =
-            folder([("schema/s.cedarschema", schema), ("policies/p.cedar", &policies), ("matrix/m.cedar", &rows)]);
+        let store = folder([
+            ("schema/s.cedarschema", schema),
+            ("policies/p.cedar", &policies),
+            ("matrix/m.cedar", &placed(&rows)),
+        ]);
         let out = gatepost(store.path(), &["prove", "--store", "."]).with(2).out;
         let out = out.split_whitespace().collect::<Vec<_>>().join(" ");
         let sentence = "the solver's strings have no character above U+2FFFF, and one of the policies, or an id in the schema, has";
@@ -544,7 +555,8 @@ fn no_name_in_a_schema_is_taken_for_a_question() {
     let policies = r#"permit (principal, action, resource) when { principal["a\r(assert false)"] == 1 };
         forbid (principal, action, resource) when { resource.level == Level::"high" };"#;
     let row = r#"permit (principal is User, action == Action::"read", resource is User);"#;
-    let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", row)]);
+    let store =
+        folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", &placed(row))]);
     let snapshot = common::snapshot_of(store.path());
     assert_eq!(statuses(&snapshot, &proofs_of(&snapshot)), [RowStatus::Refuted]);
 }
@@ -556,7 +568,8 @@ fn a_row_that_fails_with_a_policy_is_decided() {
     let schema = "entity User = { age: Long }; action read appliesTo { principal: User, resource: User };";
     let policies = "@id(\"sum\") permit (principal, action, resource) when { principal.age + resource.age > 3 };";
     let rows = r#"permit (principal is User, action == Action::"read", resource is User) when { principal.age + resource.age > 3 };"#;
-    let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", rows)]);
+    let store =
+        folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", &placed(rows))]);
     let snapshot = common::snapshot_of(store.path());
     let proofs = proofs_of(&snapshot);
     let of = |wanted: Claim| proofs.iter().find(|proof| proof.claim == wanted).map(|proof| &proof.verdict).unwrap();
@@ -573,7 +586,8 @@ fn a_counterexample_can_be_stored_and_sent() {
         action read appliesTo { principal: User, resource: Team, context: { action: Long } };"#;
     let policies = "permit (principal, action, resource) when { principal has best && principal.best in resource && context.action == 3 };";
     let rows = r#"forbid (principal is User, action == Action::"read", resource is Team);"#;
-    let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", rows)]);
+    let store =
+        folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policies), ("matrix/m.cedar", &placed(rows))]);
     let json = gatepost(store.path(), &["prove", "--store", ".", "--format", "json"]).with(1).json();
     let proofs = json["proofs"].as_array().unwrap();
     let refuted = proofs.iter().find(|proof| proof["claim"] == "row-holds").unwrap();

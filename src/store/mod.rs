@@ -40,7 +40,6 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
-
 use miette::{Diagnostic, SourceSpan};
 
 use annotations::Holder;
