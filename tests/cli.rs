@@ -564,7 +564,7 @@ const ANY_PORT: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 #[test]
 fn serve_prints_its_real_address_and_a_request_that_can_be_pasted_and_is_allowed() {
     let notes = initialized();
-    let quoted = files(RARE);
+    let quoted = files(&common::placed(RARE));
     let cases: [(&Path, &[&str], Option<bool>); 3] = [
         (notes.path(), &[], Some(true)),
         (notes.path(), &["--store", "notes"], Some(true)),

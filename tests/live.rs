@@ -492,7 +492,7 @@ fn a_broken_edit_of_each_kind_keeps_the_old_revision_and_shows_everywhere() {
             "matrix/more.cedar:1:",
             "no representative request matches the row `Documents · More · Read`",
         ),
-        ("entities/docs.json", br#"[{ "uid": { "type": "Doc", "id": "1" }, "attrs": {} }]"#.to_vec(), "entities/docs.json", "title"),
+        ("entities/docs.json", br#"[{ "uid": { "type": "Doc", "id": "1" }, "attrs": { "mark1": true } }]"#.to_vec(), "entities/docs.json", "title"),
         ("policies/docs.cedar", b"// \xff".to_vec(), "", "`policies/docs.cedar` is not UTF-8 text"),
         ("policies/more.json", b"{}".to_vec(), "", "`policies/more.json` would not be read"),
         ("schema/docs.cedarschema", b"entity User;".to_vec(), "policies/docs.cedar:", "read"),
@@ -769,7 +769,11 @@ fn signed() -> TempDir {
     let here = here("1");
     put_keys(&here, "own");
     put_keys(&here, "other");
-    write(here.path(), "further.json", br#"[{ "uid": { "type": "Doc", "id": "4" }, "attrs": { "title": "4" } }]"#);
+    write(
+        here.path(),
+        "further.json",
+        br#"[{ "uid": { "type": "Doc", "id": "4" }, "attrs": { "title": "4", "mark1": true } }]"#,
+    );
     sign(&here, "own.pem", &["--entities", "further.json"]);
     here
 }

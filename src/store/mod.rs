@@ -220,7 +220,8 @@ fn is_text_of(diagnostic: &dyn Diagnostic, file: &SourceFile) -> bool {
     let length = file.text.len();
     let about = diagnostic.source_code().is_some_and(|source| {
         let is_same = source.read_span(&all(length), 0, 0).is_ok_and(|found| found.data() == file.text.as_bytes());
-        is_same && source.read_span(&all(length + 1), 0, 0).is_err()
+        // What is one longer than a text is read too.
+        is_same && source.read_span(&all(length + 2), 0, 0).is_err()
     });
     about || diagnostic.related().into_iter().flatten().any(|other| is_text_of(other, file))
 }
