@@ -23,7 +23,7 @@ permit (principal, action == Action::"read", resource)
 when { resource.owner == principal };
 "#;
 
-const ROW: &str = r#"@source("own")
+const ROW: &str = r#"@table("Documents") @row("Owners") @column("Read") @source("own")
 permit (principal is User, action == Action::"read", resource is Doc)
 when { resource.owner == principal };
 "#;
@@ -117,7 +117,7 @@ fn every_problem_names_its_place_and_what_to_do() {
             vec![(
                 "matrix/docs.cedar",
                 format!(
-                    "{ROW}\n@source(\"own\")\nforbid (principal, action, resource) unless {{ resource has owner && resource.owner == principal }};"
+                    "{ROW}\n@table(\"Documents\") @row(\"Others\") @column(\"Read\") @source(\"own\")\nforbid (principal, action, resource) unless {{ resource has owner && resource.owner == principal }};"
                 ),
             )],
         ),
@@ -186,7 +186,7 @@ fn every_problem_names_its_place_and_what_to_do() {
                 (
                     "matrix/docs.cedar",
                     format!(
-                        "{ROW}@source(\"gone\")\nforbid (principal, action, resource) when {{ principal.sise > 1 }};"
+                        "{ROW}@table(\"Documents\") @row(\"Others\") @column(\"Read\") @source(\"gone\")\nforbid (principal, action, resource) when {{ principal.sise > 1 }};"
                     ),
                 ),
                 (
