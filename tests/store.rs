@@ -305,11 +305,10 @@ fn a_file_that_would_silently_not_be_read_is_an_error() {
         ("policies/.docs.cedar", "x"),
         ("policies/docs.cedar~", "x"),
     ]);
-    let problems = problems_of(unread.path());
+    let problems: Vec<_> = problems_of(unread.path()).into_iter().filter(is_error).collect();
     let messages: Vec<String> = problems.iter().map(|problem| problem.to_string()).collect();
     let names = ["schema/policy.cedar", "policies/policies.json", "policies/team", "policies/upper.CEDAR"];
     assert_eq!(messages, names.map(|name| format!("`{name}` would not be read")));
-    assert!(problems.iter().all(is_error));
 }
 
 #[test]
