@@ -100,6 +100,15 @@ fn a12_a_cell_shows_what_its_row_expects_and_is_one_row() {
     let apart = permit.replace("(principal,", "(principal == U::\"x\",")
         + &forbid.replace("(principal,", "(principal == U::\"y\",");
     assert_eq!(told(&apart), "");
+    // What a reader does not see makes no other cell, and no other title.
+    assert!(told(&row(&format!("{place} @cell(\"No\u{200b}\")"), "permit")).contains("says that it is allowed"));
+    assert!(told(&row(&format!("{place} @cell(\"\u{200b}N\u{43e}\")"), "permit")).contains("says that it is allowed"));
+    assert!(told(&row(&format!("{place} @cell(\"\u{200b} \u{2060}\")"), "forbid")).contains("the cell shows nothing"));
+    assert!(told(&row("@table(\"T\") @row(\"\u{200b}\") @column(\"C\")", "forbid")).contains("it lacks `@row`"));
+    for (one, other) in [("r", "r\u{200b}"), ("\u{e9}", "e\u{301}"), ("Owner", "\u{41e}wner"), ("a b", "a\u{a0}b")] {
+        let rows = [one, other].map(|name| row(&format!("@table(\"T\") @row(\"{name}\") @column(\"C\")"), "permit"));
+        assert!(told(&rows.concat()).contains("looks like"), "{one} {other}: {}", told(&rows.concat()));
+    }
     for other in [
         "@table(\"t\") @row(\"S\") @column(\"C\")",
         "@table(\"T\") @row(\" R\") @column(\"D\")",
@@ -217,14 +226,17 @@ fn c5_a_name_of_the_store_that_leads_nowhere_is_an_error() {
     }
 }
 
-fn live(store: &TempDir) -> Live {
-    let source = Source {
+fn source(store: &TempDir) -> Source {
+    Source {
         origin: Origin::Folder(store.path().to_owned()),
         entities: Vec::new(),
         required_key: None,
         modes: Vec::new(),
-    };
-    Live::open(source, true, Hooks { request: body::of_case, told: Box::new(|_, _| {}) }).unwrap()
+    }
+}
+
+fn live(store: &TempDir) -> Live {
+    Live::open(source(store), true, Hooks { request: body::of_case, told: Box::new(|_, _| {}) }).unwrap()
 }
 
 fn edit(store: &TempDir, path: &str, text: Option<&str>) {
@@ -465,7 +477,7 @@ fn a11_a_forbid_that_denies_as_much_is_taken_up() {
 #[test]
 fn a11_a_schema_that_takes_from_a_forbid_must_be_confirmed() {
     let schema =
-        "entity G; entity U in [G] = { b?: Bool, @stored roles?: Set<String>, @must_exist boss?: U }; entity D;
+        "entity G; entity U in [G] = { b?: Bool, @stored roles?: Set<String>, @must_exist boss?: U, pins?: Set<{ @sensitive pin: Long }> }; entity D;
         action \"safe\"; action read in [\"safe\"] appliesTo { principal: U, resource: D, context: { via?: String } };
         action write appliesTo { principal: U, resource: D };";
     let policies = format!(
@@ -494,6 +506,7 @@ fn a11_a_schema_that_takes_from_a_forbid_must_be_confirmed() {
         ),
         ("@stored ", "", "`@stored` is gone from `U.roles`: callers may say it"),
         ("@must_exist ", "", "`@must_exist` is gone from `U.boss`"),
+        ("@sensitive ", "", "`@sensitive` is gone from `U.pins.pin`: the decision log shows it"),
         ("entity U in [G]", "@parents_from(\"caller\") entity U in [G]", "`@parents_from` is new on the type `U`"),
     ] {
         assert!(schema.contains(from), "{from}");
@@ -557,4 +570,53 @@ fn a11_a_row_that_expects_less_must_be_confirmed() {
     ] {
         assert_eq!(edited(rows, newer), "", "{newer}");
     }
+}
+
+/// A11: a further file of entities that is emptied is lost like one of the store's own.
+#[test]
+fn a11_a_further_file_of_entities_that_is_emptied_must_be_confirmed() {
+    let store = store(&[("further.json", r#"[{"uid": {"type": "U", "id": "u"}}]"#)]);
+    let path = store.path().join("further.json");
+    let source = Source { entities: vec![path.clone()], ..source(&store) };
+    let live = Live::open(source, true, Hooks { request: body::of_case, told: Box::new(|_, _| {}) }).unwrap();
+    fs::write(&path, "[]").unwrap();
+    let status = live.reload();
+    let told: String = status.attempt.problems.iter().map(shown).collect();
+    assert_eq!(status.attempt.outcome, Outcome::Rejected);
+    assert!(told.contains("further.json` has nothing in it any more"), "{told}");
+}
+
+/// A11: a confirmation is for one revision, and for once.
+#[test]
+fn a11_a_revision_is_confirmed_once() {
+    let store = store(&[]);
+    let live = live(&store);
+    let without = POLICIES.lines().next().unwrap();
+    let edited = |text: &str| {
+        edit(&store, "policies/a.cedar", Some(text));
+        live.reload().attempt.outcome
+    };
+    assert_eq!(edited(without), Outcome::Rejected);
+    let revision = Snapshot::load(Origin::Folder(store.path().to_owned())).unwrap().revision().to_string();
+    live.accept(&revision);
+    assert_eq!(live.reload().attempt.outcome, Outcome::InForce);
+    assert_eq!(edited(POLICIES), Outcome::InForce);
+    assert_eq!(edited(without), Outcome::Rejected, "it was confirmed before another was in force");
+    // What is confirmed while it is in force is not confirmed for later.
+    assert_eq!(edited(POLICIES), Outcome::Unchanged);
+    live.accept(&Snapshot::load(Origin::Folder(store.path().to_owned())).unwrap().revision().to_string());
+    assert_eq!(live.reload().attempt.outcome, Outcome::Unchanged);
+    assert_eq!(edited(without), Outcome::Rejected);
+}
+
+/// A11: a forbid without an id that another takes the number of is not that one.
+#[test]
+fn a11_a_forbid_without_an_id_is_known_by_its_words() {
+    let policies = |forbid: &str| format!("{PERMIT}forbid (principal, action, resource) when {{ {forbid} }};");
+    let (before, after) = (policies("principal.a"), policies("context.ok"));
+    let told = rejected(
+        &[("schema/a.cedarschema", WIDE_SCHEMA), ("policies/a.cedar", &before)],
+        &[("policies/a.cedar", &after)],
+    );
+    assert!(told.contains("the forbid `a:2` may deny less: it asks for `context"), "{told}");
 }

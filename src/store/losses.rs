@@ -141,8 +141,15 @@ fn protections(old: &Store, new: &Store) -> Vec<Problem> {
     lost.into_iter().map(Problem::error).collect()
 }
 
-/// The fields by their places, each with whether it is `@stored` and whether it is `@must_exist`.
-struct Kept(BTreeMap<String, (bool, bool)>);
+/// The fields by their places, each with which of these annotations it has.
+struct Kept(BTreeMap<String, [bool; 3]>);
+
+/// What is kept from callers and readers of the log by an annotation, and what becomes of it without.
+const KEPT: [(&str, &str); 3] = [
+    ("@stored", "callers may say it"),
+    ("@must_exist", "what it refers to may be absent"),
+    ("@sensitive", "the decision log shows it"),
+];
 
 impl Kept {
     fn of(name: &str, record: &RecordShape) -> Self {
@@ -162,18 +169,17 @@ impl Kept {
             if let Shape::Record(record) = inner {
                 self.fields(&place, record, stored);
             }
-            self.0.insert(place, (stored, field.must_exist));
+            self.0.insert(place, [stored, field.must_exist, field.sensitive]);
         }
     }
 
     fn lost_in(&self, newer: &Self, lost: &mut BTreeSet<String>) {
-        for (place, (stored, must_exist)) in &self.0 {
-            let Some((still_stored, still_must_exist)) = newer.0.get(place) else { continue };
-            if *stored && !still_stored {
-                lost.insert(format!("`@stored` is gone from `{place}`: callers may say it"));
-            }
-            if *must_exist && !still_must_exist {
-                lost.insert(format!("`@must_exist` is gone from `{place}`: what it refers to may be absent"));
+        for (place, before) in &self.0 {
+            let Some(after) = newer.0.get(place) else { continue };
+            for (((name, without), before), after) in KEPT.iter().zip(before).zip(after) {
+                if *before && !after {
+                    lost.insert(format!("`{name}` is gone from `{place}`: {without}"));
+                }
             }
         }
     }

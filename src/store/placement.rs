@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use unicode_security::confusable_detection::skeleton;
+
 use super::covers::covers;
 use super::policy::Statement;
 use super::problem::Problem;
@@ -33,7 +35,7 @@ fn row(row: &Statement) -> Vec<Problem> {
     let mut problems = Vec::new();
     let missing: Vec<String> = PLACE
         .into_iter()
-        .filter(|name| row.annotation(name).is_none_or(|value| value.trim().is_empty()))
+        .filter(|name| row.annotation(name).is_none_or(|value| looks_like(value).is_empty()))
         .map(|name| format!("`@{name}`"))
         .collect();
     if !missing.is_empty() {
@@ -44,7 +46,7 @@ fn row(row: &Statement) -> Vec<Problem> {
     }
     let Some(cell) = row.annotation(CELL) else { return problems };
     let at_cell = |problem: Problem| problem.in_file(&row.file).at(row.find("@cell"), "");
-    if cell.trim().is_empty() {
+    if looks_like(cell).is_empty() {
         problems.push(
             at_cell(Problem::error("the cell shows nothing"))
                 .with_help("write what a reviewer reads there, or leave `@cell` out: then it is the effect"),
@@ -64,9 +66,10 @@ fn row(row: &Statement) -> Vec<Problem> {
 fn contradicts(cell: &str, permits: bool) -> bool {
     const YES: [&str; 8] = ["yes", "allow", "allowed", "permit", "permitted", "true", "✓", "✔"];
     const NO: [&str; 11] = ["no", "not", "never", "deny", "denied", "forbid", "forbidden", "false", "none", "✗", "✘"];
-    let first = cell.trim().split(|character: char| character.is_whitespace() || ",.;:".contains(character)).next();
-    let first = first.unwrap_or_default().to_lowercase();
-    (if permits { NO.as_slice() } else { YES.as_slice() }).contains(&first.as_str())
+    let cell = looks_like(cell);
+    let first = cell.split(|character: char| character.is_whitespace() || ",.;:".contains(character)).next();
+    let opposite = if permits { NO.as_slice() } else { YES.as_slice() };
+    first.is_some_and(|first| opposite.iter().any(|word| looks_like(word) == first))
 }
 
 /// Titles that a reader takes for one another.
@@ -89,9 +92,12 @@ fn names_that_look_alike(rows: &[Statement]) -> Vec<Problem> {
     problems
 }
 
-/// A name without what a reader does not see: how much space there is, and the case of letters.
-fn looks_like(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+/// A text without what a reader does not see: how much space there is, the case of letters, characters without a width, and which of those
+/// that look alike (UTS #39) a letter is.
+fn looks_like(text: &str) -> String {
+    let seen: String =
+        skeleton(&text.to_lowercase()).filter(|letter| letter.is_whitespace() || !letter.is_control()).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// A cell is one row, or two under conditions that differ: one for what is allowed, and one for what is not.
