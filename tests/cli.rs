@@ -156,7 +156,7 @@ when { principal.nick == "ada" };
 forbid (principal, action == Action::"read", resource)
 when { principal has age && principal.age < "old" };
 --- matrix/rows.cedar
-permit (principal is Usr, action == Action::"read", resource);
+@table("T") @row("R") @column("C") permit (principal is Usr, action == Action::"read", resource);
 --- matrix/clauses.toml
 [[clause]]
 id = "all"
@@ -344,7 +344,8 @@ fn test_finds_that_every_row_of_the_built_in_store_holds() {
 #[test]
 fn test_gives_for_every_row_that_fails_a_request_on_which_decide_decides_otherwise() {
     let unrelated = Origin::Folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stores/documents"));
-    for (store, rows) in [(files(RARE), 8), (turned(&unrelated), 13), (turned(&Origin::BuiltIn), 118)] {
+    for (store, rows) in [(files(&common::placed(RARE)), 8), (turned(&unrelated), 13), (turned(&Origin::BuiltIn), 118)]
+    {
         let found = gatepost(store.path(), &["test", "--store", ".", "--format", "json"]).with(1).json();
         assert_eq!((&found["holds"], found["rows"].as_array().unwrap().len()), (&json!(false), rows));
         for row in found["rows"].as_array().unwrap() {
@@ -395,6 +396,7 @@ fn test_does_not_say_of_all_failing_requests_what_holds_for_one_of_them() {
         r#"--- policies/old.cedar
 @id("old") forbid (principal, action == Action::"read", resource) when { principal.age > 60 && resource.public };
 --- matrix/rows.cedar
+@table("T") @row("R") @column("C")
 permit (principal, action == Action::"read", resource) when { principal.age > 60 };
 "#,
     );
@@ -407,10 +409,14 @@ permit (principal, action == Action::"read", resource) when { principal.age > 60
 #[test]
 fn test_exits_1_where_no_request_matches_a_row_and_2_where_there_is_nothing_to_test() {
     let never = documents(
-        "--- matrix/a.cedar\nforbid (principal, action, resource)\nwhen { principal.age < principal.age };\n",
+        "--- matrix/a.cedar\n@table(\"T\") @row(\"R\") @column(\"C\") forbid (principal, action, resource)\nwhen { principal.age < principal.age };\n",
     );
     let unmatched = gatepost(never.path(), &["test", "--store", "."]).with(1);
-    assert!(unmatched.out.contains("∅ matrix/a.cedar:1 a:1\n  no representative request matches"), "{}", unmatched.out);
+    assert!(
+        unmatched.out.contains("∅ matrix/a.cedar:1 T · R · C\n  no representative request matches"),
+        "{}",
+        unmatched.out
+    );
     for (store, expected) in [(documents(""), ". has no matrix"), (store_with_errors(), "[policies/a.cedar:3:8]")] {
         let ran = gatepost(store.path(), &["test", "--store", "."]).with(2);
         assert!(ran.err.contains(expected), "{}", ran.err);
@@ -477,6 +483,7 @@ entity Config = { locked?: Bool };
 --- policies/config.cedar
 @id("locked") forbid (principal, action, resource) when { Config::"c" has locked };
 --- matrix/rows.cedar
+@table("T") @row("R") @column("C")
 permit (principal, action, resource) when { Config::"c" has locked && resource.public };
 --- entities/config.json
 [{ "uid": { "type": "Config", "id": "c" }, "attrs": { "locked": true }, "parents": [] }]
@@ -557,7 +564,7 @@ const ANY_PORT: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 #[test]
 fn serve_prints_its_real_address_and_a_request_that_can_be_pasted_and_is_allowed() {
     let notes = initialized();
-    let quoted = files(RARE);
+    let quoted = files(&common::placed(RARE));
     let cases: [(&Path, &[&str], Option<bool>); 3] = [
         (notes.path(), &[], Some(true)),
         (notes.path(), &["--store", "notes"], Some(true)),

@@ -60,32 +60,32 @@ when { principal.level < 9 };
     (
         "matrix/tools.cedar",
         r#"
-@id("crew")
+@id("crew") @table("Tools") @row("crew") @column("Decided")
 permit (principal in Crew::"all", action == Action::"use", resource)
 when { resource.price == 99 && principal.level == 3 && !resource.broken };
 
-@id("crew-broken")
+@id("crew-broken") @table("Tools") @row("crew-broken") @column("Decided")
 forbid (principal is Person, action == Action::"use", resource)
 when { resource.broken };
 
-@id("strangers")
+@id("strangers") @table("Tools") @row("strangers") @column("Decided")
 forbid (principal is Person, action == Action::"use", resource)
 unless { principal in Crew::"all" };
 
-@id("lend-nobodys")
+@id("lend-nobodys") @table("Tools") @row("lend-nobodys") @column("Decided")
 forbid (principal, action == Action::"lend", resource)
 when { !(resource has owner) && principal.level == 4 && resource.price == 0 };
 
-@id("lend-own")
+@id("lend-own") @table("Tools") @row("lend-own") @column("Decided")
 permit (principal, action == Action::"lend", resource)
 when { resource has owner && resource.owner == principal && resource.price == 7 && principal.level == 5 };
 
 // The sum of the two is no number that Cedar has.
-@id("lend-overflow")
+@id("lend-overflow") @table("Tools") @row("lend-overflow") @column("Decided")
 forbid (principal, action == Action::"lend", resource)
 when { resource.price == 9223372036854775807 && principal.level == 5 };
 
-@id("scrap")
+@id("scrap") @table("Tools") @row("scrap") @column("Decided")
 forbid (principal, action == Action::"scrap", resource);
 "#,
     ),

@@ -338,6 +338,93 @@ fn a9_what_stands_twice_or_hides_one_of_cedars_types_is_refused_with_both_places
     assert_eq!(errors("entity U = { pin?: String, r: { pin: String } } tags { pin: Long };"), Errors::new());
 }
 
+/// A9: what is declared twice in several files is shown at both places.
+#[test]
+fn a9_what_two_files_declare_is_refused_with_both_places() {
+    let plain = "entity User; entity Doc; action a appliesTo { principal: User, resource: Doc };\n";
+    let errors = |second: &str, third: &str| {
+        let store = folder([
+            ("schema/s.cedarschema", plain),
+            ("schema/t.cedarschema", second),
+            ("schema/u.cedarschema", third),
+            ("policies/a.cedar", "@id(\"p\") permit (principal, action, resource);"),
+        ]);
+        problems_of(store.path()).iter().filter(|found| is_error(found)).map(shown).collect::<Vec<_>>().join("\n")
+    };
+    for (second, third, message, again, first) in [
+        (
+            "namespace N {entity X;}",
+            "namespace N {entity X;}",
+            "the entity type `N::X` is declared twice",
+            "u.cedarschema:1:21",
+            "t.cedarschema:1:21",
+        ),
+        (
+            "entity User;",
+            "entity Other;",
+            "the entity type `User` is declared twice",
+            "t.cedarschema:1:8",
+            "s.cedarschema:1:8",
+        ),
+        (
+            "entity Other, Doc;",
+            "entity More;",
+            "the entity type `Doc` is declared twice",
+            "t.cedarschema:1:15",
+            "s.cedarschema:1:21",
+        ),
+        (
+            "entity X;",
+            "entity X enum [\"a\"];",
+            "the entity type `X` is declared twice",
+            "u.cedarschema:1:8",
+            "t.cedarschema:1:8",
+        ),
+        (
+            "type T = Long;",
+            "type T = String;",
+            "the type `T` is declared twice",
+            "u.cedarschema:1:6",
+            "t.cedarschema:1:6",
+        ),
+        ("action b;", "action \"b\";", "the action `b` is declared twice", "u.cedarschema:1:8", "t.cedarschema:1:8"),
+    ] {
+        let told = errors(second, third);
+        assert_eq!(told.matches("error: ").count(), 1, "{told}");
+        assert!(told.starts_with(&format!("error: schema/{again}: {message}")), "{told}");
+        assert!(told.contains(&format!("it is declared first at schema/{first}; keep one of the two")), "{told}");
+    }
+    // In one file.
+    let told = errors("namespace N {entity X; entity X;}", "entity Y;");
+    assert!(told.contains("schema/t.cedarschema:1:") && told.contains('X'), "{told}");
+    // In namespaces of their own, and a namespace in several files.
+    assert_eq!(errors("namespace N {entity X;} namespace M {entity X;}", "namespace N {entity Y; action b;}"), "");
+}
+
+/// A9's kind: what Cedar says of a schema of several files is shown in the file of which it says it.
+#[test]
+fn a9_what_is_wrong_with_a_schema_is_shown_in_its_own_file() {
+    for (wrong, place) in [
+        ("entity X = { of: Missing };", "schema/u.cedarschema:1:18"),
+        ("entity X in [Missing];", "schema/u.cedarschema:1:14"),
+        ("action b in [\"missing\"];", ""),
+        ("type A = B; type B = A;", "schema/u.cedarschema:1:"),
+    ] {
+        let store = folder([
+            (
+                "schema/s.cedarschema",
+                "// Missing, missing, A and B stand here, too.\nentity U; action a appliesTo { principal: U, resource: U };",
+            ),
+            ("schema/u.cedarschema", wrong),
+            ("policies/a.cedar", "@id(\"p\") permit (principal, action, resource);"),
+        ]);
+        let told = problems_of(store.path()).iter().filter(|found| is_error(found)).map(shown).collect::<String>();
+        // Of an action Cedar does not say where it stands: then no file is named.
+        assert_eq!(told.contains("schema/"), !place.is_empty(), "{wrong}: {told}");
+        assert!(told.starts_with("error: ") && told.contains(place), "{wrong}: {told}");
+    }
+}
+
 /// A8: "annotations are a closed list per place, unknown ones an error with "did you mean"; own ones have a documented prefix".
 #[test]
 fn a8_an_annotation_that_means_nothing_where_it_stands_is_refused() {

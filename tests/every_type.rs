@@ -226,7 +226,7 @@ fn rows_are_tried_on_requests_that_refer_to_actions() {
         policies: r#"@id("all") permit (principal, action, resource);
             @id("blocked") forbid (principal, action, resource) when { principal.blocked.contains(action) && principal.last == action };"#
             .to_owned(),
-        rows: r#"permit (principal is User, action == Action::"share", resource is User);"#.to_owned(),
+        rows: common::placed(r#"permit (principal is User, action == Action::"share", resource is User);"#),
         entities: String::new(),
     };
     let snapshot = files.load().unwrap_or_else(|error| panic!("{}", told(&error)));
@@ -248,7 +248,7 @@ fn rows(random: &mut Random, model: &Model, policies: &str) -> String {
     let rows = [all.as_str(), policy]
         .into_iter()
         .flat_map(|rest| ["permit", "forbid"].map(|effect| format!("{effect}{rest}")));
-    rows.collect::<Vec<_>>().join("\n\n")
+    common::placed(&rows.collect::<Vec<_>>().join("\n\n"))
 }
 
 /// What the solver said, and what the service decided.

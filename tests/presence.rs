@@ -125,3 +125,30 @@ fn what_the_warning_says_is_so() {
         r#"permit (principal, action, resource) unless { resource.owner.name == "" || resource.owner in Team::"x" };"#;
     assert!(!kept(read_first), "a required attribute of it cannot be read");
 }
+
+/// An action, and an id of an enumerated type, are never "not stored": nothing hangs on their presence.
+#[test]
+fn what_is_always_there_is_not_warned_of() {
+    let schema = r#"
+        entity Level enum ["low", "high"]; entity U; entity D = { level: Level };
+        action "grp"; action a, b in ["grp"] appliesTo { principal: U, resource: D, context: { via?: Action, levels?: { of: Level } } };
+        namespace N { action "own"; action c in ["own"] appliesTo { principal: U, resource: D, context: { via: Action } }; }
+    "#;
+    for condition in [
+        r#"context has via && context.via in Action::"grp""#,
+        r#"context has levels && context.levels.of in Level::"low""#,
+        r#"resource.level in [Level::"low", Level::"high"]"#,
+    ] {
+        let policy = format!("forbid (principal, action in Action::\"grp\", resource) when {{ {condition} }};");
+        let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policy.as_str())]);
+        let found: Vec<String> = problems_of(store.path()).iter().map(shown).collect();
+        assert!(
+            !found.iter().any(|found| found.starts_with("error") || found.contains("hangs on")),
+            "{condition}: {found:?}"
+        );
+    }
+    let policy = "forbid (principal, action == N::Action::\"c\", resource) when { context.via in N::Action::\"own\" };";
+    let store = folder([("schema/s.cedarschema", schema), ("policies/p.cedar", policy)]);
+    let found: Vec<String> = problems_of(store.path()).iter().map(shown).collect();
+    assert!(!found.iter().any(|found| found.starts_with("error") || found.contains("hangs on")), "{found:?}");
+}

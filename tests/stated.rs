@@ -893,6 +893,33 @@ fn a16_a_reference_to_what_is_not_stored_is_warned_of() {
     );
 }
 
+/// A16: an entity that a policy or a row names, and that is nearly a stored one, is a warning with that.
+#[test]
+fn a16_what_a_policy_names_that_is_nearly_stored_is_warned_of() {
+    let store = snapshot(
+        "entity G; entity U in [G]; entity D; entity E; action a appliesTo { principal: U, resource: D };",
+        "@id(\"p\") permit (principal in G::\"admns\", action, resource);
+         @id(\"f\") forbid (principal, action, resource) when { principal in [G::\"admins\", G::\"oter\"] || principal == U::\"x\" };
+         @id(\"n\") forbid (principal in G::\"team-2\", action, resource);
+         @id(\"s\") forbid (principal in G::\"opr\", action, resource == D::\"admns\");",
+        &json!([
+            { "uid": { "type": "G", "id": "admins" } },
+            { "uid": { "type": "G", "id": "other" } },
+            { "uid": { "type": "G", "id": "team-1" } },
+            { "uid": { "type": "G", "id": "ops" } },
+        ]),
+    );
+    let told: Vec<String> = store.entities.misspelt(&store.store).iter().map(common::shown).collect();
+    assert_eq!(
+        told,
+        [
+            "warning: policies/a.cedar:1:31: `p` names `G::\"admns\"`, which is not stored\n  help: did you mean `admins`?",
+            "warning: policies/a.cedar:2:90: `f` names `G::\"oter\"`, which is not stored\n  help: did you mean `other`?",
+            "warning: policies/a.cedar:4:40: `s` names `G::\"opr\"`, which is not stored\n  help: did you mean `ops`?",
+        ]
+    );
+}
+
 mod wire {
     use super::*;
 

@@ -54,6 +54,7 @@ fn check(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     let mut not_decided = Vec::new();
     if let Some(snapshot) = &snapshot {
         problems.extend(snapshot.entities.warnings(&snapshot.store.types));
+        problems.extend(snapshot.entities.misspelt(&snapshot.store));
         problems.extend(sight::masked(&snapshot.store));
         let idle = idle(snapshot, arguments)?;
         problems.extend(idle.problems);

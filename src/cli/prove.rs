@@ -1,7 +1,7 @@
 //! `gatepost prove`: asks a solver whether every row holds for every request, and whether every policy can be evaluated. Exit 0
 //! if all is proven, 1 if something is refuted, else 2 if something is undecided or there is no solver.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -157,7 +157,10 @@ impl Outcome<'_> {
         }
         let mut proofs: Vec<&Proof> = self.proofs.iter().collect();
         proofs.sort_by_key(|proof| (proof.claim, proof.environment));
-        proofs.into_iter().for_each(|proof| text.push_str(&self.trouble(proof)));
+        // What is the same for several questions about a row is said once.
+        let mut told = BTreeSet::new();
+        let troubles = proofs.into_iter().map(|proof| self.trouble(proof));
+        text.extend(troubles.filter(|trouble| told.insert(trouble.clone())));
         text.push_str("✓ proven for every request   ✗ refuted   ∅ no request matches   ? undecided\n");
         text.push_str(&self.summary());
         text

@@ -33,7 +33,7 @@ pub(super) struct Arguments {
     /// Take up an edit to the store within a second, if every row of the matrix holds by it
     #[arg(long)]
     watch: bool,
-    /// Confirm a revision: take it up later although it lacks a forbid, a row or a file of the one before; may be given more than once
+    /// Confirm a revision: take it up later although it may deny less than the one before; may be given more than once
     #[arg(long = "accept", value_name = "REVISION")]
     accepted: Vec<String>,
 }

@@ -17,7 +17,7 @@ use crate::engine::{Engine, Snapshot};
 use crate::matrix::{self, RowResult};
 use crate::request::case::Case;
 use crate::store::schema::Types;
-use crate::store::{Problem, Revision, Source, Statement, Store, StoreError, StoreFiles, losses, signature};
+use crate::store::{Problem, Source, Statement, Store, StoreError, StoreFiles, losses, signature};
 use look::{Look, SETTLE};
 pub use look::{Seen, Watcher};
 pub use status::{Attempt, Outcome, Status, StatusBoard};
@@ -31,7 +31,7 @@ pub struct Live {
     hooks: Hooks,
     /// What the last attempt was made on. Whoever holds it builds; others wait for what comes of it.
     judged: Mutex<Found>,
-    /// The revisions that somebody has confirmed, whatever they have lost.
+    /// The revisions that somebody has confirmed, whatever they have lost, until they are taken up.
     accepted: Mutex<BTreeSet<String>>,
 }
 
@@ -103,15 +103,15 @@ impl Live {
         self.board.status()
     }
 
-    /// Confirms a revision: it may be taken up although it has lost something of the one in force ([`losses::lost`]).
+    /// Confirms a revision: it may be taken up, once, although it has lost something of the one in force ([`losses::lost`]).
     pub fn accept(&self, revision: &str) {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).insert(revision.to_owned());
+        self.accepted().insert(revision.to_owned());
         // What was rejected is looked at again.
         *self.judged() = Err(String::new());
     }
 
-    fn is_accepted(&self, revision: &Revision) -> bool {
-        self.accepted.lock().unwrap_or_else(PoisonError::into_inner).contains(revision.as_str())
+    fn accepted(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.accepted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes up what is in the files now, if that is not what the last attempt was made on.
@@ -136,6 +136,8 @@ impl Live {
         match built {
             Ok(Some(snapshot)) => {
                 let warnings = snapshot.store.warnings.clone();
+                // Whoever wants it again after another has to look at it again.
+                self.accepted().remove(snapshot.revision().as_str());
                 self.engine.replace(snapshot);
                 self.conclude(Outcome::InForce, warnings);
             }
@@ -149,6 +151,7 @@ impl Live {
     fn build(&self, files: StoreFiles) -> Result<Option<Snapshot>, StoreError> {
         let store = self.source.store(files)?;
         if store.revision == *self.engine.snapshot().revision() {
+            self.accepted().remove(store.revision.as_str());
             return Ok(None);
         }
         let snapshot = Snapshot::build(store)?;
@@ -161,7 +164,7 @@ impl Live {
     ///
     /// What the store has lost of the one in force, where nobody has confirmed that: neither its signature nor somebody who names it.
     fn lose_nothing(&self, store: &Store) -> Result<(), StoreError> {
-        if self.source.required_key.is_some() || self.is_accepted(&store.revision) {
+        if self.source.required_key.is_some() || self.accepted().contains(store.revision.as_str()) {
             return Ok(());
         }
         let mut lost = losses::lost(&self.engine.snapshot().store, store);

@@ -232,7 +232,8 @@ impl<'a> Prover<'a> {
         progress: &(dyn Fn(usize, usize) + Sync),
     ) -> std::io::Result<Vec<Proof>> {
         solver::ask_all(questions, solver, progress, |asker, &(environment, claim)| {
-            let verdict = self.answer(asker, environment, claim).unwrap_or_else(Verdict::Undecided);
+            let answer = self.answer(asker, environment, claim);
+            let verdict = answer.unwrap_or_else(|why| Verdict::Undecided(self.explained(claim, why)));
             Proof { claim, environment, verdict }
         })
     }
@@ -303,6 +304,28 @@ impl<'a> Prover<'a> {
 
     fn at(&self, environment: usize) -> Result<At<'_, 'a>, String> {
         Ok(At { prover: self, environment, request: self.request(environment)? })
+    }
+
+    /// Why there is no answer: where it is a character that the solver does not have, what has it.
+    fn explained(&self, claim: Claim, why: String) -> String {
+        if why != solver::beyond(solver::SOMETHING) {
+            return why;
+        }
+        let policies = &self.snapshot.store.policies;
+        let row = |row: usize| self.rows.get(row).copied().into_iter();
+        let asked: Vec<&Statement> = match claim {
+            Claim::RowHolds(own) => row(own).chain(policies).collect(),
+            Claim::RowMatches(own) | Claim::RowNeverErrs(own) => row(own).collect(),
+            Claim::RowsAgree(own, other) => row(own).chain(row(other)).collect(),
+            Claim::PolicyNeverErrs(policy) => policies.get(policy).into_iter().collect(),
+            Claim::RowsDecideAll => self.snapshot.store.rows.iter().collect(),
+        };
+        let found = asked.into_iter().find(|found| policy::has_character(&found.policy, |found| found > '\u{2ffff}'));
+        let described = |found: &Statement| {
+            let is_row = self.rows.iter().any(|row| std::ptr::eq(*row, found));
+            format!("the {} `{}`", if is_row { "row" } else { "policy" }, found.name())
+        };
+        solver::beyond(&found.map_or_else(|| "an id in the schema".to_owned(), described))
     }
 
     fn row(&self, row: usize) -> Result<&'a Statement, String> {

@@ -222,14 +222,22 @@ fn too_late(limit: Duration) -> String {
     format!("the solver did not decide it within {} s", limit.as_secs_f32())
 }
 
+/// What has it, where nobody has looked.
+pub(super) const SOMETHING: &str = "one of the policies, or an id in the schema,";
+
+/// Why there is no answer about what has a character that the solver does not know.
+pub(super) fn beyond(what: &str) -> String {
+    format!(
+        "the solver's strings have no character above U+2FFFF, and {what} has one: what is compared with it cannot be proven"
+    )
+}
+
 /// Why there is no answer, for who wrote the policies: nothing of how questions are written.
 pub(super) fn in_a_sentence(error: &Error) -> String {
-    const BEYOND: &str = "the solver's strings have no character above U+2FFFF, and one of the policies, or an id in the schema, has: \
-                          what it is compared with cannot be proven";
     const UNWRITABLE: &str = "the solver found a counterexample that cannot be written down";
     match error {
         Error::EncodeError(EncodeError::EncodeStringFailed(_) | EncodeError::EncodePatternFailed(_)) => {
-            BEYOND.to_owned()
+            beyond(SOMETHING)
         }
         Error::DecodeModel(_) | Error::ConcretizeError(_) | Error::ModelInvalid { .. } => UNWRITABLE.to_owned(),
         Error::SolverError(_) | Error::SolverUnknown => "the solver failed on the question".to_owned(),

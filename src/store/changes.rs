@@ -42,6 +42,23 @@ impl Declaration {
         read(&self.old) && read(&self.new)
     }
 
+    /// Whether a plugin reads it in the older store, and not so in the newer: callers may say then what it found.
+    pub fn is_no_longer_read_so(&self) -> bool {
+        self.new.is_some()
+            && self.old != self.new
+            && self.old.as_ref().is_some_and(|text| text.starts_with(schema::READ))
+    }
+
+    /// Whether a policy names an attribute of that name.
+    pub fn is_named_by(&self, statement: &Statement) -> bool {
+        let SeenBy::Has(name) = &self.seen_by else { return false };
+        statement.policy.as_ref().condition().subexpressions().any(|part| match part.expr_kind() {
+            ExprKind::GetAttr { attr, .. } | ExprKind::HasAttr { attr, .. } => attr == name,
+            ExprKind::ExtHasAttr { attrs, .. } => attrs.iter().any(|attr| attr == name),
+            _ => false,
+        })
+    }
+
     /// Whether a policy asks for it without having to know it.
     pub fn is_asked_for_by(&self, statement: &Statement) -> bool {
         statement.policy.as_ref().condition().subexpressions().any(|part| match (part.expr_kind(), &self.seen_by) {

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::problem::{Problem, SourceFile};
+use super::schema::{Fragment, qualified};
 use super::written::{Declared, Kind, Member, Word};
 
 /// The types that Cedar has itself.
@@ -38,6 +39,52 @@ pub(super) fn check(file: &SourceFile, declared: &[Declared]) -> Vec<Problem> {
         declared.records.iter().for_each(|record| members(file, record, &mut problems));
     }
     problems
+}
+
+/// Every declaration that stands twice, in files of their own too.
+pub(super) fn across(fragments: &[Fragment]) -> Vec<Problem> {
+    let mut first: BTreeMap<(&str, &str, &str), (&SourceFile, &Word)> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for Fragment { file, declared, .. } in fragments {
+        for (what, declared) in declared.iter().filter_map(|declared| Some((what(declared.kind)?, declared))) {
+            for name in &declared.names {
+                let key = (what, declared.namespace.as_str(), name.text.as_str());
+                match first.get(&key) {
+                    Some(first) => problems.push(declared_twice(what, declared, (file, name), *first)),
+                    None => drop(first.insert(key, (file, name))),
+                }
+            }
+        }
+    }
+    problems
+}
+
+/// What is declared, as a message says it; a namespace may stand in several files.
+fn what(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Namespace => None,
+        Kind::CommonType => Some("type"),
+        Kind::EntityType | Kind::EnumeratedType => Some("entity type"),
+        Kind::Action => Some("action"),
+    }
+}
+
+fn declared_twice(
+    what: &str,
+    declared: &Declared,
+    (file, again): (&SourceFile, &Word),
+    (other, first): (&SourceFile, &Word),
+) -> Problem {
+    const KEEP: &str = "keep one of the two, or give one another name";
+    let name = qualified(&declared.namespace, &again.text);
+    let problem = Problem::error(format!("the {what} `{}` is declared twice", name.escape_debug()));
+    let problem = problem.in_file(file).at(again.span, "again");
+    if file == other {
+        return problem.at(first.span, "first").with_help(KEEP);
+    }
+    let first = Problem::note("").in_file(other).at(first.span, "").position();
+    let place = first.map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+    problem.with_help(format!("it is declared first at {}{place}; {KEEP}", other.path))
 }
 
 fn members(file: &SourceFile, all: &[Member], problems: &mut Vec<Problem>) {

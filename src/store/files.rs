@@ -127,7 +127,8 @@ impl StoreFiles {
             true => !with_statements.contains(&*file.path),
             false => says_nothing(&file.text),
         };
-        self.deciding().map(|file| (Arc::clone(&file.path), is_empty(file))).collect()
+        let files = self.deciding().chain(&self.further_entities);
+        files.map(|file| (Arc::clone(&file.path), is_empty(file))).collect()
     }
 
     /// Reads further files of stored entities.
@@ -354,7 +355,9 @@ fn has_known_ending(file: &str) -> bool {
 /// Whether a file in a folder of the store is read. What is plainly no part of it is passed over; anything else that would not be read is
 /// a problem, because it may be a `forbid`.
 fn is_part(folder: &str, ending: &str, file: &str, is_folder: bool, problems: &mut Vec<Problem>) -> bool {
-    if is_plainly_no_part(file) {
+    // A folder is only passed over where its name hides it: what else is in one may be a policy.
+    if is_plainly_no_part(file) && (!is_folder || file.starts_with('.')) {
+        problems.extend(hidden(folder, ending, file).filter(|_| !is_folder));
         return false;
     }
     let found = Path::new(file).extension().unwrap_or_default().to_string_lossy();
@@ -368,10 +371,26 @@ fn is_part(folder: &str, ending: &str, file: &str, is_folder: bool, problems: &m
     is_part
 }
 
+/// A warning of a hidden file with the ending of those that are read, which may have been meant to decide. (`.#…` is the lock of an
+/// editor.)
+fn hidden(folder: &str, ending: &str, file: &str) -> Option<Problem> {
+    let is_hidden = file.starts_with('.') && !file.starts_with(".#");
+    let could_decide = folder != TO_TRY && file.to_lowercase().ends_with(&format!(".{ending}"));
+    let problem = Problem::warning(format!("the hidden file `{folder}/{file}` is not read"));
+    (is_hidden && could_decide).then(|| problem.with_help("if it shall decide, take the dot before its name away"))
+}
+
 /// Files that people and editors leave beside others: notes, hidden files, copies, and what tells an editor that it may write (`4913`).
 fn is_plainly_no_part(file: &str) -> bool {
     let is_copy = file.ends_with('~') || (file.starts_with('#') && file.ends_with('#'));
     let is_left_over = [".orig", ".rej"].iter().any(|ending| file.ends_with(ending));
-    let is_readme = file == "README" || file.starts_with("README.");
-    file.starts_with('.') || is_copy || is_left_over || is_readme || file == "4913"
+    file.starts_with('.') || is_copy || is_left_over || is_readme(file) || file == "4913"
+}
+
+/// A README is text for persons; of another ending (`README.cedar`) it is a file like any other.
+fn is_readme(file: &str) -> bool {
+    const TEXTS: [&str; 7] = ["adoc", "html", "markdown", "md", "org", "rst", "txt"];
+    let rest = file.strip_prefix("README.").map(Path::new);
+    let ending = rest.map(|rest| rest.extension().unwrap_or(rest.as_os_str()));
+    file == "README" || ending.is_some_and(|ending| TEXTS.iter().any(|text| ending == *text))
 }

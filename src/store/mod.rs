@@ -10,6 +10,7 @@ pub mod annotations;
 mod bindings;
 pub mod changes;
 mod clauses;
+mod covers;
 mod digest;
 mod duplicates;
 mod expansion;
@@ -39,6 +40,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+use miette::{Diagnostic, SourceSpan};
 
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
@@ -183,6 +185,7 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),
         }
     }
+    problems.extend(duplicates::across(&fragments));
     if !problems.is_empty() {
         return Err(problems);
     }
@@ -192,22 +195,46 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
         return Err(problems);
     }
     let whole = Schema::from_schema_fragments(fragments.iter().map(|fragment| fragment.cedar.clone()));
-    let schema = whole.map_err(|error| {
-        // Cedar names what is wrong, but not the file: show it in the one that holds the name.
-        let message = error.to_string();
-        let named = message.split('`').nth(1).unwrap_or_default().to_owned();
-        let file = files.iter().find(|file| file.text.contains(&named)).or(files.first());
-        let mut found = file.map(|file| Problem::from_cedar(&error, file)).unwrap_or_default();
-        if let Some(first) = found.first_mut().filter(|problem| problem.labels.is_empty() && !named.is_empty()) {
-            *first = first.clone().at_text(&named);
-        }
-        found
-    })?;
+    let schema = whole.map_err(|error| wrong_with(&error, files))?;
     if let Err(error) = schema.action_entities() {
         return Err(vec![Problem::error(format!("the actions cannot be read: {error}"))]);
     }
     let types = Types::read(&reader, &schema)?;
     Ok((schema, types, bindings::unbound(&reader)))
+}
+
+/// What Cedar says of the schema as a whole: in the file of which it says it or, where it does not say, in the only one that holds the name.
+fn wrong_with(error: &dyn Diagnostic, files: &[SourceFile]) -> Vec<Problem> {
+    let message = error.to_string();
+    let named = message.split('`').nth(1).unwrap_or_default();
+    let with_name = || files.iter().filter(|file| !named.is_empty() && file.text.contains(named));
+    let file = match (files, with_name().count()) {
+        ([only], _) => Some(only),
+        (_, 1) => with_name().next(),
+        _ => None,
+    };
+    let file = files.iter().find(|file| is_text_of(error, file)).or(file);
+    let Some(file) = file else {
+        let problem = Problem::error(&message);
+        return vec![Problem { help: error.help().map(|help| help.to_string()), ..problem }];
+    };
+    let mut found = Problem::from_cedar(error, file);
+    if let Some(first) = found.first_mut().filter(|problem| problem.labels.is_empty() && !named.is_empty()) {
+        *first = first.clone().at_text(named);
+    }
+    found
+}
+
+/// Whether a diagnostic is about the text of that file.
+fn is_text_of(diagnostic: &dyn Diagnostic, file: &SourceFile) -> bool {
+    let all = |length: usize| SourceSpan::from((0, length));
+    let length = file.text.len();
+    let about = diagnostic.source_code().is_some_and(|source| {
+        let is_same = source.read_span(&all(length), 0, 0).is_ok_and(|found| found.data() == file.text.as_bytes());
+        // What is one longer than a text is read too.
+        is_same && source.read_span(&all(length + 2), 0, 0).is_err()
+    });
+    about || diagnostic.related().into_iter().flatten().any(|other| is_text_of(other, file))
 }
 
 /// Cedar's strict type check of every statement.

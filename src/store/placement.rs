@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use unicode_security::confusable_detection::skeleton;
+
+use super::covers::covers;
 use super::policy::Statement;
 use super::problem::Problem;
 
@@ -30,14 +33,9 @@ fn row_among_policies(policy: &Statement) -> Option<Problem> {
 
 fn row(row: &Statement) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // A row that is in no table is one all the same; but one with a sentence for persons was written to decide.
-    let has_place = PLACE.into_iter().chain([CELL]).any(|name| row.annotation(name).is_some());
-    if !has_place && row.reason().is_none() {
-        return problems;
-    }
     let missing: Vec<String> = PLACE
         .into_iter()
-        .filter(|name| row.annotation(name).is_none_or(|value| value.trim().is_empty()))
+        .filter(|name| row.annotation(name).is_none_or(|value| looks_like(value).is_empty()))
         .map(|name| format!("`@{name}`"))
         .collect();
     if !missing.is_empty() {
@@ -48,7 +46,7 @@ fn row(row: &Statement) -> Vec<Problem> {
     }
     let Some(cell) = row.annotation(CELL) else { return problems };
     let at_cell = |problem: Problem| problem.in_file(&row.file).at(row.find("@cell"), "");
-    if cell.trim().is_empty() {
+    if looks_like(cell).is_empty() {
         problems.push(
             at_cell(Problem::error("the cell shows nothing"))
                 .with_help("write what a reviewer reads there, or leave `@cell` out: then it is the effect"),
@@ -68,9 +66,10 @@ fn row(row: &Statement) -> Vec<Problem> {
 fn contradicts(cell: &str, permits: bool) -> bool {
     const YES: [&str; 8] = ["yes", "allow", "allowed", "permit", "permitted", "true", "✓", "✔"];
     const NO: [&str; 11] = ["no", "not", "never", "deny", "denied", "forbid", "forbidden", "false", "none", "✗", "✘"];
-    let first = cell.trim().split(|character: char| character.is_whitespace() || ",.;:".contains(character)).next();
-    let first = first.unwrap_or_default().to_lowercase();
-    (if permits { NO.as_slice() } else { YES.as_slice() }).contains(&first.as_str())
+    let cell = looks_like(cell);
+    let first = cell.split(|character: char| character.is_whitespace() || ",.;:".contains(character)).next();
+    let opposite = if permits { NO.as_slice() } else { YES.as_slice() };
+    first.is_some_and(|first| opposite.iter().any(|word| looks_like(word) == first))
 }
 
 /// Titles that a reader takes for one another.
@@ -93,12 +92,15 @@ fn names_that_look_alike(rows: &[Statement]) -> Vec<Problem> {
     problems
 }
 
-/// A name without what a reader does not see: how much space there is, and the case of letters.
-fn looks_like(name: &str) -> String {
-    name.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase()
+/// A text without what a reader does not see: how much space there is, the case of letters, characters without a width, and which of those
+/// that look alike (UTS #39) a letter is.
+fn looks_like(text: &str) -> String {
+    let seen: String =
+        skeleton(&text.to_lowercase()).filter(|letter| letter.is_whitespace() || !letter.is_control()).collect();
+    seen.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// A cell is one row, or two under conditions: one for what is allowed, and one for what is not.
+/// A cell is one row, or two under conditions that differ: one for what is allowed, and one for what is not.
 fn shared_cells(rows: &[Statement]) -> Vec<Problem> {
     let mut cells: BTreeMap<[&str; 3], Vec<&Statement>> = BTreeMap::new();
     for row in rows {
@@ -110,15 +112,25 @@ fn shared_cells(rows: &[Statement]) -> Vec<Problem> {
     for rows in cells.values() {
         let [first, others @ ..] = rows.as_slice() else { continue };
         let halves = matches!(others, [other] if other.permits() != first.permits());
-        if !others.is_empty() && !halves {
-            problems.extend(others.iter().map(|row| {
-                row.problem(Problem::error(format!("two rows are the cell {}", row.place()))).with_help(format!(
-                    "the other stands at {}:{}; a cell is one row, or a `permit` and a `forbid` under conditions",
-                    first.file.path,
-                    first.line()
-                ))
-            }));
-        }
+        let at = |row: &Statement, message: String, help: &str| {
+            row.problem(Problem::error(message)).with_help(format!(
+                "the other stands at {}:{}; {help}",
+                first.file.path,
+                first.line()
+            ))
+        };
+        problems.extend(others.iter().filter(|_| !halves).map(|row| {
+            let message = format!("two rows are the cell {}", row.place());
+            at(row, message, "a cell is one row, or a `permit` and a `forbid` under conditions")
+        }));
+        let whole = others.iter().filter(|other| halves && (covers(first, other) || covers(other, first)));
+        problems.extend(whole.map(|row| {
+            let message = format!(
+                "the two halves of the cell {} are not apart: what the one says is allowed, the other says is denied",
+                row.place()
+            );
+            at(row, message, "each half has a condition (`when`) of its own, under which the other does not apply")
+        }));
     }
     problems
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet};
-use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
+use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, PatternElem};
 use miette::SourceSpan;
 
 use super::nesting::{Language, too_deep};
@@ -140,6 +140,21 @@ pub fn named_and_read(policy: &Policy) -> BTreeSet<EntityUid> {
         _ => None,
     });
     named_in(read)
+}
+
+/// Whether a policy has such a character in a string, a pattern or an id.
+pub fn has_character(policy: &Policy, is_wanted: fn(char) -> bool) -> bool {
+    policy.as_ref().condition().subexpressions().any(|part| match part.expr_kind() {
+        ExprKind::Lit(Literal::String(text)) => text.chars().any(is_wanted),
+        ExprKind::Lit(Literal::EntityUID(uid)) => {
+            let id: &str = uid.eid().as_ref();
+            id.chars().any(is_wanted)
+        }
+        ExprKind::Like { pattern, .. } => {
+            pattern.iter().any(|part| matches!(part, PatternElem::Char(found) if is_wanted(*found)))
+        }
+        _ => false,
+    })
 }
 
 /// How many attributes and tags a policy reads at most one through the other: two for `principal.account.kind`. So many references

@@ -117,7 +117,7 @@ impl Seeking<'_, '_> {
     /// What a test asks of an entity, if that is referred to and may not be there.
     fn ask(&mut self, test: &Expr, of: &Expr, asked: &'static str, sense: Sense, present: &Present) {
         let refers = match of.expr_kind() {
-            ExprKind::GetAttr { .. } | ExprKind::BinaryApp { op: BinaryOp::GetTag, .. } => self.is_entity(of),
+            ExprKind::GetAttr { .. } | ExprKind::BinaryApp { op: BinaryOp::GetTag, .. } => self.can_be_absent(of),
             _ => false,
         };
         if sense.holds && refers && !self.must_exist(of) && !present.contains(&of.to_string()) {
@@ -129,7 +129,7 @@ impl Seeking<'_, '_> {
         {
             let mut holder = expr.as_ref().clone();
             for (index, attribute) in attrs.iter().enumerate() {
-                if index > 0 && self.is_entity(&holder) && !self.must_exist(&holder) {
+                if index > 0 && self.can_be_absent(&holder) && !self.must_exist(&holder) {
                     self.note(test, &holder, asked);
                 }
                 holder = Expr::get_attr(holder, attribute.clone());
@@ -144,6 +144,12 @@ impl Seeking<'_, '_> {
 
     fn is_entity(&self, expression: &Expr) -> bool {
         matches!(self.typing.of(expression), Typed::Shape(Shape::Entity(_)))
+    }
+
+    /// Whether it is an entity of a type that can be stored: an action, or an id of an enumerated type, is always there.
+    fn can_be_absent(&self, expression: &Expr) -> bool {
+        let Typed::Shape(Shape::Entity(name)) = self.typing.of(expression) else { return false };
+        self.typing.types.entity_of(&name).is_none_or(|known| known.ids.is_none())
     }
 
     /// Whether the schema says that what an attribute refers to must be stored.

@@ -953,7 +953,7 @@ pub(super) fn is_required(json: &Json) -> bool {
     json.get("required").and_then(Json::as_bool).unwrap_or(true)
 }
 
-fn qualified(namespace: &str, name: &str) -> String {
+pub(super) fn qualified(namespace: &str, name: &str) -> String {
     if namespace.is_empty() { name.to_owned() } else { format!("{namespace}::{name}") }
 }
 

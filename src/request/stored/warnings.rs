@@ -4,8 +4,8 @@ use cedar_policy::{EntityTypeName, EntityUid};
 
 use super::StoredEntities;
 use crate::request::value::{Record, Value};
-use crate::store::Problem;
 use crate::store::schema::{RecordShape, Shape, Types};
+use crate::store::{Problem, Store, policy};
 
 /// So many warnings of one kind are told.
 const TOLD: usize = 10;
@@ -17,6 +17,23 @@ impl StoredEntities {
     /// Warnings for `gatepost check`. Of a type of which nothing is stored, nothing is expected to be.
     pub fn warnings(&self, types: &Types) -> Vec<Problem> {
         [self.dangling(types), self.floored_times()].concat()
+    }
+
+    /// A warning for each entity that a policy or a row names, and that is not stored, but nearly one that is.
+    pub fn misspelt(&self, store: &Store) -> Vec<Problem> {
+        let statements = store.policies.iter().chain(&store.rows);
+        let named = statements.flat_map(|statement| {
+            policy::named_anywhere(&statement.policy).into_iter().map(move |uid| (statement, uid))
+        });
+        let unknown = named.filter(|(_, uid)| self.get(uid).is_none() && self.is_stored_type(uid, &store.types));
+        let misspelt = unknown.filter_map(|(statement, uid)| {
+            let id: &str = uid.id().as_ref();
+            let near = self.nearest(uid.type_name(), id).filter(|near| could_be_meant(id, near))?;
+            let message = format!("`{}` names `{uid}`, which is not stored", statement.id);
+            let problem = Problem::warning(message).in_file(&statement.file).at(statement.find(&uid.to_string()), "");
+            Some(problem.with_help(format!("did you mean `{near}`?")))
+        });
+        misspelt.collect()
     }
 
     fn dangling(&self, types: &Types) -> Vec<Problem> {
@@ -80,6 +97,13 @@ impl StoredEntities {
         }
         problems
     }
+}
+
+/// Whether an id that a policy names could be a misspelling of one that is near: not where it is short, or another of a series (`team-2`).
+fn could_be_meant(id: &str, near: &str) -> bool {
+    let letters = |id: &str| id.chars().filter(|letter| !letter.is_numeric()).collect::<String>();
+    let edits = strsim::damerau_levenshtein(id, near);
+    letters(id) != letters(near) && edits * 3 <= id.chars().count()
 }
 
 /// The references in a record, each with whether it is masked.
