@@ -11,6 +11,7 @@ use std::process::Command;
 use common::binary::{Ran, fed, gatepost};
 use common::{copy_of_built_in, edit, folder};
 use gatepost::engine::Snapshot;
+use gatepost::http::body::Printed;
 use gatepost::matrix::moves;
 use gatepost::prove::compare::compare;
 use gatepost::prove::solver::Solver;
@@ -403,8 +404,8 @@ fn the_solver_and_the_decision_table_agree() {
     let pairs =
         families.iter().flat_map(|family| family.iter().flat_map(|old| family.iter().map(move |new| (old, new))));
     for (old, new) in pairs {
-        let moved = moves(old, new, &|_, _| {});
-        for comparison in compare(old, new, &solver, &|_, _| {}).unwrap() {
+        let moved = moves(old, new, &Printed, &|_, _| {});
+        for comparison in compare(old, new, &solver, &Printed, &|_, _| {}).unwrap() {
             let here = moved.iter().filter(|moves| moves.environment == comparison.environment);
             let lines: Vec<_> = here.flat_map(|moves| &moves.lines).map(|line| line.outcome).collect();
             let expected = match (lines.iter().any(|line| line.gains()), lines.iter().any(|line| line.loses())) {
@@ -427,7 +428,7 @@ fn a_line_says_all_that_makes_its_requests_what_they_are() {
     let old = docs(SCHEMA, "forbid (principal, action, resource);", "");
     let new = "permit (principal, action == Action::\"read\", resource) when { principal has nick && resource.readers.contains(principal.nick) };";
     let new = docs(SCHEMA, new, "");
-    let moved = moves(&common::snapshot_of(old.path()), &common::snapshot_of(new.path()), &|_, _| {});
+    let moved = moves(&common::snapshot_of(old.path()), &common::snapshot_of(new.path()), &Printed, &|_, _| {});
     let lines: Vec<String> = moved[0].lines.iter().map(|line| line.conditions.join(", ")).collect();
     let readers = |name: &str| {
         format!("principal.nick is {name:?}, resource.readers is [{name:?}] or [\"other-1\", \"other-2\"]")

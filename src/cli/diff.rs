@@ -13,6 +13,7 @@ use super::config::Settings;
 use super::output::{self, DocumentFormat, Failure};
 use super::prove::SolverArguments;
 use crate::engine::Snapshot;
+use crate::http::body::Printed;
 use crate::matrix::{self, Lines, Outcomes, RowResult};
 use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
@@ -107,10 +108,10 @@ impl<'a> Diff<'a> {
         bar.set_message("rows");
         let rows = rows(old, new, &advance);
         bar.set_message("decisions");
-        let moves = matrix::moves(old, new, &advance);
+        let moves = matrix::moves(old, new, &Printed, &advance);
         bar.set_message("all requests");
         let proven = solver.map(|solver| {
-            let comparisons = compare::compare(old, new, solver, &advance);
+            let comparisons = compare::compare(old, new, solver, &Printed, &advance);
             let failed = |error| Failure::new(format!("the solver cannot be asked: {error}"));
             Ok::<_, Failure>(Proven { solver, comparisons: comparisons.map_err(failed)? })
         });

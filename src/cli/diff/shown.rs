@@ -10,7 +10,7 @@ use crate::engine::{Decision, Snapshot};
 use crate::http::body;
 use crate::matrix::{Line as Moved, Lines, Outcomes, RowResult};
 use crate::prove::ASSUMPTION;
-use crate::prove::compare::{Comparison, Difference, Found, Side};
+use crate::prove::compare::{Comparison, Found, Side};
 use crate::report::blocks::{Block, Line};
 use crate::report::{Finding, grouped};
 use crate::store::Statement;
@@ -199,14 +199,9 @@ impl Diff<'_> {
             Block::Folded(
                 "the request, for gatepost decide --facts",
                 "json",
-                format!("{:#}", self.request(difference)),
+                format!("{:#}", difference.request),
             ),
         ]
-    }
-
-    fn request(&self, difference: &Difference) -> Json {
-        let snapshot: &Snapshot = if difference.is_of_older { self.old } else { self.new };
-        body::of_case(&difference.case, &snapshot.store.types)
     }
 
     pub(super) fn as_json(&self) -> Json {
@@ -242,7 +237,7 @@ impl Diff<'_> {
                 let decided = |decision: &Option<Decision>| decision.as_ref().map(|decision| word(decision.allowed));
                 json!({
                     "verdict": "found",
-                    "request": self.request(difference),
+                    "request": difference.request,
                     "old": decided(&difference.old),
                     "new": decided(&difference.new),
                 })
