@@ -220,7 +220,7 @@ fn actions_of_one_id_in_two_namespaces_are_told_apart() {
     let (old, new) = (docs(&without, policies, ""), docs(schema, policies, ""));
     let found = diff(&old, &new, &["--format", "json"]).json();
     assert_eq!(found["schema"][0]["name"], r#"action A::Action::"view": context.x"#);
-    assert!(access(&found)[0].1.contains("asks for what the schemas declare differently"), "{found}");
+    assert_eq!(access(&found), pairs(&[("User · view · Doc", "only narrower"), ("User · view · Doc", "equivalent")]));
 }
 
 /// "`--deny-wider` makes it a gate for CI (exit 1 if anything gains access)"; without a solver that is found where the decision
@@ -262,8 +262,8 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
     };
     // An id that the older schema does not have: its `forbid` is only for the low ones, and whom it does not know it denies.
     let found = changed(&SCHEMA.replace("\"high\"]", "\"high\", \"top\"]"), POLICIES);
-    let wider = [("User · read · Doc", "only wider"), ("User · write · Doc", "only wider")];
-    assert_eq!(access(&found), pairs(&wider));
+    let wider_in_both = [("User · read · Doc", "only wider"), ("User · write · Doc", "only wider")];
+    assert_eq!(access(&found), pairs(&wider_in_both));
     assert_eq!(found["access"][0]["gains"]["request"]["subject"]["properties"]["level"], "top");
 
     // The other way round, what the older allowed is no request any more: that is lost, and nothing else is.
@@ -281,29 +281,30 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
     let found = changed(&SCHEMA.replace("title: String", "title: String, size: Long"), POLICIES);
     assert_eq!(access(&found), pairs(&lost));
 
-    // What is gone was required, or is of another type: no request of the newer schema is one of the older.
-    for other in ["name: String", "title: Long"] {
-        let found = changed(&SCHEMA.replace("title: String", other), "permit (principal, action, resource);");
-        assert_eq!(found["notCompared"].as_array().unwrap().len(), 2);
-        assert_eq!(found["moved"], json!([]));
-        let why = "not compared: one schema requires `resource.title` in a way in which the other does not declare it";
-        assert_eq!(access(&found), pairs(&[("User · read · Doc", why), ("User · write · Doc", why)]));
-    }
+    // What is gone was required: a request that says both is one of both, and any other of one of them.
+    let found = changed(&SCHEMA.replace("title: String", "name: String"), "permit (principal, action, resource);");
+    assert_eq!(found["notCompared"], json!([]));
+    let both = [("User · read · Doc", "wider and narrower"), ("User · write · Doc", "wider and narrower")];
+    assert_eq!(access(&found), pairs(&both));
+    // What is required is of another type: no request of the newer schema is one of the older.
+    let found = changed(&SCHEMA.replace("title: String", "title: Long"), "permit (principal, action, resource);");
+    assert_eq!(found["notCompared"].as_array().unwrap().len(), 2);
+    assert_eq!(found["moved"], json!([]));
+    let why = "not compared: one schema requires `Doc.title` in a way in which the other does not declare it";
+    assert_eq!(access(&found), pairs(&[("User · read · Doc", why), ("User · write · Doc", why)]));
     let everything = "permit (principal, action, resource);";
     let (old, new) =
         (docs(SCHEMA, everything, ""), docs(&SCHEMA.replace("nick?: String", "nick?: Long"), everything, ""));
     let found = diff(&old, &new, &["--format", "json", "--deny-wider"]).with(1).json();
     assert_eq!(access(&found)[0].1, "wider and narrower", "who has a nick is another");
 
-    // A policy of the older revision that the newer schema does not understand.
+    // A policy of the older revision that the newer schema does not understand is read by the older.
     let found = changed(&SCHEMA.replace("title: String", "title?: String"), everything);
-    let why = "not compared: of the older policies, under the newer schema: `team`: it cannot be put to the solver";
-    assert!(access(&found)[0].1.starts_with(why), "{found}");
-    assert_eq!(access(&found)[1].1, "only wider");
+    assert_eq!(access(&found), pairs(&wider_in_both));
 
     // A policy that would mean something else there.
     let found = changed(&SCHEMA.replace("entity Team;", "entity Team in [Team];"), POLICIES);
-    let why = "not compared: the older policy `team` asks for what the schemas declare differently, `Team in Team`";
+    let why = "not compared: of the older policy `team`: it asks what a `User` is in, which the schemas declare differently";
     assert_eq!(access(&found)[0].1, why);
 
     // An action that only one of them has.
@@ -526,4 +527,136 @@ fn what_fmt_writes_is_equivalent_to_what_it_read() {
 /// The same policies, as nobody would format them.
 fn spoiled(text: &str) -> String {
     text.replace(" &&", "&&").replace(" == ", "==").replace('{', "\n{").replace('\n', "  \n\t")
+}
+
+/// Both engines decide what is printed as is said.
+fn confirmed(found: &Value, old: &TempDir, new: &TempDir) {
+    for one in found["access"].as_array().unwrap() {
+        for (verb, expected) in [("gains", [false, true]), ("loses", [true, false])] {
+            if one[verb]["verdict"] == "found" {
+                let request = one[verb]["request"].to_string();
+                let decided = [old, new].map(|store| {
+                    let store = store.path().to_str().unwrap();
+                    fed(Path::new("."), &["decide", "--facts", "--store", store], &request).status == Some(0)
+                });
+                assert_eq!(decided, expected, "{verb}: {request}");
+            }
+        }
+    }
+}
+
+/// The relations in each environment, of which every example was decided by both.
+fn relations(old: &TempDir, new: &TempDir) -> Vec<String> {
+    let found = diff(old, new, &["--format", "json"]).json();
+    confirmed(&found, old, new);
+    access(&found).into_iter().map(|(_, relation)| relation).collect()
+}
+
+fn one_action(types: &str, context: &str, policies: &str) -> TempDir {
+    let schema = format!("{types}\naction go appliesTo {{ principal: User, resource: Doc, context: {{ {context} }} }};");
+    docs(&schema, policies, "")
+}
+
+/// A2: what a record holds that only one schema declares, only that one compares.
+#[test]
+#[ignore = "needs cvc5"]
+fn records_that_are_compared_whole_are_compared_as_each_schema_has_them() {
+    let plain = "entity User = { home: { city: String } }; entity Doc = { home: { city: String } };";
+    let more = plain.replace("city: String", "city: String, zip?: Long");
+    let same = "permit (principal, action, resource) when { principal.home == resource.home };";
+    // Who lives in one city under two codes is let in without the code, and not with it.
+    assert_eq!(relations(&one_action(&more, "", same), &one_action(plain, "", same)), ["only wider"]);
+    assert_eq!(relations(&one_action(plain, "", same), &one_action(&more, "", same)), ["only narrower"]);
+    let wider = diff(&one_action(&more, "", same), &one_action(plain, "", same), &["--deny-wider"]);
+    assert_eq!(wider.status, Some(1), "{}", wider.out);
+    // A literal has no code: before, whoever had one was not at home there.
+    let literal = "permit (principal, action, resource) when { principal.home == { city: \"x\" } };";
+    assert_eq!(relations(&one_action(plain, "", literal), &one_action(plain, "", literal)), ["equivalent"]);
+    let in_context = "permit (principal, action, resource) when { context.at == context.of };";
+    let (old, new) = ("at: { city: String }, of: { city: String }", "at: { city: String, zip?: Long }, of: { city: String, zip?: Long }");
+    assert_eq!(relations(&one_action(plain, new, in_context), &one_action(plain, old, in_context)), ["only wider"]);
+    // In sets and in tags they cannot be told apart: not compared, and not let through.
+    let by_set = "permit (principal, action, resource) when { principal.homes.contains(resource.home) };";
+    let in_sets = "entity User = { homes: Set<{ city: String }> }; entity Doc = { home: { city: String } };";
+    let in_tags = "entity User = { homes: Set<Long> } tags { city: String }; entity Doc = { home: { city: String } };";
+    let by_tag = "permit (principal, action, resource) when { principal.hasTag(\"a\") && principal.getTag(\"a\") == resource.home };";
+    for (types, policies) in [(in_sets, by_set), (in_tags, by_tag)] {
+        let more = types.replace("city: String", "city: String, zip?: Long");
+        for (old, new) in [(types, more.as_str()), (&more, types)] {
+            let (old, new) = (one_action(old, "", policies), one_action(new, "", policies));
+            let ran = diff(&old, &new, &["--deny-wider", "--format", "json"]).with(2);
+            assert!(access(&ran.json())[0].1.starts_with("not compared: of `"), "{}", ran.out);
+        }
+    }
+}
+
+const OWNED: &str = "entity Team; entity User in [Team] = { age: Long, nick?: String } tags String; entity Doc = { owner: User };";
+
+/// A4: a policy that reads something of an owner who is not stored denies what others permit; without it they do not.
+#[test]
+#[ignore = "needs cvc5"]
+fn entities_that_are_not_stored_are_compared_too() {
+    let all = "@id(\"all\") permit (principal, action, resource);\n";
+    let of = |more: &str| one_action(OWNED, "", &format!("{all}{more}"));
+    let nothing = of("");
+    // It forbids nobody who is stored, and denies of an owner who is not.
+    let fails = of("@id(\"old\") forbid (principal, action, resource) when { resource.owner.age > 3 && resource.owner.age < 3 };");
+    assert_eq!(relations(&fails, &nothing), ["only wider"]);
+    assert_eq!(diff(&fails, &nothing, &["--deny-wider"]).status, Some(1));
+    assert_eq!(relations(&nothing, &fails), ["only narrower"]);
+    // An error denies also where another permits.
+    let permit = of("@id(\"twin\") permit (principal, action, resource) when { resource.owner.age > 3 };");
+    assert_eq!(relations(&permit, &nothing), ["only wider"]);
+    // What is false of who is not stored makes no difference to it.
+    for (condition, expected) in [
+        ("resource.owner has nick && resource.owner.nick == \"x\"", "only wider"),
+        ("resource.owner.hasTag(\"x\")", "only wider"),
+        ("resource.owner in Team::\"x\"", "only wider"),
+        ("resource.owner == principal && resource.owner.age > 3", "only wider"),
+        ("resource.owner == principal && principal.age > 3 && principal.age < 3", "equivalent"),
+        ("User::\"x\".age > 3 && User::\"x\".age < 3", "only wider"),
+    ] {
+        let old = of(&format!("@id(\"old\") forbid (principal, action, resource) when {{ {condition} }};"));
+        assert_eq!(relations(&old, &nothing), [expected], "{condition}");
+    }
+    // One that is stored can be asked twice, and one that is not fails once.
+    let (once, twice) = ("resource.owner.age > 3", "resource.owner.age > 3 && resource.owner.age > 2");
+    let forbid = |condition: &str| of(&format!("forbid (principal, action, resource) when {{ {condition} }};"));
+    assert_eq!(relations(&forbid(once), &forbid(twice)), ["equivalent"]);
+}
+
+/// A5: a string and what is written as one are not told apart by their types: no gain and no loss is made up.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_is_written_as_a_string_is_not_taken_for_another_value() {
+    let types = "entity Level enum [\"low\"]; entity Team; entity User = { it?: TYPE }; entity Doc;";
+    let policies = "permit (principal, action, resource) when { principal has it };";
+    let texts = ["String", "Level", "Team", "ipaddr", "decimal", "datetime"];
+    for (old, new) in texts.iter().flat_map(|old| texts.iter().map(move |new| (old, new))).filter(|(old, new)| old != new) {
+        let of = |it: &str| one_action(&types.replace("TYPE", it), "", policies);
+        let (old_store, new_store) = (of(old), of(new));
+        let ran = diff(&old_store, &new_store, &["--deny-wider", "--format", "json"]);
+        let found = ran.json();
+        confirmed(&found, &old_store, &new_store);
+        let why = "not compared: of `User.it` one schema knows some values of the other, and Cedar cannot say which";
+        assert_eq!(access(&found), pairs(&[("User · go · Doc", why)]), "{old} {new}");
+        // Some cells move in truth, such as those of an id that is no member of the type.
+        assert_ne!(ran.status, Some(0), "{old} {new}");
+        for line in found["moved"].as_array().unwrap().iter().flat_map(|moved| moved["lines"].as_array().unwrap()) {
+            let decided = [&old_store, &new_store].map(|store| {
+                let store = store.path().to_str().unwrap();
+                fed(Path::new("."), &["decide", "--facts", "--store", store], &line["example"].to_string()).status
+            });
+            let said = ["old", "new"].map(|side| match line[side].as_str() {
+                Some("allow") => Some(0),
+                Some(_) => Some(1),
+                None => Some(2),
+            });
+            assert_eq!(decided, said, "{line}");
+        }
+    }
+    // What no text is both, is told apart.
+    let of = |it: &str| one_action(&types.replace("TYPE", it), "", policies);
+    assert_eq!(relations(&of("String"), &of("Long")), ["wider and narrower"]);
+    assert_eq!(relations(&of("Bool"), &of("Set<Long>")), ["wider and narrower"]);
 }

@@ -150,12 +150,10 @@ impl<'a> Diff<'a> {
 
     /// What cannot be compared, and why.
     fn incomparable(&self) -> Vec<(String, String)> {
-        let (old, new) = (&self.old.store, &self.new.store);
-        let environments = new.types.environments.iter().filter_map(|environment| {
-            let known = known::requests(environment, &old.types, &new.types);
-            let (Err(why) | Ok(Known::None(why))) = known else { return None };
-            Some((environment.to_string(), why))
-        });
+        let environments = match &self.proven {
+            Some(proven) => proven.comparisons.iter().filter_map(Comparison::not_compared).collect(),
+            None => self.incomparable_cells(),
+        };
         let readings = self.declarations.iter().filter(|found| found.is_read_otherwise()).map(|found| {
             (
                 found.name.clone(),
@@ -164,7 +162,17 @@ impl<'a> Diff<'a> {
         });
         let entities = (!self.old.entities.same(&self.new.entities))
             .then(|| ("entities".to_owned(), "any entities are compared, and not those that are stored".to_owned()));
-        environments.chain(readings).chain(entities).collect()
+        environments.into_iter().chain(readings).chain(entities).collect()
+    }
+
+    /// The environments of which no cells are compared.
+    fn incomparable_cells(&self) -> Vec<(String, String)> {
+        let (old, new) = (&self.old.store.types, &self.new.store.types);
+        let environments = new.environments.iter().filter_map(|environment| {
+            let (Err(why) | Ok(Known::None(why))) = known::requests(environment, old, new) else { return None };
+            Some((environment.to_string(), why))
+        });
+        environments.collect()
     }
 }
 

@@ -67,6 +67,12 @@ pub struct Difference {
 }
 
 impl Comparison {
+    /// The environment, and why it was not compared, if it was not.
+    pub fn not_compared(&self) -> Option<(String, String)> {
+        let (Found::Undecided(why), Found::Undecided(_)) = (&self.gains, &self.loses) else { return None };
+        Some((self.environment.clone(), why.strip_prefix(NOT_COMPARED)?.to_owned()))
+    }
+
     /// The relation in a word; `None` where it is not decided.
     pub fn relation(&self) -> Option<&'static str> {
         match (&self.gains, &self.loses) {
@@ -126,7 +132,7 @@ impl Both<'_> {
     }
 
     fn asked(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Result<(Found, Found), String> {
-        let not_compared = |why: String| if of == Side::Both { format!("not compared: {why}") } else { why };
+        let not_compared = |why: String| if of == Side::Both { format!("{NOT_COMPARED}{why}") } else { why };
         let half = |snapshot: &'_ Snapshot| -> Option<usize> {
             Some(snapshot.store.types.environment_like(environment)?.0)
         };
@@ -219,6 +225,9 @@ impl Both<'_> {
         ((allows(&old), allows(&new)) == (!gains, gains)).then_some(Difference { request, old, new })
     }
 }
+
+/// What stands before the reason for which nothing was asked.
+const NOT_COMPARED: &str = "not compared: ";
 
 const ONLY_STORED: &str = "of a principal or a resource that is not stored, the policies of one revision read what only the store may \
                            say, which denies, and those of the other do not";

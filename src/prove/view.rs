@@ -27,6 +27,9 @@ pub(super) struct View<'a> {
     same_actions: bool,
 }
 
+/// What no schema declares.
+const UNDECLARED: &str = "gatepost:undeclared";
+
 /// What is never evaluated without an error.
 fn failing() -> Expr {
     let too_much = Expr::binary_app(BinaryOp::Add, Expr::val(i64::MAX), Expr::val(1));
@@ -283,7 +286,8 @@ impl<'a> View<'a> {
     fn attribute(&self, holder: &Expr, name: &SmolStr) -> Result<Expr, String> {
         let written = self.written(holder)?;
         let Some((own, other)) = self.holder(holder) else { return Ok(Expr::get_attr(written, name.clone())) };
-        let Some(field) = own.0.get(name) else { return Err(format!("`{name}` is not declared")) };
+        // It stands behind a `has` that is false, and is never evaluated: else Cedar's own check would have refused it.
+        let Some(field) = own.0.get(name) else { return Ok(Expr::get_attr(written, UNDECLARED.into())) };
         let slot = self.slot(name, field, other.as_ref());
         let value = Expr::get_attr(written.clone(), slot.name);
         match self.entity(holder).filter(|_| field.required && !is_asked(holder)) {
