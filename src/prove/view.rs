@@ -400,6 +400,7 @@ impl<'a> View<'a> {
         if own != hierarchy_above(&[self.own.types, self.other.types], &name) {
             return Err(format!("it asks what a `{name}` is in, which the schemas declare differently"));
         }
+        self.stores_between(&own)?;
         let (written, above) = (self.written(left)?, self.written(right)?);
         let is_in = Expr::is_in(written.clone(), above.clone());
         if self.is_enumerated(of) {
@@ -409,7 +410,8 @@ impl<'a> View<'a> {
             (Typed::Shape(Shape::Entity(other)), _) => {
                 let is_it = if other == name { Expr::is_eq(written.clone(), above.clone()) } else { Expr::val(false) };
                 let group = self.own.types.entity_of(&other).filter(|group| !self.is_enumerated(group));
-                let is_there = group.map(|_| Expr::or(Expr::get_attr(above, STORED.into()), is_it.clone()));
+                let stored = group.map(|group| self.is_stored(&above, group)).transpose()?;
+                let is_there = stored.map(|stored| Expr::or(stored, is_it.clone()));
                 (all([is_in].into_iter().chain(is_there)), is_it)
             }
             (_, ExprKind::Set(elements)) => {
@@ -434,6 +436,17 @@ impl<'a> View<'a> {
             Some(of) => Ok(Expr::ite(self.is_stored(&written, of)?, is_in, is_it)),
             None => Ok(is_in),
         }
+    }
+
+    /// What leads from one entity to another is stored wherever it is for the other revision: else it would be in less.
+    fn stores_between(&self, hierarchy: &BTreeSet<(EntityTypeName, EntityTypeName)>) -> Result<(), String> {
+        for (name, _) in hierarchy.iter().filter(|(name, _)| hierarchy.iter().any(|(_, parent)| parent == name)) {
+            let Some(between) = self.own.types.entity_of(name) else { continue };
+            if !self.known_entity(&Expr::var(Var::Resource), between)?.is_empty() {
+                return Err(format!("it asks what is in something through a `{name}`, of which not all can be stored"));
+            }
+        }
+        Ok(())
     }
 
     /// Of the action of the request it is known what it is in.
