@@ -1,6 +1,8 @@
 //! Bodies of AuthZEN requests, written: for a person to try, and for `gatepost decide`.
 
-use cedar_policy::EntityUid;
+use std::collections::BTreeSet;
+
+use cedar_policy::{EntityTypeName, EntityUid};
 use serde_json::{Map, Value as Json, json};
 
 use super::authzen::Alone;
@@ -86,7 +88,22 @@ pub const ENTITIES: &str = "entities";
 
 /// Of stored entities what a schema declares: those that it cannot store are not stored there.
 fn declared_of(entities: &Json, types: &Types) -> Json {
-    let all: Vec<Json> = entities.as_array().into_iter().flatten().filter_map(|entity| declared(entity, types)).collect();
+    let mut all: Vec<Json> = entities.as_array().into_iter().flatten().filter_map(|entity| declared(entity, types)).collect();
+    // One that refers to what must be stored, and is not, is not stored either.
+    let mut count = all.len() + 1;
+    while all.len() < count {
+        count = all.len();
+        let there: BTreeSet<String> = all.iter().filter_map(|entity| Some(entity.get("uid")?.to_string())).collect();
+        let is_there = |of: &EntityTypeName, id: &str| {
+            let known = types.entity_of(of);
+            known.is_some_and(|known| known.ids.is_some()) || there.contains(&json!({ "type": of.to_string(), "id": id }).to_string())
+        };
+        all.retain(|entity| {
+            let of = entity.get("uid").and_then(|uid| type_of(uid, types));
+            let attributes = entity.get("attrs").unwrap_or(&Json::Null);
+            of.is_none_or(|of| refers_to_what_is(attributes, &of.attributes, &is_there))
+        });
+    }
     let is_there = |parent: &Json| {
         let is_enumerated = type_of(parent, types).is_some_and(|found| found.ids.is_some());
         is_enumerated || all.iter().any(|entity| entity.get("uid") == Some(parent))
@@ -105,6 +122,31 @@ fn type_of<'t>(uid: &Json, types: &'t Types) -> Option<&'t EntityType> {
     types.entity(uid.get("type")?.as_str()?)
 }
 
+/// Whether all is there that must be stored.
+fn refers_to_what_is(record: &Json, shape: &RecordShape, is_there: &dyn Fn(&EntityTypeName, &str) -> bool) -> bool {
+    record.as_object().into_iter().flatten().all(|(name, value)| {
+        shape.0.get(name.as_str()).is_none_or(|field| value_is_there(value, &field.shape, field.must_exist, is_there))
+    })
+}
+
+fn value_is_there(
+    value: &Json,
+    shape: &Shape,
+    must_exist: bool,
+    is_there: &dyn Fn(&EntityTypeName, &str) -> bool,
+) -> bool {
+    match (shape, value) {
+        (Shape::Entity(of), uid) if must_exist => {
+            uid.as_str().or_else(|| uid.get("id")?.as_str()).is_none_or(|id| is_there(of, id))
+        }
+        (Shape::Set(element), Json::Array(elements)) => {
+            elements.iter().all(|found| value_is_there(found, element, must_exist, is_there))
+        }
+        (Shape::Record(shape), record) => refers_to_what_is(record, shape, is_there),
+        _ => true,
+    }
+}
+
 /// What is declared of a stored entity; `None` where it cannot be stored.
 fn declared(entity: &Json, types: &Types) -> Option<Json> {
     let uid = entity.get("uid")?;
@@ -114,11 +156,9 @@ fn declared(entity: &Json, types: &Types) -> Option<Json> {
     if let (Some(shape), Some(Json::Object(tags))) = (&found.tags, entity.get("tags")) {
         declared["tags"] = tags.iter().map(|(key, tag)| (key.clone(), declared_value(tag, shape))).collect::<Map<_, _>>().into();
     }
-    let alone = Json::Array(vec![declared.clone()]).to_string();
+    let alone = declared.to_string();
     let alone = Parsed::parse(alone.as_bytes(), DEEPEST).ok()?;
-    // Whether what it refers to must be stored too, all of them together say.
-    let problems = StoredEntities::from_json(&alone, types, Facts::Given).err();
-    if problems.is_some() && !found.has_must_exist {
+    if !StoredEntities::can_store(&alone, types, Facts::Given) {
         return None;
     }
     let is_declared = |parent: &&Json| type_of(parent, types).is_some_and(|above| found.parents.contains(&above.name));

@@ -25,7 +25,7 @@ pub struct Comparison {
     pub environment: String,
     /// Which revision has such requests.
     pub of: Side,
-    /// Whether the action or one of the types is new to the older revision, or old to the newer: the requests are not of a new kind only.
+    /// Whether the older revision does not have the action, or one of the types.
     pub is_of_new_names: bool,
     /// Whether the newer revision allows a request that the older does not.
     pub gains: Found,
@@ -122,12 +122,7 @@ impl Both<'_> {
     fn compared(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Comparison {
         let asked = self.asked(asker, of, environment);
         let (gains, loses) = asked.unwrap_or_else(|why| (Found::Undecided(why.clone()), Found::Undecided(why)));
-        let beside = if of == Side::Old { self.new } else { self.old };
-        let types = &beside.store.types;
-        let has_action = types.environments.iter().any(|other| other.action == environment.action);
-        let has_types =
-            [&environment.principal, &environment.resource].into_iter().all(|name| types.entity_of(name).is_some());
-        let is_of_new_names = of != Side::Both && !(has_action && has_types);
+        let is_of_new_names = of == Side::New && has_new_names(environment, self.old);
         Comparison { environment: environment.to_string(), of, is_of_new_names, gains, loses }
     }
 
@@ -235,6 +230,14 @@ const ONLY_STORED: &str = "of a principal or a resource that is not stored, the 
 /// Of which of the principal and the resource the policies read what only the store may say.
 fn needed((store, environment): Half<'_>) -> [bool; 2] {
     need_stored(store.policies_in(environment).map(|policy| &policy.policy), environment, &store.types)
+}
+
+/// Whether the older revision does not have the action of an environment, or one of its types.
+pub fn has_new_names(environment: &Environment, old: &Snapshot) -> bool {
+    let types = &old.store.types;
+    let has_action = types.environments.iter().any(|other| other.action == environment.action);
+    let names = [&environment.principal, &environment.resource];
+    !has_action || !names.into_iter().all(|name| types.entity_of(name).is_some())
 }
 
 fn half_of(snapshot: &Snapshot, index: Option<usize>) -> Result<Half<'_>, String> {

@@ -85,11 +85,11 @@ impl<'a> View<'a> {
             if !self.is_enumerated(of) {
                 conditions.push(Expr::get_attr(asked.clone(), STORED.into()));
             }
-            conditions.extend(self.known_value(&asked, &of.full_name, &Shape::Entity(of.name.clone()), None)?);
+            conditions.extend(self.known_value(&asked, &of.full_name, &Shape::Entity(of.name.clone()), None, true)?);
             conditions.extend(self.known_entity(&asked, of)?);
         }
         let other = &self.other.environment.context;
-        conditions.extend(self.known_record(&Expr::var(Var::Context), "context", context, Some(other))?);
+        conditions.extend(self.known_record(&Expr::var(Var::Context), "context", context, Some(other), true)?);
         Ok(all(conditions))
     }
 
@@ -103,11 +103,11 @@ impl<'a> View<'a> {
         let other = self.other.types.entity_of(&of.name);
         let tags = (of.tags.as_ref(), other.and_then(|other| other.tags.as_ref()));
         if let (Some(own), Some(other)) = tags
-            && !self.known_value(entity, "", own, Some(other)).is_ok_and(|known| known.is_empty())
+            && !self.known_value(entity, "", own, Some(other), true).is_ok_and(|known| known.is_empty())
         {
             return Err(unsayable(&format!("{} tags", of.full_name)));
         }
-        self.known_record(entity, &of.full_name, &of.attributes, other.map(|other| &other.attributes))
+        self.known_record(entity, &of.full_name, &of.attributes, other.map(|other| &other.attributes), true)
     }
 
     fn known_record(
@@ -116,6 +116,7 @@ impl<'a> View<'a> {
         path: &str,
         own: &RecordShape,
         other: Option<&RecordShape>,
+        with_stored: bool,
     ) -> Result<Vec<Expr>, String> {
         let mut conditions = Vec::new();
         for (name, field) in &own.0 {
@@ -127,8 +128,8 @@ impl<'a> View<'a> {
             let value = Expr::get_attr(holder.clone(), slot.name.clone());
             let path = format!("{path}.{name}");
             let merged = beside.map(|beside| &beside.shape).filter(|_| slot.instead.is_none());
-            let mut known = self.known_value(&value, &path, &field.shape, merged)?;
-            if field.must_exist {
+            let mut known = self.known_value(&value, &path, &field.shape, merged, with_stored)?;
+            if field.must_exist && with_stored {
                 known.extend(self.must_exist(&value, &path, &field.shape, beside)?);
             }
             match (slot.presence, field.required) {
@@ -158,6 +159,7 @@ impl<'a> View<'a> {
         path: &str,
         own: &Shape,
         other: Option<&Shape>,
+        with_stored: bool,
     ) -> Result<Vec<Expr>, String> {
         match own {
             Shape::Entity(name) => Ok(self.ids(name).map(|ids| Expr::contains(ids, value.clone())).into_iter().collect()),
@@ -165,13 +167,13 @@ impl<'a> View<'a> {
                 Shape::Entity(name) => {
                     Ok(self.ids(name).map(|ids| Expr::contains_all(ids, value.clone())).into_iter().collect())
                 }
-                element => match self.known_value(value, path, element, Some(element)) {
+                element => match self.known_value(value, path, element, Some(element), with_stored) {
                     Ok(known) if known.is_empty() => Ok(known),
                     _ => Err(unsayable(path)),
                 },
             },
             _ => match fields_of(own) {
-                Some(record) => self.known_record(value, path, record, other.and_then(fields_of)),
+                Some(record) => self.known_record(value, path, record, other.and_then(fields_of), with_stored),
                 None => Ok(Vec::new()),
             },
         }
@@ -196,6 +198,9 @@ impl<'a> View<'a> {
         shape: &Shape,
         other: Option<&FieldShape>,
     ) -> Result<Vec<Expr>, String> {
+        if !self.stored_alike(shape, &mut BTreeSet::new()) {
+            return Err(format!("what `{path}` refers to must be stored, and of that not all can be stored"));
+        }
         match shape {
             Shape::Entity(name) => {
                 let own = self.own.types.entity_of(name).filter(|own| !self.is_enumerated(own));
@@ -205,6 +210,36 @@ impl<'a> View<'a> {
             _ if other.is_some_and(|other| other.must_exist) => Ok(Vec::new()),
             _ => Err(format!("what `{path}` refers to must be stored for one schema only, and Cedar cannot say that")),
         }
+    }
+
+    /// Whether what such a value refers to is stored wherever it is for the other revision.
+    fn stored_alike(&self, shape: &Shape, seen: &mut BTreeSet<EntityTypeName>) -> bool {
+        let name = match shape {
+            Shape::Entity(name) => name,
+            Shape::Set(element) => return self.stored_alike(element, seen),
+            _ => return false,
+        };
+        let (Some(own), true) = (self.own.types.entity_of(name), seen.insert(name.clone())) else { return true };
+        let other = self.other.types.entity_of(name).map(|other| &other.attributes);
+        let known = self.known_record(&Expr::var(Var::Resource), name.basename(), &own.attributes, other, false);
+        known.is_ok_and(|known| known.is_empty()) && self.must_exist_alike(&own.attributes, other, seen)
+    }
+
+    fn must_exist_alike(
+        &self,
+        own: &RecordShape,
+        other: Option<&RecordShape>,
+        seen: &mut BTreeSet<EntityTypeName>,
+    ) -> bool {
+        own.0.iter().all(|(name, field)| {
+            let beside = other.map(|other| other.0.get(name));
+            let is_alike = !field.must_exist || beside.is_none_or(|beside| beside.is_some_and(|found| found.must_exist));
+            let inner = fields_of(&field.shape);
+            let others = beside.flatten().and_then(|found| fields_of(&found.shape));
+            is_alike
+                && (!field.must_exist || self.stored_alike(&field.shape, seen))
+                && inner.is_none_or(|inner| self.must_exist_alike(inner, others, seen))
+        })
     }
 
     fn slot(&self, name: &SmolStr, own: &FieldShape, other: Option<&RecordShape>) -> Slot {

@@ -23,6 +23,11 @@ impl Diff<'_> {
         let title = Line::text("Policy change: ").and_code(old.origin.to_string()).and_text(" → ");
         let mut blocks =
             vec![Block::Title(title.and_code(new.origin.to_string())), Block::Paragraph(Line::text(self.summary()))];
+        if !self.renamed.is_empty() {
+            let stated = self.renamed.iter().map(|name| Line::code(name.old.to_string()).and_text(" is ").and_code(name.new.to_string()));
+            blocks.push(Block::Heading(Line::text("Renamed, as stated; the older revision is read with the new names")));
+            blocks.push(Block::List(stated.collect()));
+        }
         blocks.extend(self.masks());
         blocks.extend(self.schema());
         if !self.clauses.is_empty() {
@@ -210,6 +215,7 @@ impl Diff<'_> {
         json!({
             "old": store(self.old),
             "new": store(self.new),
+            "renamed": self.renamed.iter().map(|name| json!({ "old": name.old.to_string(), "new": name.new.to_string() })).collect::<Vec<_>>(),
             "masks": self.masks.iter().map(|mask| json!({ "name": mask.name, "maskedNow": mask.masked_now })).collect::<Vec<_>>(),
             "schema": self.declarations.iter().map(|found| json!({ "name": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
             "clauses": self.clauses.iter().map(|found| json!({ "id": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
