@@ -625,6 +625,22 @@ fn entities_that_are_not_stored_are_compared_too() {
     assert_eq!(relations(&forbid(once), &forbid(twice)), ["equivalent"]);
 }
 
+/// A4: who is not stored is denied where a policy reads what only the store may say: that another revision does not read it is no proof.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_only_the_store_may_say_is_compared_only_where_both_ask_for_it() {
+    let types = "entity User = { @stored blocked?: Bool }; entity Doc;";
+    let all = "permit (principal, action, resource);";
+    let asks = format!("{all} permit (principal, action, resource) when {{ principal has blocked }};");
+    let (old, new) = (one_action(types, "", &asks), one_action(types, "", all));
+    let why = "of a principal or a resource that is not stored, the policies of one revision read what only the store may say, which denies, \
+               and those of the other do not";
+    assert_eq!(relations(&old, &new), [why]);
+    diff(&old, &new, &["--deny-wider"]).with(2);
+    let found = diff(&new, &old, &["--format", "json", "--deny-wider"]).with(2).json();
+    assert_eq!((&found["access"][0]["gains"]["verdict"], &found["access"][0]["loses"]["verdict"]), (&json!("none"), &json!("undecided")));
+}
+
 /// A5: a string and what is written as one are not told apart by their types: no gain and no loss is made up.
 #[test]
 #[ignore = "needs cvc5"]

@@ -18,6 +18,14 @@ use crate::engine::{Decision, Print, Snapshot, need_stored};
 use crate::request::case::Case;
 use crate::store::schema::Environment;
 
+/// What every comparison takes for granted, as a sentence.
+pub const ASSUMPTION: &str = "each revision decides by its own schema on the same request, over the same entities, of which each has stored \
+    what it declares; an entity that is referred to is stored or not, and where it is not, it acts as one without parents, tags and optional \
+    attributes, and reading a required attribute of it denies; where a policy reads what only the store may say (`@stored`), the principal \
+    and the resource are stored; a member that only one revision declares is of the type that it declares; each datetime of a request or an \
+    entity is one that a string can say (-62167305540000 to 253402387139999 ms since 1970); facts are any value of their type, which \
+    includes more than the plugins return";
+
 /// What the solver says about two revisions in one environment.
 #[derive(Clone, Debug)]
 pub struct Comparison {

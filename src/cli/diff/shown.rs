@@ -9,8 +9,7 @@ use crate::cli::output::{self, counted};
 use crate::engine::{Decision, Snapshot};
 use crate::http::body;
 use crate::matrix::{Line as Moved, Lines, Outcomes, RowResult};
-use crate::prove::ASSUMPTION;
-use crate::prove::compare::{Comparison, Found, Side};
+use crate::prove::compare::{ASSUMPTION, Comparison, Found, Side};
 use crate::report::blocks::{Block, Line};
 use crate::report::{Finding, grouped};
 use crate::store::Statement;
@@ -98,7 +97,7 @@ impl Diff<'_> {
             blocks.push(Block::Heading(Line::text("Schema")));
             blocks.push(Block::List(self.declarations.iter().map(declaration).collect()));
             blocks.push(Block::Paragraph(Line::text(
-                "Each revision decides by its own schema: a request that one does not have is none that it allows. The solver asks about the requests of the newer schema.",
+                "Each revision decides by its own schema: a request that one does not have is none that it allows. What only one of them declares, the other drops.",
             )));
         }
         let incomparable = self.incomparable();
