@@ -11,7 +11,7 @@ use std::process::Command;
 use common::binary::{Ran, fed, gatepost};
 use common::{copy_of_built_in, edit, folder};
 use gatepost::engine::Snapshot;
-use gatepost::http::body::Printed;
+use gatepost::http::printed::Printed;
 use gatepost::matrix::moves;
 use gatepost::prove::compare::compare;
 use gatepost::prove::solver::Solver;
@@ -304,7 +304,8 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
 
     // A policy that would mean something else there.
     let found = changed(&SCHEMA.replace("entity Team;", "entity Team in [Team];"), POLICIES);
-    let why = "not compared: of the older policy `team`: it asks what a `User` is in, which the schemas declare differently";
+    let why =
+        "not compared: of the older policy `team`: it asks what a `User` is in, which the schemas declare differently";
     assert_eq!(access(&found)[0].1, why);
 
     // An action that only one of them has.
@@ -553,7 +554,8 @@ fn relations(old: &TempDir, new: &TempDir) -> Vec<String> {
 }
 
 fn one_action(types: &str, context: &str, policies: &str) -> TempDir {
-    let schema = format!("{types}\naction go appliesTo {{ principal: User, resource: Doc, context: {{ {context} }} }};");
+    let schema =
+        format!("{types}\naction go appliesTo {{ principal: User, resource: Doc, context: {{ {context} }} }};");
     docs(&schema, policies, "")
 }
 
@@ -573,7 +575,10 @@ fn records_that_are_compared_whole_are_compared_as_each_schema_has_them() {
     let literal = "permit (principal, action, resource) when { principal.home == { city: \"x\" } };";
     assert_eq!(relations(&one_action(plain, "", literal), &one_action(plain, "", literal)), ["equivalent"]);
     let in_context = "permit (principal, action, resource) when { context.at == context.of };";
-    let (old, new) = ("at: { city: String }, of: { city: String }", "at: { city: String, zip?: Long }, of: { city: String, zip?: Long }");
+    let (old, new) = (
+        "at: { city: String }, of: { city: String }",
+        "at: { city: String, zip?: Long }, of: { city: String, zip?: Long }",
+    );
     assert_eq!(relations(&one_action(plain, new, in_context), &one_action(plain, old, in_context)), ["only wider"]);
     // In sets and in tags they cannot be told apart: not compared, and not let through.
     let by_set = "permit (principal, action, resource) when { principal.homes.contains(resource.home) };";
@@ -590,7 +595,8 @@ fn records_that_are_compared_whole_are_compared_as_each_schema_has_them() {
     }
 }
 
-const OWNED: &str = "entity Team; entity User in [Team] = { age: Long, nick?: String } tags String; entity Doc = { owner: User };";
+const OWNED: &str =
+    "entity Team; entity User in [Team] = { age: Long, nick?: String } tags String; entity Doc = { owner: User };";
 
 /// A4: a policy that reads something of an owner who is not stored denies what others permit; without it they do not.
 #[test]
@@ -600,7 +606,9 @@ fn entities_that_are_not_stored_are_compared_too() {
     let of = |more: &str| one_action(OWNED, "", &format!("{all}{more}"));
     let nothing = of("");
     // It forbids nobody who is stored, and denies of an owner who is not.
-    let fails = of("@id(\"old\") forbid (principal, action, resource) when { resource.owner.age > 3 && resource.owner.age < 3 };");
+    let fails = of(
+        "@id(\"old\") forbid (principal, action, resource) when { resource.owner.age > 3 && resource.owner.age < 3 };",
+    );
     assert_eq!(relations(&fails, &nothing), ["only wider"]);
     assert_eq!(diff(&fails, &nothing, &["--deny-wider"]).status, Some(1));
     assert_eq!(relations(&nothing, &fails), ["only narrower"]);
@@ -638,7 +646,10 @@ fn what_only_the_store_may_say_is_compared_only_where_both_ask_for_it() {
     assert_eq!(relations(&old, &new), [why]);
     diff(&old, &new, &["--deny-wider"]).with(2);
     let found = diff(&new, &old, &["--format", "json", "--deny-wider"]).with(2).json();
-    assert_eq!((&found["access"][0]["gains"]["verdict"], &found["access"][0]["loses"]["verdict"]), (&json!("none"), &json!("undecided")));
+    assert_eq!(
+        (&found["access"][0]["gains"]["verdict"], &found["access"][0]["loses"]["verdict"]),
+        (&json!("none"), &json!("undecided"))
+    );
 }
 
 /// A5: a string and what is written as one are not told apart by their types: no gain and no loss is made up.
@@ -648,7 +659,9 @@ fn what_is_written_as_a_string_is_not_taken_for_another_value() {
     let types = "entity Level enum [\"low\"]; entity Team; entity User = { it?: TYPE }; entity Doc;";
     let policies = "permit (principal, action, resource) when { principal has it };";
     let texts = ["String", "Level", "Team", "ipaddr", "decimal", "datetime"];
-    for (old, new) in texts.iter().flat_map(|old| texts.iter().map(move |new| (old, new))).filter(|(old, new)| old != new) {
+    for (old, new) in
+        texts.iter().flat_map(|old| texts.iter().map(move |new| (old, new))).filter(|(old, new)| old != new)
+    {
         let of = |it: &str| one_action(&types.replace("TYPE", it), "", policies);
         let (old_store, new_store) = (of(old), of(new));
         let ran = diff(&old_store, &new_store, &["--deny-wider", "--format", "json"]);
@@ -682,7 +695,8 @@ fn what_is_written_as_a_string_is_not_taken_for_another_value() {
 #[ignore = "needs cvc5"]
 fn what_is_made_optional_and_guarded_is_compared() {
     let types = |title: &str| format!("entity User; entity Doc = {{ {title}: String }};");
-    let old = one_action(&types("title"), "", "permit (principal, action, resource) when { resource.title like \"x*\" };");
+    let old =
+        one_action(&types("title"), "", "permit (principal, action, resource) when { resource.title like \"x*\" };");
     let guarded = "permit (principal, action, resource) when { resource has title && resource.title like \"x*\" };";
     let new = one_action(&types("title?"), "", guarded);
     assert_eq!(relations(&old, &new), ["equivalent"]);
@@ -698,7 +712,8 @@ fn what_is_made_optional_and_guarded_is_compared() {
         one_action(&format!("entity User; entity Book = {{ {title}: Long }}; entity Doc = {{ of: Book }};"), "", policy)
     };
     let old = of("title", "permit (principal, action, resource) when { resource.of.title > 3 };");
-    let new = of("title?", "permit (principal, action, resource) when { resource.of has title && resource.of.title > 3 };");
+    let new =
+        of("title?", "permit (principal, action, resource) when { resource.of has title && resource.of.title > 3 };");
     assert_eq!(relations(&old, &new), ["equivalent"]);
 }
 
@@ -731,26 +746,46 @@ fn only_what_is_new_by_its_action_or_type_is_let_through() {
     let schema = "entity User; entity Doc; entity Level enum [\"low\"];\naction read appliesTo { principal: User, resource: Doc, context: { level?: Level } };";
     let all = "permit (principal, action, resource) when { context has level };";
     let old = docs(schema, all, "");
-    let new_action = docs(&format!("{schema}\naction write appliesTo {{ principal: User, resource: Doc }};"), "permit (principal, action == Action::\"write\", resource); permit (principal, action == Action::\"read\", resource) when { context has level };", "");
+    let new_action = docs(
+        &format!("{schema}\naction write appliesTo {{ principal: User, resource: Doc }};"),
+        "permit (principal, action == Action::\"write\", resource); permit (principal, action == Action::\"read\", resource) when { context has level };",
+        "",
+    );
     gate(&old, &new_action, &[], 1);
     gate(&old, &new_action, &["--allow-new"], 0);
-    let new_type = docs(&schema.replace("entity Doc;", "entity Doc; entity Bot;").replace("principal: User", "principal: [User, Bot]"), "permit (principal is Bot, action, resource); permit (principal is User, action, resource) when { context has level };", "");
+    let new_type = docs(
+        &schema.replace("entity Doc;", "entity Doc; entity Bot;").replace("principal: User", "principal: [User, Bot]"),
+        "permit (principal is Bot, action, resource); permit (principal is User, action, resource) when { context has level };",
+        "",
+    );
     gate(&old, &new_type, &[], 1);
     gate(&old, &new_type, &["--allow-new"], 0);
     // Both names are known, only not together; a value of an enumerated type is no type.
-    let together = docs(&schema.replace("resource: Doc", "resource: [Doc, User]"), "permit (principal, action, resource is User); permit (principal, action, resource is Doc) when { context has level };", "");
+    let together = docs(
+        &schema.replace("resource: Doc", "resource: [Doc, User]"),
+        "permit (principal, action, resource is User); permit (principal, action, resource is Doc) when { context has level };",
+        "",
+    );
     let value = docs(&schema.replace("[\"low\"]", "[\"low\", \"high\"]"), all, "");
     for new in [&together, &value] {
         gate(&old, new, &[], 1);
         gate(&old, new, &["--allow-new"], 1);
     }
     // An attribute that the older schema lacks is dropped by it: the request is one that both know.
-    let attribute = docs(&schema.replace("entity User;", "entity User = { override?: Bool };"), &format!("{all}\npermit (principal, action, resource) when {{ principal has override }};"), "");
+    let attribute = docs(
+        &schema.replace("entity User;", "entity User = { override?: Bool };"),
+        &format!("{all}\npermit (principal, action, resource) when {{ principal has override }};"),
+        "",
+    );
     gate(&old, &attribute, &[], 1);
     gate(&old, &attribute, &["--allow-new"], 1);
     assert_eq!(relations(&old, &attribute), ["only wider"]);
     // What is new is let through, and not what comes with it.
-    let both = docs(&format!("{schema}\naction write appliesTo {{ principal: User, resource: Doc }};"), "permit (principal, action, resource);", "");
+    let both = docs(
+        &format!("{schema}\naction write appliesTo {{ principal: User, resource: Doc }};"),
+        "permit (principal, action, resource);",
+        "",
+    );
     gate(&old, &both, &["--allow-new"], 1);
     diff(&old, &both, &["--allow-new"]).with(2);
 }
@@ -760,16 +795,22 @@ fn only_what_is_new_by_its_action_or_type_is_let_through() {
 #[ignore = "needs cvc5"]
 fn a_renamed_value_is_what_the_author_states() {
     let schema = |low: &str| {
-        format!("namespace N {{ entity Level enum [\"{low}\", \"high\"]; }}\nentity User = {{ level: N::Level, levels?: Set<N::Level> }}; entity Doc;\n\
-                 action read appliesTo {{ principal: User, resource: Doc, context: {{ level?: N::Level }} }};")
+        format!(
+            "namespace N {{ entity Level enum [\"{low}\", \"high\"]; }}\nentity User = {{ level: N::Level, levels?: Set<N::Level> }}; entity Doc;\n\
+                 action read appliesTo {{ principal: User, resource: Doc, context: {{ level?: N::Level }} }};"
+        )
     };
     let policies = |low: &str| {
-        format!("permit (principal, action, resource) when {{ principal.level == N :: Level::\"{low}\" }}; // N::Level::\"{low}\"\n\
-                 permit (principal, action, resource) when {{ context has level && context.level != N::Level::\"{low}\" }};")
+        format!(
+            "permit (principal, action, resource) when {{ principal.level == N :: Level::\"{low}\" }}; // N::Level::\"{low}\"\n\
+                 permit (principal, action, resource) when {{ context has level && context.level != N::Level::\"{low}\" }};"
+        )
     };
     let of = |low: &str, written: &str| {
         let store = docs(&schema(low), &policies(written), "");
-        let entities = format!(r#"[{{ "uid": {{ "type": "User", "id": "a" }}, "attrs": {{ "level": "{low}", "levels": ["{low}", "high"] }} }}]"#);
+        let entities = format!(
+            r#"[{{ "uid": {{ "type": "User", "id": "a" }}, "attrs": {{ "level": "{low}", "levels": ["{low}", "high"] }} }}]"#
+        );
         common::write(store.path(), "entities/users.json", entities.as_bytes());
         store
     };
@@ -786,7 +827,14 @@ fn a_renamed_value_is_what_the_author_states() {
     // The policy that names the other value now decides otherwise.
     diff(&old, &of("minor", "high"), &["--renamed", stated, "--deny-wider"]).with(1);
     // Two change their names for one another.
-    let swapped = ["--renamed", "N::Level::\"low\"=N::Level::\"high\"", "--renamed", "N::Level::\"high\"=N::Level::\"low\"", "--format", "json"];
+    let swapped = [
+        "--renamed",
+        "N::Level::\"low\"=N::Level::\"high\"",
+        "--renamed",
+        "N::Level::\"high\"=N::Level::\"low\"",
+        "--format",
+        "json",
+    ];
     assert_eq!(access(&diff(&old, &of("low", "high"), &swapped).json())[0].1, "equivalent");
     for (wrong, why) in [
         ("N::Level::\"none\"=N::Level::\"minor\"", "is no value of an enumerated type"),
@@ -819,7 +867,8 @@ fn changed(folder: &Path, variables: &[(&str, &Path)], arguments: &[&str]) -> Ve
     command.envs(variables.iter().copied());
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
-    let found: Value = serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let found: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
     let policies = found["policies"].as_array().unwrap().iter();
     policies.map(|policy| format!("{} {}", policy["change"], policy["id"]).replace('"', "")).collect()
 }
@@ -897,7 +946,10 @@ fn links_and_bare_repositories_are_read() {
     assert_eq!(changed(root, &[], &["main~1:docs", "main:docs"]), ["added shared"]);
     assert_eq!(changed(root, &[], &["main~1:docs", "main:store"]), ["added shared"]);
     assert_eq!(changed(root, &[], &["main:docs", "docs"]), Vec::<String>::new(), "as the folder is read");
-    assert_eq!(changed(root, &[], &["main:docs", "main:linked"]), ["added more", "removed owner", "removed team", "removed low", "removed shared"]);
+    assert_eq!(
+        changed(root, &[], &["main:docs", "main:linked"]),
+        ["added more", "removed owner", "removed team", "removed low", "removed shared"]
+    );
     assert_eq!(changed(&root.join("docs"), &[], &["HEAD:./", "HEAD:../docs/."]), Vec::<String>::new());
 
     let bare = TempDir::new().unwrap();
@@ -906,7 +958,9 @@ fn links_and_bare_repositories_are_read() {
     let failed = |folder: &Path, arguments: &[&str]| gatepost(folder, &[&["diff"], arguments].concat()).with(2).err;
     assert!(failed(bare.path(), &["main:docs"]).contains("a bare repository has no work tree"));
 
-    for (target, name) in [("/etc/hostname", "absolute"), ("../../../x", "outside"), ("gone", "nowhere"), ("round.cedar", "round")] {
+    for (target, name) in
+        [("/etc/hostname", "absolute"), ("../../../x", "outside"), ("gone", "nowhere"), ("round.cedar", "round")]
+    {
         let link = root.join(format!("docs/policies/{name}.cedar"));
         symlink(target, &link).unwrap();
         git(root, &["add", "-f", "docs"]);

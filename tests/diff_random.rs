@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;
-#[allow(dead_code, reason = "of the random stores only the random numbers are used")]
+#[allow(dead_code, unreachable_pub, reason = "of the random stores only the random numbers are used")]
 mod random;
 
 use std::collections::BTreeMap;
@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::folder;
 use gatepost::engine::{Print as _, Snapshot};
-use gatepost::http::body::Printed;
+use gatepost::http::printed::Printed;
 use gatepost::prove::compare::{Found, compare};
 use gatepost::prove::idle::idle;
 use gatepost::prove::solver::Solver;
@@ -36,10 +36,20 @@ struct Schema {
 
 const HOLDERS: [&str; 4] = ["User", "Doc", "Team", "context"];
 const HOME: &str = "HOME";
-const TYPES: [&str; 10] = ["Long", "String", "Bool", "Level", "User", "Team", "HOME", "Set<User>", "Set<String>", "datetime"];
+const TYPES: [&str; 10] =
+    ["Long", "String", "Bool", "Level", "User", "Team", "HOME", "Set<User>", "Set<String>", "datetime"];
 /// Each name has a type that is usual for it, so that edits of its presence are more frequent than those of its type.
 const NAMES: [(&str, usize); 10] = [
-    ("age", 0), ("nick", 1), ("admin", 2), ("level", 3), ("boss", 4), ("team", 5), ("home", 6), ("friends", 7), ("words", 8), ("since", 9),
+    ("age", 0),
+    ("nick", 1),
+    ("admin", 2),
+    ("level", 3),
+    ("boss", 4),
+    ("team", 5),
+    ("home", 6),
+    ("friends", 7),
+    ("words", 8),
+    ("since", 9),
 ];
 
 impl Schema {
@@ -75,11 +85,16 @@ impl Schema {
             match random.below(9) {
                 0..=3 => match schema.members.get_mut(&(holder, name)) {
                     Some((_, required)) => *required = !*required,
-                    None => drop(schema.members.insert((holder, name), (of, random.chance(30)))),
+                    None => _ = schema.members.insert((holder, name), (of, random.chance(30))),
                 },
-                4 => drop(schema.members.remove(&(holder, name))),
-                5 => schema.levels = random.pick(&[["low", "high"].as_slice(), &["low"], &["low", "high", "top"]]).to_vec(),
-                6 if holder != HOME => drop(schema.members.insert((holder, name), (random.pick(&TYPES), random.chance(30)))),
+                4 => _ = schema.members.remove(&(holder, name)),
+                5 => {
+                    schema.levels =
+                        random.pick(&[["low", "high"].as_slice(), &["low"], &["low", "high", "top"]]).to_vec()
+                }
+                6 if holder != HOME => {
+                    _ = schema.members.insert((holder, name), (random.pick(&TYPES), random.chance(30)))
+                }
                 7 => schema.tags = !schema.tags,
                 _ => match random.below(4) {
                     0 => schema.team_in_team = !schema.team_in_team,
@@ -95,7 +110,11 @@ impl Schema {
     fn record(&self, holder: &str) -> String {
         let members = self.members.iter().filter(|((of, _), _)| *of == holder).map(|((_, name), (of, required))| {
             let of = if *of == HOME { self.record(HOME) } else { (*of).to_owned() };
-            let exists = if self.must_exist && (*name == "boss" || *name == "team") && of.starts_with(['U', 'T']) { "@must_exist " } else { "" };
+            let exists = if self.must_exist && (*name == "boss" || *name == "team") && of.starts_with(['U', 'T']) {
+                "@must_exist "
+            } else {
+                ""
+            };
             format!("{exists}{name}{}: {of}", if *required { "" } else { "?" })
         });
         format!("{{ {} }}", members.collect::<Vec<_>>().join(", "))
@@ -121,12 +140,25 @@ impl Schema {
     }
 
     /// An expression of that type, and the guards before it.
-    fn path(&self, random: &mut Random, of: &str, holders: [(&str, &str); 3], depth: usize) -> Option<(Vec<String>, String)> {
+    fn path(
+        &self,
+        random: &mut Random,
+        of: &str,
+        holders: [(&str, &str); 3],
+        depth: usize,
+    ) -> Option<(Vec<String>, String)> {
         let (start, holder) = random.pick(&holders);
         self.further(random, of, (Vec::new(), start.to_owned()), holder, depth)
     }
 
-    fn further(&self, random: &mut Random, of: &str, from: (Vec<String>, String), holder: &str, depth: usize) -> Option<(Vec<String>, String)> {
+    fn further(
+        &self,
+        random: &mut Random,
+        of: &str,
+        from: (Vec<String>, String),
+        holder: &str,
+        depth: usize,
+    ) -> Option<(Vec<String>, String)> {
         if holder == of && random.chance(30) {
             return Some(from);
         }
@@ -144,7 +176,8 @@ impl Schema {
             if *kind == of {
                 return Some((guards, path));
             }
-            if ["User", "Team", HOME].contains(kind) && depth > 0
+            if ["User", "Team", HOME].contains(kind)
+                && depth > 0
                 && let Some(found) = self.further(random, of, (guards, path), kind, depth - 1)
             {
                 return Some(found);
@@ -207,7 +240,8 @@ impl Schema {
             },
         };
         let all: Vec<String> = guards.into_iter().chain([condition]).collect();
-        let whole = if random.chance(15) && all.len() > 1 { all[..all.len() - 1].join(" && ") } else { all.join(" && ") };
+        let whole =
+            if random.chance(15) && all.len() > 1 { all[..all.len() - 1].join(" && ") } else { all.join(" && ") };
         if random.chance(25) { format!("!({whole})") } else { format!("({whole})") }
     }
 
@@ -219,7 +253,12 @@ impl Schema {
             _ => ("action == Action::\"read\"", "Doc"),
         };
         let effect = if random.chance(45) { "forbid" } else { "permit" };
-        let principal = random.pick(&["principal is User", "principal is User", "principal in Team::\"t0\"", "principal == User::\"u0\""]);
+        let principal = random.pick(&[
+            "principal is User",
+            "principal is User",
+            "principal in Team::\"t0\"",
+            "principal == User::\"u0\"",
+        ]);
         let atoms: Vec<String> = (0..random.below(3)).map(|_| self.atom(random, resource)).collect();
         let joined = if atoms.is_empty() { "true".to_owned() } else { atoms.join(random.pick(&[" && ", " || "])) };
         format!("@id(\"p{index}\")\n{effect} ({principal}, {action}, resource is {resource})\nwhen {{ {joined} }};")
@@ -259,7 +298,13 @@ fn snapshot(schema: &Schema, policies: &[String]) -> Option<Snapshot> {
 /// A value as a caller writes it.
 fn value(random: &mut Random, of: &str, schema: &Schema) -> Value {
     match of {
-        "Long" => if random.chance(4) { json!(i64::MAX) } else { json!(random.below(4)) },
+        "Long" => {
+            if random.chance(4) {
+                json!(i64::MAX)
+            } else {
+                json!(random.below(4))
+            }
+        }
         "String" => random.pick(&["s0", "s1", "low", "u0", "2025-01-01"]).into(),
         "Bool" => random.chance(50).into(),
         "Level" => schema.levels[random.below(schema.levels.len())].into(),
@@ -279,7 +324,8 @@ fn record(random: &mut Random, holder: &str, schemas: [&Schema; 2]) -> Map<Strin
         for ((of, name), (kind, required)) in &schema.members {
             if *of == holder && !all.contains_key(*name) && random.chance(if *required { 97 } else { 55 }) {
                 let kind = if *kind == HOME { HOME } else { kind };
-                let found = if kind == HOME { record(random, HOME, schemas).into() } else { value(random, kind, schema) };
+                let found =
+                    if kind == HOME { record(random, HOME, schemas).into() } else { value(random, kind, schema) };
                 all.insert((*name).to_owned(), found);
             }
         }
@@ -337,7 +383,14 @@ fn decided(snapshots: [&Snapshot; 2], request: &Value) -> [bool; 2] {
     snapshots.map(|snapshot| Printed.decide(request, snapshot).is_some_and(|decision| decision.allowed))
 }
 
-fn compared(seed: u64, random: &mut Random, schemas: [&Schema; 2], snapshots: [&Snapshot; 2], solver: &Solver, tally: &mut Tally) {
+fn compared(
+    seed: u64,
+    random: &mut Random,
+    schemas: [&Schema; 2],
+    snapshots: [&Snapshot; 2],
+    solver: &Solver,
+    tally: &mut Tally,
+) {
     let [old, new] = snapshots;
     let comparisons = compare(old, new, solver, &Printed, &|_, _| {}).unwrap();
     let mut moved: BTreeMap<&str, [Option<Value>; 2]> = BTreeMap::new();
@@ -367,8 +420,13 @@ fn compared(seed: u64, random: &mut Random, schemas: [&Schema; 2], snapshots: [&
         for (index, found) in [&comparison.gains, &comparison.loses].into_iter().enumerate() {
             match (found, &seen[index]) {
                 (Found::None, Some(request)) => {
-                    let files = snapshots.map(|snapshot| snapshot.store.files.schema[0].text.to_string() + "\n" + &snapshot.store.files.policies[0].text);
-                    tally.false_claims.push(format!("seed {seed} {} {index}: {request:#}\n{}\n----\n{}", comparison.environment, files[0], files[1]));
+                    let files = snapshots.map(|snapshot| {
+                        snapshot.store.files.schema[0].text.to_string() + "\n" + &snapshot.store.files.policies[0].text
+                    });
+                    tally.false_claims.push(format!(
+                        "seed {seed} {} {index}: {request:#}\n{}\n----\n{}",
+                        comparison.environment, files[0], files[1]
+                    ));
                 }
                 (Found::Request(shown), _) => {
                     let expected = [index == 1, index == 0];
@@ -383,7 +441,15 @@ fn compared(seed: u64, random: &mut Random, schemas: [&Schema; 2], snapshots: [&
 }
 
 /// What `check` says can be removed changes no decision when it is gone.
-fn advised(seed: u64, random: &mut Random, schema: &Schema, all: &[String], old: &Snapshot, solver: &Solver, tally: &mut Tally) {
+fn advised(
+    seed: u64,
+    random: &mut Random,
+    schema: &Schema,
+    all: &[String],
+    old: &Snapshot,
+    solver: &Solver,
+    tally: &mut Tally,
+) {
     for problem in idle(old, solver, &|_, _| {}).unwrap().problems {
         let Some(id) = problem.message.split_once("` never changes a decision").map(|(id, _)| id) else { continue };
         let id = format!("@id(\"{}\")", id.trim_start_matches('`'));
@@ -398,7 +464,12 @@ fn advised(seed: u64, random: &mut Random, schema: &Schema, all: &[String], old:
             let request = request(random, [schema, schema]);
             let [before, after] = decided([old, &new], &request);
             if before != after {
-                tally.false_claims.push(format!("seed {seed}: {} {request:#}\n{}\n{}", problem.message, schema.text(), all.join("\n")));
+                tally.false_claims.push(format!(
+                    "seed {seed}: {} {request:#}\n{}\n{}",
+                    problem.message,
+                    schema.text(),
+                    all.join("\n")
+                ));
                 break;
             }
         }

@@ -78,11 +78,26 @@ fn nothing_is_advised_that_changes_a_decision_about_what_is_not_stored() {
     // Who is not stored has no age: to ask for it denies.
     assert_eq!(of("permit", "resource.owner.age > 3"), Vec::<String>::new());
     assert_eq!(of("permit", "User::\"ada\".age > 3"), Vec::<String>::new());
-    assert_eq!(of("forbid", "resource.owner has nick && (resource.owner.age > 3 || resource.owner.age < 4) && principal has nick"), ["a condition of `it` is always true"]);
-    assert_eq!(of("forbid", "principal has nick && (resource.owner.age > 3 || resource.owner.age < 4)"), Vec::<String>::new());
+    assert_eq!(
+        of(
+            "forbid",
+            "resource.owner has nick && (resource.owner.age > 3 || resource.owner.age < 4) && principal has nick"
+        ),
+        ["a condition of `it` is always true"]
+    );
+    assert_eq!(
+        of("forbid", "principal has nick && (resource.owner.age > 3 || resource.owner.age < 4)"),
+        Vec::<String>::new()
+    );
     // Of whom the request says all, and what is only false of who is not stored, makes no difference.
-    for condition in ["principal.age > 3", "resource.owner has nick", "resource.owner in Team::\"a\"", "resource.owner == principal"] {
-        assert_eq!(of("permit", condition), ["`it` never changes a decision: it says nothing that `all` does not say"], "{condition}");
+    for condition in
+        ["principal.age > 3", "resource.owner has nick", "resource.owner in Team::\"a\"", "resource.owner == principal"]
+    {
+        assert_eq!(
+            of("permit", condition),
+            ["`it` never changes a decision: it says nothing that `all` does not say"],
+            "{condition}"
+        );
     }
 }
 

@@ -19,7 +19,7 @@ use std::time::Duration;
 use cedar_policy::{EntityUid, PolicySet};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 use gatepost::engine::{Formula, Snapshot};
-use gatepost::http::body::Printed;
+use gatepost::http::printed::Printed;
 use gatepost::matrix::{self, RowResult};
 use gatepost::prove::compare::compare;
 use gatepost::prove::solver::Solver;

@@ -13,7 +13,7 @@ use super::config::Settings;
 use super::output::{self, DocumentFormat, Failure};
 use super::prove::SolverArguments;
 use crate::engine::Snapshot;
-use crate::http::body::Printed;
+use crate::http::printed::Printed;
 use crate::matrix::{self, Lines, Outcomes, RowResult};
 use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
@@ -107,7 +107,9 @@ fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin
         // What a git revision is compared with is the work tree, not what was once compiled in.
         (None, None, Origin::Commit(commit)) => match commit.work_tree() {
             Some(folder) => Origin::Folder(folder.to_owned()),
-            None => return Err(Failure::new("name the newer revision too: a bare repository has no work tree".to_owned())),
+            None => {
+                return Err(Failure::new("name the newer revision too: a bare repository has no work tree".to_owned()));
+            }
         },
         (None, ..) => settings.origin(),
     };
@@ -186,7 +188,9 @@ impl<'a> Diff<'a> {
         let environments = &self.new.store.types.environments;
         let is_let_through = |name: &str| {
             let mut alike = environments.iter().filter(|environment| environment.to_string() == name).peekable();
-            allows_new && alike.peek().is_some() && alike.all(|environment| compare::has_new_names(environment, self.old))
+            allows_new
+                && alike.peek().is_some()
+                && alike.all(|environment| compare::has_new_names(environment, self.old))
         };
         let moves = self.moves.iter().filter(|moves| !is_let_through(&moves.environment));
         let comparisons = self.comparisons().iter().filter(|found| !(allows_new && found.is_of_new_names));

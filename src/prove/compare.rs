@@ -10,10 +10,10 @@ use cedar_policy_symcc::{CompiledPolicy, Env};
 use serde_json::Value as Json;
 
 use super::allowed::Side as Allowing;
+use super::model;
 use super::shared::{Half, Shared, apart};
 use super::shrink::{self, Kept};
 use super::solver::{Asker, Solver, ask_all};
-use super::model;
 use crate::engine::{Decision, Print, Snapshot, need_stored};
 use crate::request::case::Case;
 use crate::store::schema::Environment;
@@ -136,9 +136,8 @@ impl Both<'_> {
 
     fn asked(&self, asker: &mut Asker<'_>, of: Side, environment: &Environment) -> Result<(Found, Found), String> {
         let not_compared = |why: String| if of == Side::Both { format!("{NOT_COMPARED}{why}") } else { why };
-        let half = |snapshot: &'_ Snapshot| -> Option<usize> {
-            Some(snapshot.store.types.environment_like(environment)?.0)
-        };
+        let half =
+            |snapshot: &'_ Snapshot| -> Option<usize> { Some(snapshot.store.types.environment_like(environment)?.0) };
         let (old, new) = match of {
             Side::Both => (self.old, self.new),
             Side::New => (self.new, self.new),
@@ -184,9 +183,8 @@ impl Both<'_> {
         environment: &Environment,
         gains: bool,
     ) -> Result<Found, String> {
-        let found = asker.ask(async |compiler| {
-            compiler.check_matches_implies_with_counterexample_opt(these, those).await
-        })?;
+        let found =
+            asker.ask(async |compiler| compiler.check_matches_implies_with_counterexample_opt(these, those).await)?;
         found.map_or(Ok(Found::None), |model| self.found(&model, environment, gains))
     }
 

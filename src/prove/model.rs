@@ -50,7 +50,8 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types, apart: &st
             }
         }
         let above = model.entities.ancestors(&uid).into_iter().flatten();
-        let mut above: Vec<EntityUid> = above.filter(|above| known(above).is_some() && !is_absent(above)).cloned().collect();
+        let mut above: Vec<EntityUid> =
+            above.filter(|above| known(above).is_some() && !is_absent(above)).cloned().collect();
         above.sort();
         ancestors.insert(uid.clone(), above);
         entities.insert(uid, stored);

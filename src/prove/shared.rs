@@ -12,8 +12,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{EntityTypeName, EntityUid, RequestEnv, Schema};
-use serde_json::{Map, Value as Json, json};
 use cedar_policy_core::ast::{ExprKind, Literal};
+use serde_json::{Map, Value as Json, json};
 use smol_str::{SmolStr, ToSmolStr, format_smolstr};
 
 use crate::store::Store;
@@ -166,19 +166,21 @@ impl Shared {
             put(&mut namespaces, "entityTypes", &name, declared);
         }
         let context = record_json("context", &old.1.context, Some(&new.1.context), true)?;
+        let applies_to = json!({
+            "principalTypes": [environment.principal.to_string()],
+            "resourceTypes": [environment.resource.to_string()],
+            "context": context,
+        });
         let actions = actions(old.0).into_iter().chain(actions(new.0));
         let mut all: BTreeMap<EntityUid, BTreeSet<EntityUid>> = BTreeMap::new();
         actions.for_each(|(action, above)| all.entry(action).or_default().extend(above));
         for (action, above) in all {
             let above = above.iter().map(|group| json!({ "id": id(group), "type": group.type_name().to_string() }));
-            let mut declared = json!({ "memberOf": above.collect::<Vec<_>>() });
-            if action == environment.action {
-                declared["appliesTo"] = json!({
-                    "principalTypes": [environment.principal.to_string()],
-                    "resourceTypes": [environment.resource.to_string()],
-                    "context": context.clone(),
-                });
-            }
+            let above = above.collect::<Vec<_>>();
+            let declared = match action == environment.action {
+                true => json!({ "memberOf": above, "appliesTo": applies_to }),
+                false => json!({ "memberOf": above }),
+            };
             let kind = action.type_name().to_string();
             let namespace = kind.rsplit_once("::").map_or("", |(namespace, _)| namespace);
             insert(&mut namespaces, namespace, "actions", id(&action), declared);
@@ -226,7 +228,10 @@ fn referred(shape: &Shape, found: &mut Vec<SmolStr>) {
     match shape {
         Shape::Entity(name) => found.push(name.to_smolstr()),
         Shape::Set(element) => referred(element, found),
-        _ => fields_of(shape).into_iter().flat_map(|record| record.0.values()).for_each(|field| referred(&field.shape, found)),
+        _ => fields_of(shape)
+            .into_iter()
+            .flat_map(|record| record.0.values())
+            .for_each(|field| referred(&field.shape, found)),
     }
 }
 
@@ -247,8 +252,10 @@ fn put(namespaces: &mut Map<String, Json>, list: &str, full_name: &str, declared
 }
 
 fn insert(namespaces: &mut Map<String, Json>, namespace: &str, list: &str, name: &str, declared: Json) {
-    let empty = || json!({ "entityTypes": {}, "actions": {} });
-    namespaces.entry(namespace).or_insert_with(empty)[list][name] = declared;
+    let namespace = namespaces.entry(namespace).or_insert_with(|| json!({ "entityTypes": {}, "actions": {} }));
+    if let Some(all) = namespace.get_mut(list).and_then(Json::as_object_mut) {
+        all.insert(name.to_owned(), declared);
+    }
 }
 
 fn entity_json(name: &str, old: &Types, new: &Types) -> Result<Json, String> {
@@ -265,20 +272,20 @@ fn entity_json(name: &str, old: &Types, new: &Types) -> Result<Json, String> {
     }
     let parents: BTreeSet<String> =
         all.iter().flat_map(|declared| &declared.parents).map(ToString::to_string).collect();
-    let shape = match (older, newer) {
-        (Some(older), Some(newer)) => record_json(name, &older.attributes, Some(&newer.attributes), true)?,
-        (Some(only), None) | (None, Some(only)) => record_json(name, &only.attributes, None, false)?,
+    let mut attributes = match (older, newer) {
+        (Some(older), Some(newer)) => members_json(name, &older.attributes, Some(&newer.attributes), true)?,
+        (Some(only), None) | (None, Some(only)) => members_json(name, &only.attributes, None, false)?,
         (None, None) => return Err(format!("there is no type `{name}`")),
     };
-    let mut declared = json!({ "memberOfTypes": parents, "shape": shape });
-    declared["shape"]["attributes"][STORED] = json!({ "type": "Boolean" });
+    attributes.insert(STORED.to_owned(), json!({ "type": "Boolean" }));
+    let shape = json!({ "type": "Record", "attributes": attributes });
     let tags = (older.and_then(|older| older.tags.as_ref()), newer.and_then(|newer| newer.tags.as_ref()));
-    match tags {
+    let tags = match tags {
         (Some(older), Some(newer)) if differs(older, newer) => return Err(unsayable(&format!("{name} tags"))),
-        (Some(tags), _) | (_, Some(tags)) => declared["tags"] = shape_json(name, tags, None)?,
-        (None, None) => {}
-    }
-    Ok(declared)
+        (Some(tags), _) | (_, Some(tags)) => shape_json(name, tags, None)?,
+        (None, None) => return Ok(json!({ "memberOfTypes": parents, "shape": shape })),
+    };
+    Ok(json!({ "memberOfTypes": parents, "shape": shape, "tags": tags }))
 }
 
 pub(super) fn unsayable(path: &str) -> String {
@@ -287,6 +294,15 @@ pub(super) fn unsayable(path: &str) -> String {
 
 /// A record of which `both` revisions declare one, if `other` is one's.
 fn record_json(path: &str, own: &RecordShape, other: Option<&RecordShape>, both: bool) -> Result<Json, String> {
+    Ok(json!({ "type": "Record", "attributes": members_json(path, own, other, both)? }))
+}
+
+fn members_json(
+    path: &str,
+    own: &RecordShape,
+    other: Option<&RecordShape>,
+    both: bool,
+) -> Result<Map<String, Json>, String> {
     let mut attributes = Map::new();
     let no_fields = RecordShape::default();
     let other = other.unwrap_or(&no_fields);
@@ -311,8 +327,8 @@ fn record_json(path: &str, own: &RecordShape, other: Option<&RecordShape>, both:
             let slot = if both { slot(name, field, beside, is_old) } else { plain_slot(name, field) };
             let merged = beside.map(|beside| &beside.shape).filter(|_| slot.instead.is_none());
             let mut declared = shape_json(&path, &field.shape, merged)?;
-            if slot.presence == Presence::Optional {
-                declared["required"] = false.into();
+            if let Some(declared) = declared.as_object_mut().filter(|_| slot.presence == Presence::Optional) {
+                declared.insert("required".to_owned(), false.into());
             }
             if let Presence::Marker(marker) = slot.presence {
                 attributes.insert(marker.into(), json!({ "type": "Boolean" }));
@@ -320,7 +336,7 @@ fn record_json(path: &str, own: &RecordShape, other: Option<&RecordShape>, both:
             attributes.insert(slot.name.into(), declared);
         }
     }
-    Ok(json!({ "type": "Record", "attributes": attributes }))
+    Ok(attributes)
 }
 
 fn shape_json(path: &str, own: &Shape, other: Option<&Shape>) -> Result<Json, String> {

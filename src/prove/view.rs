@@ -162,7 +162,9 @@ impl<'a> View<'a> {
         with_stored: bool,
     ) -> Result<Vec<Expr>, String> {
         match own {
-            Shape::Entity(name) => Ok(self.ids(name).map(|ids| Expr::contains(ids, value.clone())).into_iter().collect()),
+            Shape::Entity(name) => {
+                Ok(self.ids(name).map(|ids| Expr::contains(ids, value.clone())).into_iter().collect())
+            }
             Shape::Set(element) => match element.as_ref() {
                 Shape::Entity(name) => {
                     Ok(self.ids(name).map(|ids| Expr::contains_all(ids, value.clone())).into_iter().collect())
@@ -233,7 +235,8 @@ impl<'a> View<'a> {
     ) -> bool {
         own.0.iter().all(|(name, field)| {
             let beside = other.map(|other| other.0.get(name));
-            let is_alike = !field.must_exist || beside.is_none_or(|beside| beside.is_some_and(|found| found.must_exist));
+            let is_alike =
+                !field.must_exist || beside.is_none_or(|beside| beside.is_some_and(|found| found.must_exist));
             let inner = fields_of(&field.shape);
             let others = beside.flatten().and_then(|found| fields_of(&found.shape));
             is_alike
@@ -254,9 +257,7 @@ impl<'a> View<'a> {
         let typed = self.own.of(expression);
         let own = self.own.fields(&typed)?.clone();
         let other = match &typed {
-            Typed::Shape(Shape::Entity(name)) => {
-                self.other.types.entity_of(name).map(|found| found.attributes.clone())
-            }
+            Typed::Shape(Shape::Entity(name)) => self.other.types.entity_of(name).map(|found| found.attributes.clone()),
             _ => self.other.fields(&self.other.of(expression)).cloned(),
         };
         Some((own, other.filter(|_| !matches!(expression.expr_kind(), ExprKind::Record(_)))))
@@ -301,9 +302,7 @@ impl<'a> View<'a> {
                 Ok(all(conditions))
             }
             ExprKind::Like { expr, pattern } => Ok(Expr::like(self.written(expr)?, pattern.clone())),
-            ExprKind::Is { expr, entity_type } => {
-                Ok(Expr::is_entity_type(self.written(expr)?, entity_type.clone()))
-            }
+            ExprKind::Is { expr, entity_type } => Ok(Expr::is_entity_type(self.written(expr)?, entity_type.clone())),
             ExprKind::Set(elements) => {
                 let elements = elements.iter().map(|element| self.written(element));
                 Ok(Expr::set(elements.collect::<Result<Vec<_>, _>>()?))
@@ -456,9 +455,9 @@ impl<'a> View<'a> {
                     let each = each.collect::<Result<Vec<_>, _>>()?.into_iter();
                     return Ok(each.reduce(Expr::or).unwrap_or(is_in));
                 }
-                let own = elements.iter().all(|element| {
-                    matches!(self.own.of(element), Typed::Shape(Shape::Entity(other)) if other == name)
-                });
+                let own = elements
+                    .iter()
+                    .all(|element| matches!(self.own.of(element), Typed::Shape(Shape::Entity(other)) if other == name));
                 (is_in, if own { Expr::contains(above, written.clone()) } else { never(above) })
             }
             (Typed::Shape(Shape::Set(element)), _) => {

@@ -50,7 +50,8 @@ impl Commit {
             Some((revision, path)) => (revision, Some(path)),
             None => (name, None),
         };
-        let is_relative = path.is_some_and(|path| path.split('/').next().is_some_and(|first| first == "." || first == ".."));
+        let is_relative =
+            path.is_some_and(|path| path.split('/').next().is_some_and(|first| first == "." || first == ".."));
         let folder = if is_relative { Path::new(".") } else { folder };
         let unknown = |why: String| {
             let why = if why.contains("single revision") { "git knows no such revision" } else { &why };
@@ -186,7 +187,9 @@ impl Links<'_> {
         for _ in 0..MOST_LINKS {
             // The first part of it that is a link.
             let ends = path.match_indices('/').map(|(end, _)| end).chain([path.len()]);
-            let link = ends.filter_map(|end| path.get(..end)).find(|start| self.entries.get(*start).is_some_and(Entry::is_link));
+            let link = ends
+                .filter_map(|end| path.get(..end))
+                .find(|start| self.entries.get(*start).is_some_and(Entry::is_link));
             let Some(link) = link.map(str::to_owned) else { return Some(path) };
             let target = String::from_utf8(self.commit.blob(&self.entries.get(&link)?.id).ok()?).ok()?;
             let holder = link.rsplit_once('/').map_or("", |(holder, _)| holder);
@@ -223,7 +226,8 @@ impl Links<'_> {
 
     fn is_folder(&self, path: &str) -> bool {
         let start = format!("{path}/");
-        path.is_empty() || self.entries.range(start.clone()..).next().is_some_and(|(found, _)| found.starts_with(&start))
+        path.is_empty()
+            || self.entries.range(start.clone()..).next().is_some_and(|(found, _)| found.starts_with(&start))
     }
 }
 

@@ -23,8 +23,12 @@ impl Diff<'_> {
         let mut blocks =
             vec![Block::Title(title.and_code(new.origin.to_string())), Block::Paragraph(Line::text(self.summary()))];
         if !self.renamed.is_empty() {
-            let stated = self.renamed.iter().map(|name| Line::code(name.old.to_string()).and_text(" is ").and_code(name.new.to_string()));
-            blocks.push(Block::Heading(Line::text("Renamed, as stated; the older revision is read with the new names")));
+            let stated = self
+                .renamed
+                .iter()
+                .map(|name| Line::code(name.old.to_string()).and_text(" is ").and_code(name.new.to_string()));
+            blocks
+                .push(Block::Heading(Line::text("Renamed, as stated; the older revision is read with the new names")));
             blocks.push(Block::List(stated.collect()));
         }
         blocks.extend(self.masks());
@@ -200,11 +204,7 @@ impl Diff<'_> {
         let environment = &comparison.environment;
         vec![
             Block::Paragraph(Line::marked(&format!("`{environment}` {verb} access: before {before}; after {after}"))),
-            Block::Folded(
-                "the request, for gatepost decide --facts",
-                "json",
-                format!("{:#}", difference.request),
-            ),
+            Block::Folded("the request, for gatepost decide --facts", "json", format!("{:#}", difference.request)),
         ]
     }
 
