@@ -221,7 +221,10 @@ impl<'a> Diff<'a> {
         });
         let entities = (!self.old.entities.same(&self.new.entities))
             .then(|| ("entities".to_owned(), "any entities are compared, and not those that are stored".to_owned()));
-        environments.into_iter().chain(readings).chain(entities).collect()
+        let speakers = changes::said_by_others(&self.old.store, &self.new.store).into_iter();
+        let speakers = speakers
+            .map(|name| (name, "who may say it is another: only what is said is compared, whoever says it".to_owned()));
+        environments.into_iter().chain(readings).chain(speakers).chain(entities).collect()
     }
 
     /// The environments of which no cells are compared.

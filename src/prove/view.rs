@@ -203,7 +203,16 @@ impl<'a> View<'a> {
         if !self.stored_alike(shape, &mut BTreeSet::new()) {
             return Err(format!("what `{path}` refers to must be stored, and of that not all can be stored"));
         }
+        let Environment { principal, resource, .. } = self.own.environment;
         match shape {
+            // Of the principal and the resource it is not asked whether they are stored.
+            Shape::Entity(name)
+                if (name == principal || name == resource) && !other.is_some_and(|other| other.must_exist) =>
+            {
+                Err(format!(
+                    "what `{path}` refers to must be stored for one schema only, also where it is what is asked about"
+                ))
+            }
             Shape::Entity(name) => {
                 let own = self.own.types.entity_of(name).filter(|own| !self.is_enumerated(own));
                 Ok(own.map(|_| Expr::get_attr(value.clone(), STORED.into())).into_iter().collect())

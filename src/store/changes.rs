@@ -2,9 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cedar_policy_core::ast::{BinaryOp, ExprKind};
-use smol_str::SmolStr;
-
 use super::policy::Statement;
 use super::schema::{RecordShape, Shape};
 use super::{Store, policy, schema};
@@ -18,21 +15,6 @@ pub struct Declaration {
     pub old: Option<String>,
     /// How the newer store declares it; `None` where it does not.
     pub new: Option<String>,
-    /// What a policy would have to ask for to see the difference.
-    pub seen_by: SeenBy,
-}
-
-/// What a policy that type-checks under two schemas can ask for that is there under one of them only.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum SeenBy {
-    /// `has` on an attribute of that name.
-    Has(SmolStr),
-    /// `hasTag`.
-    HasTag,
-    /// `in`.
-    In,
-    /// Nothing.
-    Nothing,
 }
 
 impl Declaration {
@@ -40,17 +22,6 @@ impl Declaration {
     pub fn is_read_otherwise(&self) -> bool {
         let read = |text: &Option<String>| text.as_ref().is_some_and(|text| text.starts_with(schema::READ));
         read(&self.old) && read(&self.new)
-    }
-
-    /// Whether a policy asks for it without having to know it.
-    pub fn is_asked_for_by(&self, statement: &Statement) -> bool {
-        statement.policy.as_ref().condition().subexpressions().any(|part| match (part.expr_kind(), &self.seen_by) {
-            (ExprKind::HasAttr { attr, .. }, SeenBy::Has(name)) => attr == name,
-            (ExprKind::ExtHasAttr { attrs, .. }, SeenBy::Has(name)) => attrs.iter().any(|attr| attr == name),
-            (ExprKind::BinaryApp { op: BinaryOp::HasTag, .. }, SeenBy::HasTag) => true,
-            (ExprKind::BinaryApp { op: BinaryOp::In, .. }, SeenBy::In) => true,
-            _ => false,
-        })
     }
 }
 
@@ -82,20 +53,46 @@ pub fn declarations(old: &Store, new: &Store) -> Vec<Declaration> {
 
 /// The clauses of the source document that differ, in the order of their ids.
 pub fn clauses(old: &Store, new: &Store) -> Vec<Declaration> {
-    let texts = |store: &Store| -> BTreeMap<String, (String, SeenBy)> {
+    let texts = |store: &Store| -> BTreeMap<String, String> {
         let clauses = store.clauses.iter().flat_map(|clauses| &clauses.clauses);
-        clauses.map(|clause| (clause.id.clone(), (clause.text.clone(), SeenBy::Nothing))).collect()
+        clauses.map(|clause| (clause.id.clone(), clause.text.clone())).collect()
     };
     differing(&texts(old), &texts(new))
 }
 
-fn differing(old: &BTreeMap<String, (String, SeenBy)>, new: &BTreeMap<String, (String, SeenBy)>) -> Vec<Declaration> {
+/// What is said of entities by others than before, by its name: what only the store may say, and whose parents a caller may add.
+pub fn said_by_others(old: &Store, new: &Store) -> Vec<String> {
+    let speakers = |store: &Store| -> BTreeMap<String, bool> {
+        let mut all = BTreeMap::new();
+        for entity in store.types.entities.values() {
+            all.insert(format!("entity {}", entity.name), entity.stored);
+            all.insert(format!("entity {}: parents", entity.name), entity.parents_from_caller);
+            speakers_of(&entity.name.to_string(), &entity.attributes, &mut all);
+        }
+        all
+    };
+    let (old, new) = (speakers(old), speakers(new));
+    old.into_iter()
+        .filter(|(name, stored)| new.get(name).is_some_and(|other| other != stored))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn speakers_of(of: &str, record: &RecordShape, all: &mut BTreeMap<String, bool>) {
+    for (name, field) in &record.0 {
+        let name = format!("{of}.{name}");
+        if let Shape::Record(record) = &field.shape {
+            speakers_of(&name, record, all);
+        }
+        all.insert(name, field.stored);
+    }
+}
+
+fn differing(old: &BTreeMap<String, String>, new: &BTreeMap<String, String>) -> Vec<Declaration> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
-    let all = names.into_iter().filter_map(|name| {
-        let (old, new) = (old.get(name), new.get(name));
-        let (_, seen_by) = old.or(new)?;
-        let text = |found: Option<&(String, SeenBy)>| found.map(|(text, _)| text.clone());
-        Some(Declaration { name: name.clone(), old: text(old), new: text(new), seen_by: seen_by.clone() })
+    let all = names.into_iter().map(|name| {
+        let (old, new) = (old.get(name).cloned(), new.get(name).cloned());
+        Declaration { name: name.clone(), old, new }
     });
     all.filter(|declaration| declaration.old != declaration.new).collect()
 }
@@ -148,51 +145,48 @@ fn actions_of(store: &Store) -> cedar_policy::Entities {
 
 /// What a schema declares: how, by name.
 #[derive(Default)]
-struct Declared(BTreeMap<String, (String, SeenBy)>);
+struct Declared(BTreeMap<String, String>);
 
 impl Declared {
     fn by(store: &Store) -> Self {
         let mut declared = Self::default();
         for entity in store.types.entities.values() {
             let name = &entity.name;
-            declared.note(format!("entity {name}"), SeenBy::Nothing);
-            entity.ids.iter().flatten().for_each(|id| declared.note(format!("{name}::{id:?}"), SeenBy::Nothing));
-            entity.parents.iter().for_each(|parent| declared.note(format!("{name} in {parent}"), SeenBy::In));
+            declared.note(format!("entity {name}"));
+            entity.ids.iter().flatten().for_each(|id| declared.note(format!("{name}::{id:?}")));
+            entity.parents.iter().for_each(|parent| declared.note(format!("{name} in {parent}")));
             if let Some(tags) = &entity.tags {
-                declared.shape(&format!("{name} tags"), tags, "", SeenBy::HasTag);
+                declared.shape(&format!("{name} tags"), tags, "");
             }
             declared.fields(&name.to_string(), &entity.attributes);
         }
         for environment in &store.types.environments {
             let action = &environment.action;
-            declared.note(
-                format!("action {action}: {} · {}", environment.principal, environment.resource),
-                SeenBy::Nothing,
-            );
+            declared.note(format!("action {action}: {} · {}", environment.principal, environment.resource));
             declared.fields(&format!("action {action}: context"), &environment.context);
         }
         let actions = actions_of(store);
         for action in actions.iter().map(cedar_policy::Entity::uid) {
             for group in actions.ancestors(&action).into_iter().flatten() {
-                declared.note(format!("action {action} in {group}"), SeenBy::In);
+                declared.note(format!("action {action} in {group}"));
             }
         }
         declared
     }
 
-    fn note(&mut self, name: String, seen_by: SeenBy) {
-        self.0.insert(name, ("declared".to_owned(), seen_by));
+    fn note(&mut self, name: String) {
+        self.0.insert(name, "declared".to_owned());
     }
 
     fn fields(&mut self, of: &str, record: &RecordShape) {
         for (name, field) in &record.0 {
             let more = if field.required { "" } else { ", optional" };
-            self.shape(&format!("{of}.{name}"), &field.shape, more, SeenBy::Has(name.clone()));
+            self.shape(&format!("{of}.{name}"), &field.shape, more);
         }
     }
 
-    fn shape(&mut self, name: &str, shape: &Shape, more: &str, seen_by: SeenBy) {
-        self.0.insert(name.to_owned(), (format!("{shape}{more}"), seen_by));
+    fn shape(&mut self, name: &str, shape: &Shape, more: &str) {
+        self.0.insert(name.to_owned(), format!("{shape}{more}"));
         let mut inner = shape;
         while let Shape::Set(element) = inner {
             inner = element;
