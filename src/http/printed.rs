@@ -108,13 +108,15 @@ fn declared(entity: &Json, types: &Types) -> Option<Json> {
     let found =
         type_of(uid, types).filter(|found| uid.get("id").and_then(Json::as_str).is_some_and(|id| found.has_id(id)))?;
     let attributes = declared_record(entity.get("attrs").unwrap_or(&Json::Null), &found.attributes);
-    let tags: Map<String, Json> = match (&found.tags, entity.get("tags")) {
-        (Some(shape), Some(Json::Object(tags))) => {
-            tags.iter().map(|(key, tag)| (key.clone(), declared_value(tag, shape))).collect()
-        }
-        _ => Map::new(),
+    let tags: Option<Map<String, Json>> = found.tags.as_ref().map(|shape| {
+        let tags = entity.get("tags").and_then(Json::as_object).into_iter().flatten();
+        tags.map(|(key, tag)| (key.clone(), declared_value(tag, shape))).collect()
+    });
+    let written = |parents: &[&Json]| match &tags {
+        Some(tags) => json!({ "uid": uid, "attrs": attributes, "tags": tags, "parents": parents }),
+        None => json!({ "uid": uid, "attrs": attributes, "parents": parents }),
     };
-    let alone = json!({ "uid": uid, "attrs": attributes, "tags": tags }).to_string();
+    let alone = written(&[]).to_string();
     let alone = Parsed::parse(alone.as_bytes(), DEEPEST).ok()?;
     if !StoredEntities::can_store(&alone, types, Facts::Given) {
         return None;
@@ -122,7 +124,7 @@ fn declared(entity: &Json, types: &Types) -> Option<Json> {
     let is_declared = |parent: &&Json| type_of(parent, types).is_some_and(|above| found.parents.contains(&above.name));
     let parents = entity.get("parents").and_then(Json::as_array).into_iter().flatten();
     let parents: Vec<&Json> = parents.filter(is_declared).collect();
-    Some(json!({ "uid": uid, "attrs": attributes, "tags": tags, "parents": parents }))
+    Some(written(&parents))
 }
 
 fn declared_record(record: &Json, shape: &RecordShape) -> Json {
