@@ -506,6 +506,13 @@ fn no_claim_of_a_comparison_is_untrue_for_any_random_request() {
         });
         let Some(new) = new else { continue };
         tally.stores += 1;
+        if tally.stores % 100 == 0 {
+            let Tally { stores, environments, requests, differing, advice, .. } = &tally;
+            println!(
+                "{stores} stores, {environments} environments, {requests} requests, {differing} decided differently, {advice} policies advised against, {} false claims",
+                tally.false_claims.len()
+            );
+        }
         compared(seed, &mut random, [&schema, &newer], [&old, &new], &solver, &mut tally);
         if random.chance(25) {
             advised(seed, &mut random, &schema, &all, &old, &solver, &mut tally);
