@@ -25,7 +25,14 @@ impl Print for Printed {
 
     fn decide(&self, request: &Json, snapshot: &Snapshot) -> Option<Decision> {
         let types = &snapshot.store.types;
-        let stored = declared_of(request.get(ENTITIES).unwrap_or(&Json::Null), types).to_string();
+        let given = request.get(ENTITIES).unwrap_or(&Json::Null);
+        let stored = declared_of(given, types);
+        // What is stored of whom the request is about cannot be left out.
+        let is_lost = |name| is_of(given, request.get(name)) && !is_of(&stored, request.get(name));
+        if is_lost("subject") || is_lost("resource") {
+            return None;
+        }
+        let stored = stored.to_string();
         let stored = Parsed::parse(stored.as_bytes(), DEEPEST).ok()?;
         let stored = StoredEntities::from_json(&stored, types, Facts::Given).ok()?;
         let request = request.to_string();
@@ -71,6 +78,12 @@ fn declared_of(entities: &Json, types: &Types) -> Json {
         entity
     });
     with_parents.collect()
+}
+
+/// Whether one of the stored entities is the one that a part of a request names.
+fn is_of(entities: &Json, named: Option<&Json>) -> bool {
+    let part = |of: Option<&Json>| of.map(|of| (of.get("type").cloned(), of.get("id").cloned()));
+    entities.as_array().into_iter().flatten().any(|entity| part(entity.get("uid")) == part(named))
 }
 
 fn type_of<'t>(uid: &Json, types: &'t Types) -> Option<&'t EntityType> {

@@ -451,6 +451,10 @@ impl<'a> View<'a> {
         }
         let (is_in, is_it) = match (self.own.of(right), right.expr_kind()) {
             (Typed::Shape(Shape::Entity(other)), _) => {
+                if other != name && !own.iter().any(|(_, parent)| *parent == other) {
+                    // What stands behind it may be of no type that it could have.
+                    return Ok(Expr::and(Expr::is_eq(written.clone(), written), never(above)));
+                }
                 let is_it = if other == name { Expr::is_eq(written.clone(), above.clone()) } else { Expr::val(false) };
                 let group = self.own.types.entity_of(&other).filter(|group| !self.is_enumerated(group));
                 let stored = group.map(|group| self.is_stored(&above, group)).transpose()?;
