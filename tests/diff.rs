@@ -11,6 +11,7 @@ use std::process::Command;
 use common::binary::{Ran, fed, gatepost};
 use common::{copy_of_built_in, edit, folder};
 use gatepost::engine::Snapshot;
+use gatepost::http::printed::Printed;
 use gatepost::matrix::moves;
 use gatepost::prove::compare::compare;
 use gatepost::prove::solver::Solver;
@@ -219,7 +220,7 @@ fn actions_of_one_id_in_two_namespaces_are_told_apart() {
     let (old, new) = (docs(&without, policies, ""), docs(schema, policies, ""));
     let found = diff(&old, &new, &["--format", "json"]).json();
     assert_eq!(found["schema"][0]["name"], r#"action A::Action::"view": context.x"#);
-    assert!(access(&found)[0].1.contains("asks for what the schemas declare differently"), "{found}");
+    assert_eq!(access(&found), pairs(&[("User · view · Doc", "only narrower"), ("User · view · Doc", "equivalent")]));
 }
 
 /// "`--deny-wider` makes it a gate for CI (exit 1 if anything gains access)"; without a solver that is found where the decision
@@ -261,8 +262,8 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
     };
     // An id that the older schema does not have: its `forbid` is only for the low ones, and whom it does not know it denies.
     let found = changed(&SCHEMA.replace("\"high\"]", "\"high\", \"top\"]"), POLICIES);
-    let wider = [("User · read · Doc", "only wider"), ("User · write · Doc", "only wider")];
-    assert_eq!(access(&found), pairs(&wider));
+    let wider_in_both = [("User · read · Doc", "only wider"), ("User · write · Doc", "only wider")];
+    assert_eq!(access(&found), pairs(&wider_in_both));
     assert_eq!(found["access"][0]["gains"]["request"]["subject"]["properties"]["level"], "top");
 
     // The other way round, what the older allowed is no request any more: that is lost, and nothing else is.
@@ -280,29 +281,31 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
     let found = changed(&SCHEMA.replace("title: String", "title: String, size: Long"), POLICIES);
     assert_eq!(access(&found), pairs(&lost));
 
-    // What is gone was required, or is of another type: no request of the newer schema is one of the older.
-    for other in ["name: String", "title: Long"] {
-        let found = changed(&SCHEMA.replace("title: String", other), "permit (principal, action, resource);");
-        assert_eq!(found["notCompared"].as_array().unwrap().len(), 2);
-        assert_eq!(found["moved"], json!([]));
-        let why = "not compared: one schema requires `resource.title` in a way in which the other does not declare it";
-        assert_eq!(access(&found), pairs(&[("User · read · Doc", why), ("User · write · Doc", why)]));
-    }
+    // What is gone was required: a request that says both is one of both, and any other of one of them.
+    let found = changed(&SCHEMA.replace("title: String", "name: String"), "permit (principal, action, resource);");
+    assert_eq!(found["notCompared"], json!([]));
+    let both = [("User · read · Doc", "wider and narrower"), ("User · write · Doc", "wider and narrower")];
+    assert_eq!(access(&found), pairs(&both));
+    // What is required is of another type: no request of the newer schema is one of the older.
+    let found = changed(&SCHEMA.replace("title: String", "title: Long"), "permit (principal, action, resource);");
+    assert_eq!(found["notCompared"].as_array().unwrap().len(), 2);
+    assert_eq!(found["moved"], json!([]));
+    let why = "not compared: one schema requires `Doc.title` in a way in which the other does not declare it";
+    assert_eq!(access(&found), pairs(&[("User · read · Doc", why), ("User · write · Doc", why)]));
     let everything = "permit (principal, action, resource);";
     let (old, new) =
         (docs(SCHEMA, everything, ""), docs(&SCHEMA.replace("nick?: String", "nick?: Long"), everything, ""));
     let found = diff(&old, &new, &["--format", "json", "--deny-wider"]).with(1).json();
     assert_eq!(access(&found)[0].1, "wider and narrower", "who has a nick is another");
 
-    // A policy of the older revision that the newer schema does not understand.
+    // A policy of the older revision that the newer schema does not understand is read by the older.
     let found = changed(&SCHEMA.replace("title: String", "title?: String"), everything);
-    let why = "not compared: of the older policies, under the newer schema: `team`: it cannot be put to the solver";
-    assert!(access(&found)[0].1.starts_with(why), "{found}");
-    assert_eq!(access(&found)[1].1, "only wider");
+    assert_eq!(access(&found), pairs(&wider_in_both));
 
     // A policy that would mean something else there.
     let found = changed(&SCHEMA.replace("entity Team;", "entity Team in [Team];"), POLICIES);
-    let why = "not compared: the older policy `team` asks for what the schemas declare differently, `Team in Team`";
+    let why =
+        "not compared: of the older policy `team`: it asks what a `User` is in, which the schemas declare differently";
     assert_eq!(access(&found)[0].1, why);
 
     // An action that only one of them has.
@@ -403,8 +406,8 @@ fn the_solver_and_the_decision_table_agree() {
     let pairs =
         families.iter().flat_map(|family| family.iter().flat_map(|old| family.iter().map(move |new| (old, new))));
     for (old, new) in pairs {
-        let moved = moves(old, new, &|_, _| {});
-        for comparison in compare(old, new, &solver, &|_, _| {}).unwrap() {
+        let moved = moves(old, new, &Printed, &|_, _| {});
+        for comparison in compare(old, new, &solver, &Printed, &|_, _| {}).unwrap() {
             let here = moved.iter().filter(|moves| moves.environment == comparison.environment);
             let lines: Vec<_> = here.flat_map(|moves| &moves.lines).map(|line| line.outcome).collect();
             let expected = match (lines.iter().any(|line| line.gains()), lines.iter().any(|line| line.loses())) {
@@ -427,7 +430,7 @@ fn a_line_says_all_that_makes_its_requests_what_they_are() {
     let old = docs(SCHEMA, "forbid (principal, action, resource);", "");
     let new = "permit (principal, action == Action::\"read\", resource) when { principal has nick && resource.readers.contains(principal.nick) };";
     let new = docs(SCHEMA, new, "");
-    let moved = moves(&common::snapshot_of(old.path()), &common::snapshot_of(new.path()), &|_, _| {});
+    let moved = moves(&common::snapshot_of(old.path()), &common::snapshot_of(new.path()), &Printed, &|_, _| {});
     let lines: Vec<String> = moved[0].lines.iter().map(|line| line.conditions.join(", ")).collect();
     let readers = |name: &str| {
         format!("principal.nick is {name:?}, resource.readers is [{name:?}] or [\"other-1\", \"other-2\"]")
@@ -525,4 +528,489 @@ fn what_fmt_writes_is_equivalent_to_what_it_read() {
 /// The same policies, as nobody would format them.
 fn spoiled(text: &str) -> String {
     text.replace(" &&", "&&").replace(" == ", "==").replace('{', "\n{").replace('\n', "  \n\t")
+}
+
+/// Both engines decide what is printed as is said.
+fn confirmed(found: &Value, old: &TempDir, new: &TempDir) {
+    for one in found["access"].as_array().unwrap() {
+        for (verb, expected) in [("gains", [false, true]), ("loses", [true, false])] {
+            if one[verb]["verdict"] == "found" {
+                let request = one[verb]["request"].to_string();
+                let decided = [old, new].map(|store| {
+                    let store = store.path().to_str().unwrap();
+                    fed(Path::new("."), &["decide", "--facts", "--store", store], &request).status == Some(0)
+                });
+                assert_eq!(decided, expected, "{verb}: {request}");
+            }
+        }
+    }
+}
+
+/// The relations in each environment, of which every example was decided by both.
+fn relations(old: &TempDir, new: &TempDir) -> Vec<String> {
+    let found = diff(old, new, &["--format", "json"]).json();
+    confirmed(&found, old, new);
+    access(&found).into_iter().map(|(_, relation)| relation).collect()
+}
+
+fn one_action(types: &str, context: &str, policies: &str) -> TempDir {
+    let schema =
+        format!("{types}\naction go appliesTo {{ principal: User, resource: Doc, context: {{ {context} }} }};");
+    docs(&schema, policies, "")
+}
+
+/// A2: what a record holds that only one schema declares, only that one compares.
+#[test]
+#[ignore = "needs cvc5"]
+fn records_that_are_compared_whole_are_compared_as_each_schema_has_them() {
+    let plain = "entity User = { home: { city: String } }; entity Doc = { home: { city: String } };";
+    let more = plain.replace("city: String", "city: String, zip?: Long");
+    let same = "permit (principal, action, resource) when { principal.home == resource.home };";
+    // Who lives in one city under two codes is let in without the code, and not with it.
+    assert_eq!(relations(&one_action(&more, "", same), &one_action(plain, "", same)), ["only wider"]);
+    assert_eq!(relations(&one_action(plain, "", same), &one_action(&more, "", same)), ["only narrower"]);
+    let wider = diff(&one_action(&more, "", same), &one_action(plain, "", same), &["--deny-wider"]);
+    assert_eq!(wider.status, Some(1), "{}", wider.out);
+    // A literal has no code: before, whoever had one was not at home there.
+    let literal = "permit (principal, action, resource) when { principal.home == { city: \"x\" } };";
+    assert_eq!(relations(&one_action(plain, "", literal), &one_action(plain, "", literal)), ["equivalent"]);
+    let in_context = "permit (principal, action, resource) when { context.at == context.of };";
+    let (old, new) = (
+        "at: { city: String }, of: { city: String }",
+        "at: { city: String, zip?: Long }, of: { city: String, zip?: Long }",
+    );
+    assert_eq!(relations(&one_action(plain, new, in_context), &one_action(plain, old, in_context)), ["only wider"]);
+    // In sets and in tags they cannot be told apart: not compared, and not let through.
+    let by_set = "permit (principal, action, resource) when { principal.homes.contains(resource.home) };";
+    let in_sets = "entity User = { homes: Set<{ city: String }> }; entity Doc = { home: { city: String } };";
+    let in_tags = "entity User = { homes: Set<Long> } tags { city: String }; entity Doc = { home: { city: String } };";
+    let by_tag = "permit (principal, action, resource) when { principal.hasTag(\"a\") && principal.getTag(\"a\") == resource.home };";
+    for (types, policies) in [(in_sets, by_set), (in_tags, by_tag)] {
+        let more = types.replace("city: String", "city: String, zip?: Long");
+        for (old, new) in [(types, more.as_str()), (&more, types)] {
+            let (old, new) = (one_action(old, "", policies), one_action(new, "", policies));
+            let ran = diff(&old, &new, &["--deny-wider", "--format", "json"]).with(2);
+            assert!(access(&ran.json())[0].1.starts_with("not compared: of `"), "{}", ran.out);
+        }
+    }
+}
+
+const OWNED: &str =
+    "entity Team; entity User in [Team] = { age: Long, nick?: String } tags String; entity Doc = { owner: User };";
+
+/// A4: a policy that reads something of an owner who is not stored denies what others permit; without it they do not.
+#[test]
+#[ignore = "needs cvc5"]
+fn entities_that_are_not_stored_are_compared_too() {
+    let all = "@id(\"all\") permit (principal, action, resource);\n";
+    let of = |more: &str| one_action(OWNED, "", &format!("{all}{more}"));
+    let nothing = of("");
+    // It forbids nobody who is stored, and denies of an owner who is not.
+    let fails = of(
+        "@id(\"old\") forbid (principal, action, resource) when { resource.owner.age > 3 && resource.owner.age < 3 };",
+    );
+    assert_eq!(relations(&fails, &nothing), ["only wider"]);
+    assert_eq!(diff(&fails, &nothing, &["--deny-wider"]).status, Some(1));
+    assert_eq!(relations(&nothing, &fails), ["only narrower"]);
+    // An error denies also where another permits.
+    let permit = of("@id(\"twin\") permit (principal, action, resource) when { resource.owner.age > 3 };");
+    assert_eq!(relations(&permit, &nothing), ["only wider"]);
+    // What is false of who is not stored makes no difference to it.
+    for (condition, expected) in [
+        ("resource.owner has nick && resource.owner.nick == \"x\"", "only wider"),
+        ("resource.owner.hasTag(\"x\")", "only wider"),
+        ("resource.owner in Team::\"x\"", "only wider"),
+        ("resource.owner == principal && resource.owner.age > 3", "only wider"),
+        ("resource.owner == principal && principal.age > 3 && principal.age < 3", "equivalent"),
+        ("User::\"x\".age > 3 && User::\"x\".age < 3", "only wider"),
+    ] {
+        let old = of(&format!("@id(\"old\") forbid (principal, action, resource) when {{ {condition} }};"));
+        assert_eq!(relations(&old, &nothing), [expected], "{condition}");
+    }
+    // One that is stored can be asked twice, and one that is not fails once.
+    let (once, twice) = ("resource.owner.age > 3", "resource.owner.age > 3 && resource.owner.age > 2");
+    let forbid = |condition: &str| of(&format!("forbid (principal, action, resource) when {{ {condition} }};"));
+    assert_eq!(relations(&forbid(once), &forbid(twice)), ["equivalent"]);
+}
+
+/// A4: who is not stored is denied where a policy reads what only the store may say: that another revision does not read it is no proof.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_only_the_store_may_say_is_compared_only_where_both_ask_for_it() {
+    let types = "entity User = { @stored blocked?: Bool }; entity Doc;";
+    let all = "permit (principal, action, resource);";
+    let asks = format!("{all} permit (principal, action, resource) when {{ principal has blocked }};");
+    let (old, new) = (one_action(types, "", &asks), one_action(types, "", all));
+    let why = "of a principal or a resource that is not stored, the policies of one revision read what only the store may say, which denies, \
+               and those of the other do not";
+    assert_eq!(relations(&old, &new), [why]);
+    diff(&old, &new, &["--deny-wider"]).with(2);
+    let found = diff(&new, &old, &["--format", "json", "--deny-wider"]).with(2).json();
+    assert_eq!(
+        (&found["access"][0]["gains"]["verdict"], &found["access"][0]["loses"]["verdict"]),
+        (&json!("none"), &json!("undecided"))
+    );
+}
+
+/// A sibling of A4: what a caller may say now, and only the store before, is said by another; that is named, and not let through.
+#[test]
+#[ignore = "needs cvc5"]
+fn who_may_say_something_is_named_where_it_changes() {
+    let policies = "permit (principal, action, resource) when { principal has admin && principal.admin };";
+    let types = "entity Team; entity User in [Team] = { @stored admin?: Bool }; entity Doc;";
+    let stored = one_action(types, "", policies);
+    for (other, named) in [
+        (types.replace("@stored ", ""), "User.admin"),
+        (types.replace("entity User", "@stored entity User").replace("@stored admin", "admin"), "entity User"),
+        (types.replace("entity User", "@parents_from(\"caller\") entity User"), "entity User: parents"),
+    ] {
+        let other = one_action(&other, "", policies);
+        for (old, new) in [(&stored, &other), (&other, &stored)] {
+            let ran = diff(old, new, &["--deny-wider", "--format", "json"]).with(2);
+            let found = ran.json();
+            let named_there = |one: &Value| one["what"] == named;
+            assert!(
+                found["notCompared"].as_array().unwrap().iter().any(named_there),
+                "{named}: {}",
+                found["notCompared"]
+            );
+        }
+    }
+}
+
+/// `@must_exist` that only one revision has is a difference for what is not stored.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_must_exist_for_one_revision_is_compared() {
+    let types = "entity Team; entity User in [Team]; entity Doc;";
+    let policies = "permit (principal, action, resource) unless { context.team == Team::\"x\" };";
+    let of = |context: &str| one_action(types, context, policies);
+    let (must, may) = (of("@must_exist team: Team"), of("team: Team"));
+    assert_eq!(relations(&must, &may), ["only wider"]);
+    assert_eq!(relations(&may, &must), ["only narrower"]);
+    assert_eq!(relations(&must, &must), ["equivalent"]);
+    // Of the principal it is not asked whether it is stored.
+    let policies = "permit (principal, action, resource) when { context.who == principal };";
+    let of = |context: &str| one_action(types, context, policies);
+    diff(&of("@must_exist who: User"), &of("who: User"), &["--deny-wider"]).with(2);
+}
+
+/// A5: a string and what is written as one are not told apart by their types: no gain and no loss is made up.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_is_written_as_a_string_is_not_taken_for_another_value() {
+    let types = "entity Level enum [\"low\"]; entity Team; entity User = { it?: TYPE }; entity Doc;";
+    let policies = "permit (principal, action, resource) when { principal has it };";
+    let texts = ["String", "Level", "Team", "ipaddr", "decimal", "datetime"];
+    for (old, new) in
+        texts.iter().flat_map(|old| texts.iter().map(move |new| (old, new))).filter(|(old, new)| old != new)
+    {
+        let of = |it: &str| one_action(&types.replace("TYPE", it), "", policies);
+        let (old_store, new_store) = (of(old), of(new));
+        let ran = diff(&old_store, &new_store, &["--deny-wider", "--format", "json"]);
+        let found = ran.json();
+        confirmed(&found, &old_store, &new_store);
+        let why = "not compared: of `User.it` one schema knows some values of the other, and Cedar cannot say which";
+        assert_eq!(access(&found), pairs(&[("User · go · Doc", why)]), "{old} {new}");
+        // Some cells move in truth, such as those of an id that is no member of the type.
+        assert_ne!(ran.status, Some(0), "{old} {new}");
+        for line in found["moved"].as_array().unwrap().iter().flat_map(|moved| moved["lines"].as_array().unwrap()) {
+            let decided = [&old_store, &new_store].map(|store| {
+                let store = store.path().to_str().unwrap();
+                fed(Path::new("."), &["decide", "--facts", "--store", store], &line["example"].to_string()).status
+            });
+            let said = ["old", "new"].map(|side| match line[side].as_str() {
+                Some("allow") => Some(0),
+                Some(_) => Some(1),
+                None => Some(2),
+            });
+            assert_eq!(decided, said, "{line}");
+        }
+    }
+    // What no text is both, is told apart.
+    let of = |it: &str| one_action(&types.replace("TYPE", it), "", policies);
+    assert_eq!(relations(&of("String"), &of("Long")), ["wider and narrower"]);
+    assert_eq!(relations(&of("Bool"), &of("Set<Long>")), ["wider and narrower"]);
+}
+
+/// B2: what becomes optional, and is guarded, makes no difference to requests that say it; and those that do not are new.
+#[test]
+#[ignore = "needs cvc5"]
+fn what_is_made_optional_and_guarded_is_compared() {
+    let types = |title: &str| format!("entity User; entity Doc = {{ {title}: String }};");
+    let old =
+        one_action(&types("title"), "", "permit (principal, action, resource) when { resource.title like \"x*\" };");
+    let guarded = "permit (principal, action, resource) when { resource has title && resource.title like \"x*\" };";
+    let new = one_action(&types("title?"), "", guarded);
+    assert_eq!(relations(&old, &new), ["equivalent"]);
+    assert_eq!(relations(&new, &old), ["equivalent"]);
+    diff(&old, &new, &["--deny-wider"]).with(0);
+    let wider = "permit (principal, action, resource) unless { resource has title && !(resource.title like \"x*\") };";
+    let wider = one_action(&types("title?"), "", wider);
+    assert_eq!(relations(&old, &wider), ["only wider"]);
+    diff(&old, &wider, &["--deny-wider"]).with(1);
+    diff(&old, &wider, &["--deny-wider", "--allow-new"]).with(1);
+    // Of an entity that is referred to as well: one without a title is stored for one revision only.
+    let of = |title: &str, policy: &str| {
+        one_action(&format!("entity User; entity Book = {{ {title}: Long }}; entity Doc = {{ of: Book }};"), "", policy)
+    };
+    let old = of("title", "permit (principal, action, resource) when { resource.of.title > 3 };");
+    let new =
+        of("title?", "permit (principal, action, resource) when { resource.of has title && resource.of.title > 3 };");
+    assert_eq!(relations(&old, &new), ["equivalent"]);
+}
+
+/// B2: an action that joins a group is in it for the newer revision, and other environments are as before.
+#[test]
+#[ignore = "needs cvc5"]
+fn an_action_that_joins_a_group_is_compared() {
+    let of = |group: &str| {
+        let schema = format!(
+            "entity Team; entity User in [Team]; entity Doc in [Team];\naction all;\naction read appliesTo {{ principal: User, resource: Doc }};\n\
+             action write{group} appliesTo {{ principal: User, resource: Doc }};"
+        );
+        let policies = "permit (principal in Team::\"a\", action, resource in Team::\"a\");\n\
+                        permit (principal, action in Action::\"all\", resource);\n\
+                        forbid (principal, action, resource in Team::\"b\") unless { action in [Action::\"all\"] };";
+        docs(&schema, policies, "")
+    };
+    assert_eq!(relations(&of(""), &of(" in [\"all\"]")), ["equivalent", "only wider"]);
+    assert_eq!(relations(&of(" in [\"all\"]"), &of("")), ["equivalent", "only narrower"]);
+}
+
+/// B2: `--deny-wider` fails for new requests as for those that both know; `--allow-new` lets through those whose action or type is new, and
+/// no others.
+#[test]
+#[ignore = "needs cvc5"]
+fn only_what_is_new_by_its_action_or_type_is_let_through() {
+    let gate = |old: &TempDir, new: &TempDir, more: &[&str], status: i32| {
+        diff(old, new, &[&["--deny-wider"], more].concat()).with(status);
+    };
+    let schema = "entity User; entity Doc; entity Level enum [\"low\"];\naction read appliesTo { principal: User, resource: Doc, context: { level?: Level } };";
+    let all = "permit (principal, action, resource) when { context has level };";
+    let old = docs(schema, all, "");
+    let new_action = docs(
+        &format!("{schema}\naction write appliesTo {{ principal: User, resource: Doc }};"),
+        "permit (principal, action == Action::\"write\", resource); permit (principal, action == Action::\"read\", resource) when { context has level };",
+        "",
+    );
+    gate(&old, &new_action, &[], 1);
+    gate(&old, &new_action, &["--allow-new"], 0);
+    let new_type = docs(
+        &schema.replace("entity Doc;", "entity Doc; entity Bot;").replace("principal: User", "principal: [User, Bot]"),
+        "permit (principal is Bot, action, resource); permit (principal is User, action, resource) when { context has level };",
+        "",
+    );
+    gate(&old, &new_type, &[], 1);
+    gate(&old, &new_type, &["--allow-new"], 0);
+    // Both names are known, only not together; a value of an enumerated type is no type.
+    let together = docs(
+        &schema.replace("resource: Doc", "resource: [Doc, User]"),
+        "permit (principal, action, resource is User); permit (principal, action, resource is Doc) when { context has level };",
+        "",
+    );
+    let value = docs(&schema.replace("[\"low\"]", "[\"low\", \"high\"]"), all, "");
+    for new in [&together, &value] {
+        gate(&old, new, &[], 1);
+        gate(&old, new, &["--allow-new"], 1);
+    }
+    // An attribute that the older schema lacks is dropped by it: the request is one that both know.
+    let attribute = docs(
+        &schema.replace("entity User;", "entity User = { override?: Bool };"),
+        &format!("{all}\npermit (principal, action, resource) when {{ principal has override }};"),
+        "",
+    );
+    gate(&old, &attribute, &[], 1);
+    gate(&old, &attribute, &["--allow-new"], 1);
+    assert_eq!(relations(&old, &attribute), ["only wider"]);
+    // What is new is let through, and not what comes with it.
+    let both = docs(
+        &format!("{schema}\naction write appliesTo {{ principal: User, resource: Doc }};"),
+        "permit (principal, action, resource);",
+        "",
+    );
+    gate(&old, &both, &["--allow-new"], 1);
+    diff(&old, &both, &["--allow-new"]).with(2);
+}
+
+/// B2: a value of an enumerated type has another name, because the author says so.
+#[test]
+#[ignore = "needs cvc5"]
+fn a_renamed_value_is_what_the_author_states() {
+    let schema = |low: &str| {
+        format!(
+            "namespace N {{ entity Level enum [\"{low}\", \"high\"]; }}\nentity User = {{ level: N::Level, levels?: Set<N::Level> }}; entity Doc;\n\
+                 action read appliesTo {{ principal: User, resource: Doc, context: {{ level?: N::Level }} }};"
+        )
+    };
+    let policies = |low: &str| {
+        format!(
+            "permit (principal, action, resource) when {{ principal.level == N :: Level::\"{low}\" }}; // N::Level::\"{low}\"\n\
+                 permit (principal, action, resource) when {{ context has level && context.level != N::Level::\"{low}\" }};"
+        )
+    };
+    let of = |low: &str, written: &str| {
+        let store = docs(&schema(low), &policies(written), "");
+        let entities = format!(
+            r#"[{{ "uid": {{ "type": "User", "id": "a" }}, "attrs": {{ "level": "{low}", "levels": ["{low}", "high"] }} }}]"#
+        );
+        common::write(store.path(), "entities/users.json", entities.as_bytes());
+        store
+    };
+    let (old, new) = (of("low", "low"), of("minor", "minor"));
+    // Nothing is guessed.
+    assert_eq!(access(&diff(&old, &new, &["--format", "json"]).json())[0].1, "wider and narrower");
+    let stated = "N::Level::\"low\"=N::Level::\"minor\"";
+    let ran = diff(&old, &new, &["--renamed", stated, "--deny-wider", "--format", "json"]).with(0);
+    let found = ran.json();
+    assert_eq!(access(&found), pairs(&[("User · read · Doc", "equivalent")]));
+    assert_eq!((&found["notCompared"], &found["policies"], &found["moved"]), (&json!([]), &json!([]), &json!([])));
+    assert_eq!(found["renamed"], json!([{ "old": "N::Level::\"low\"", "new": "N::Level::\"minor\"" }]));
+    assert!(diff(&old, &new, &["--renamed", stated]).out.contains("Renamed, as stated"));
+    // The policy that names the other value now decides otherwise.
+    diff(&old, &of("minor", "high"), &["--renamed", stated, "--deny-wider"]).with(1);
+    // Two change their names for one another.
+    let swapped = [
+        "--renamed",
+        "N::Level::\"low\"=N::Level::\"high\"",
+        "--renamed",
+        "N::Level::\"high\"=N::Level::\"low\"",
+        "--format",
+        "json",
+    ];
+    assert_eq!(access(&diff(&old, &of("low", "high"), &swapped).json())[0].1, "equivalent");
+    for (wrong, why) in [
+        ("N::Level::\"none\"=N::Level::\"minor\"", "is no value of an enumerated type"),
+        ("User::\"a\"=User::\"b\"", "is no value of an enumerated type"),
+        ("N::Level::\"low\"=N::Level::\"high\"", "which is another value"),
+        ("N::Level::\"low\"=User::\"b\"", "are of two types"),
+        ("low=minor", "write the old name and the new one"),
+    ] {
+        let err = diff(&old, &new, &["--renamed", wrong]).with(2).err;
+        assert!(err.contains(why), "{wrong}: {err}");
+    }
+}
+
+/// A repository with a store in its folder `docs`, and the hooks' variables of another, in which less is allowed.
+fn repository() -> TempDir {
+    let repository = TempDir::new().unwrap();
+    let root = repository.path();
+    common::write(root, "docs/schema/docs.cedarschema", SCHEMA.as_bytes());
+    common::write(root, "docs/policies/docs.cedar", POLICIES.as_bytes());
+    git(root, &["init", "-q", "-b", "main"]);
+    git(root, &["add", "-f", "."]);
+    git(root, &["commit", "-q", "-m", "first"]);
+    repository
+}
+
+/// The policies that a comparison says changed, with further variables in its environment.
+fn changed(folder: &Path, variables: &[(&str, &Path)], arguments: &[&str]) -> Vec<String> {
+    let all = [&["diff", "--solver", "/nowhere", "--format", "json"], arguments].concat();
+    let mut command = common::binary::command(folder, &all);
+    command.envs(variables.iter().copied());
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", String::from_utf8_lossy(&output.stderr));
+    let found: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", String::from_utf8_lossy(&output.stderr)));
+    let policies = found["policies"].as_array().unwrap().iter();
+    policies.map(|policy| format!("{} {}", policy["change"], policy["id"]).replace('"', "")).collect()
+}
+
+/// B2: what git says to its hooks of one repository is not taken for another, or for another work tree.
+#[test]
+fn the_variables_of_a_hook_do_not_lead_elsewhere() {
+    let (repository, other) = (repository(), repository());
+    let (root, other) = (repository.path(), other.path());
+    common::write(root, "docs/policies/docs.cedar", POLICIES.replace("\"low\")", "\"lower\")").as_bytes());
+    let (git_dir, index) = (other.join(".git"), other.join(".git/index"));
+    let variables = [
+        ("GIT_DIR", git_dir.as_path()),
+        ("GIT_WORK_TREE", other),
+        ("GIT_COMMON_DIR", &git_dir),
+        ("GIT_INDEX_FILE", &index),
+        ("GIT_OBJECT_DIRECTORY", other),
+        ("GIT_PREFIX", Path::new("elsewhere/")),
+        ("GIT_NAMESPACE", Path::new("elsewhere")),
+        ("GIT_LITERAL_PATHSPECS", Path::new("1")),
+    ];
+    let expected = ["added lower", "removed low"];
+    assert_eq!(changed(&root.join("docs"), &variables, &["HEAD"]), expected);
+    assert_eq!(changed(&root.join("docs"), &variables, &["--staged"]), Vec::<String>::new());
+    // A linked work tree, in which git names the repository to its hooks and to `rebase -x`.
+    let linked = root.join("linked");
+    git(root, &["worktree", "add", "-q", "-b", "topic", linked.to_str().unwrap()]);
+    common::write(&linked, "docs/policies/docs.cedar", POLICIES.replace("\"x*\"", "\"y*\"").as_bytes());
+    git(&linked, &["commit", "-qam", "topic"]);
+    let git_dir = root.join(".git/worktrees/linked");
+    let variables = [("GIT_DIR", git_dir.as_path()), ("GIT_INDEX_FILE", &git_dir.join("index"))];
+    assert_eq!(changed(&linked.join("docs"), &variables, &["main"]), ["changed team"]);
+    assert_eq!(changed(&linked, &variables, &["main:docs", "HEAD:./docs"]), ["changed team"]);
+    assert_eq!(changed(&root.join("docs"), &variables, &["HEAD"]), expected, "of the folder, not of the hook");
+}
+
+/// B2: `--staged` is what would be committed.
+#[test]
+fn what_is_staged_is_compared() {
+    let repository = repository();
+    let root = repository.path();
+    common::write(root, "docs/policies/docs.cedar", POLICIES.replace("\"x*\"", "\"y*\"").as_bytes());
+    git(root, &["add", "docs"]);
+    common::write(root, "docs/policies/docs.cedar", b"not Cedar");
+    let docs = root.join("docs");
+    assert_eq!(changed(&docs, &[], &["--staged"]), ["changed team"]);
+    assert_eq!(changed(&docs, &[], &["main", "--staged"]), ["changed team"]);
+    assert_eq!(changed(root, &[], &["--staged", "--store", "docs"]), ["changed team"]);
+    // `git commit -a` shows its hooks an index of its own, in the repository.
+    let index = root.join(".git/next-index");
+    fs::copy(root.join(".git/index"), &index).unwrap();
+    git(root, &["reset", "-q"]);
+    assert_eq!(changed(&docs, &[], &["--staged"]), Vec::<String>::new());
+    assert_eq!(changed(&docs, &[("GIT_INDEX_FILE", &index)], &["--staged"]), ["changed team"]);
+    let failed = |arguments: &[&str]| gatepost(&docs, &[&["diff"], arguments].concat()).with(2).err;
+    assert!(failed(&["main", "first", "--staged"]).contains("cannot be used with"));
+    assert!(failed(&[]).contains("required"));
+}
+
+/// B2: links are followed in a commit as in a folder; where they lead out of it, that is said.
+#[test]
+fn links_and_bare_repositories_are_read() {
+    use std::os::unix::fs::symlink;
+
+    let repository = repository();
+    let root = repository.path();
+    common::write(root, "shared/team.cedar", b"@id(\"shared\") forbid (principal, action, resource);");
+    common::write(root, "all/more.cedar", b"@id(\"more\") forbid (principal, action, resource);");
+    symlink("../../shared/team.cedar", root.join("docs/policies/team.cedar")).unwrap();
+    symlink("docs", root.join("store")).unwrap();
+    common::write(root, "linked/schema/docs.cedarschema", SCHEMA.as_bytes());
+    symlink("../all", root.join("linked/policies")).unwrap();
+    git(root, &["add", "-f", "."]);
+    git(root, &["commit", "-qm", "links"]);
+    assert_eq!(changed(root, &[], &["main~1:docs", "main:docs"]), ["added shared"]);
+    assert_eq!(changed(root, &[], &["main~1:docs", "main:store"]), ["added shared"]);
+    assert_eq!(changed(root, &[], &["main:docs", "docs"]), Vec::<String>::new(), "as the folder is read");
+    assert_eq!(
+        changed(root, &[], &["main:docs", "main:linked"]),
+        ["added more", "removed owner", "removed team", "removed low", "removed shared"]
+    );
+    assert_eq!(changed(&root.join("docs"), &[], &["HEAD:./", "HEAD:../docs/."]), Vec::<String>::new());
+
+    let bare = TempDir::new().unwrap();
+    git(bare.path(), &["clone", "-q", "--bare", root.to_str().unwrap(), "."]);
+    assert_eq!(changed(bare.path(), &[], &["main~1:docs", "main:docs"]), ["added shared"]);
+    let failed = |folder: &Path, arguments: &[&str]| gatepost(folder, &[&["diff"], arguments].concat()).with(2).err;
+    assert!(failed(bare.path(), &["main:docs"]).contains("a bare repository has no work tree"));
+
+    for (target, name) in
+        [("/etc/hostname", "absolute"), ("../../../x", "outside"), ("gone", "nowhere"), ("round.cedar", "round")]
+    {
+        let link = root.join(format!("docs/policies/{name}.cedar"));
+        symlink(target, &link).unwrap();
+        git(root, &["add", "-f", "docs"]);
+        git(root, &["commit", "-qm", name]);
+        let err = failed(root, &["main:docs", "main~1:docs"]);
+        assert!(err.contains("is a link that leads out of the revision, or nowhere"), "{name}: {err}");
+        git(root, &["rm", "-q", &format!("docs/policies/{name}.cedar")]);
+        git(root, &["commit", "-qm", "gone"]);
+    }
 }

@@ -16,11 +16,12 @@ use std::time::Duration;
 use common::server::Server;
 use common::{evaluate, folder, open_limits, told};
 use gatepost::engine::Snapshot;
+use gatepost::http::body::of_case;
+use gatepost::http::printed::Printed;
 use gatepost::matrix::exercise;
 use gatepost::prove::compare::{Comparison, Found, compare};
 use gatepost::prove::solver::Solver;
 use gatepost::prove::{Claim, Proof, Verdict, prove};
-use gatepost::request::case::Case;
 use gatepost::store::schema::{Extension, RecordShape, Shape};
 use gatepost::store::{Origin, StoreError};
 use plain::{Expected, Plain};
@@ -232,7 +233,7 @@ fn rows_are_tried_on_requests_that_refer_to_actions() {
     let snapshot = files.load().unwrap_or_else(|error| panic!("{}", told(&error)));
     let results = exercise(&snapshot, &|_, _| {});
     let example = results[0].counterexample.as_ref().unwrap_or_else(|| panic!("{results:?}"));
-    Tally::default().serve(0, &files, &snapshot, &example.case, false);
+    Tally::default().serve(0, &files, of_case(&example.case, &snapshot.store.types), false);
 }
 
 /// That nobody may do something, and that everybody may, in one environment, and where one of the policies matches: what is found
@@ -285,7 +286,7 @@ impl Tally {
                         _ => found.decision.allowed,
                     };
                     assert_eq!(found.decision.allowed, allowed, "seed {seed}: {claim:?}\n{files:?}");
-                    self.serve(seed, files, snapshot, &found.case, allowed);
+                    self.serve(seed, files, of_case(&found.case, &snapshot.store.types), allowed);
                 }
             }
         }
@@ -293,7 +294,7 @@ impl Tally {
 
     /// Asks what one set of policies allows and another does not.
     fn compare(&mut self, seed: u64, files: [&Files; 2], snapshots: [&Snapshot; 2], solver: &Solver) {
-        let comparisons = compare(snapshots[0], snapshots[1], solver, &|_, _| {}).unwrap();
+        let comparisons = compare(snapshots[0], snapshots[1], solver, &Printed, &|_, _| {}).unwrap();
         for Comparison { environment, gains, loses, .. } in &comparisons {
             for (found, gained) in [(gains, true), (loses, false)] {
                 self.proofs += 1;
@@ -305,8 +306,8 @@ impl Tally {
                         println!("seed {seed}: compared in {environment}: {why}");
                     }
                     Found::Request(difference) => {
-                        self.serve(seed, files[0], snapshots[0], &difference.case, !gained);
-                        self.serve(seed, files[1], snapshots[1], &difference.case, gained);
+                        self.serve(seed, files[0], difference.request.clone(), !gained);
+                        self.serve(seed, files[1], difference.request.clone(), gained);
                     }
                 }
             }
@@ -314,8 +315,7 @@ impl Tally {
     }
 
     /// Asks a service in which the entities of the case are stored.
-    fn serve(&mut self, seed: u64, files: &Files, snapshot: &Snapshot, case: &Case, allowed: bool) {
-        let mut body = gatepost::http::body::of_case(case, &snapshot.store.types);
+    fn serve(&mut self, seed: u64, files: &Files, mut body: Value, allowed: bool) {
         let entities = body.as_object_mut().unwrap().remove("entities").unwrap_or_else(|| Value::Array(Vec::new()));
         let Files { schema, policies, .. } = files;
         let stored = Files {

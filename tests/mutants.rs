@@ -19,6 +19,7 @@ use std::time::Duration;
 use cedar_policy::{EntityUid, PolicySet};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 use gatepost::engine::{Formula, Snapshot};
+use gatepost::http::printed::Printed;
 use gatepost::matrix::{self, RowResult};
 use gatepost::prove::compare::compare;
 use gatepost::prove::solver::Solver;
@@ -48,7 +49,7 @@ fn every_mistake_in_a_policy_is_caught_by_check_or_by_a_row() {
     let described: Vec<String> = missed.iter().map(|mutant| mutant.described(store)).collect();
     insta::assert_snapshot!("not_caught", described.join("\n"));
     for mutant in missed {
-        let moves = matrix::moves(store, &mutant.built(store).unwrap(), &|_, _| {});
+        let moves = matrix::moves(store, &mutant.built(store).unwrap(), &Printed, &|_, _| {});
         assert!(moves.is_empty(), "{}: {moves:#?}", mutant.described(store));
     }
     assert!(by_rows >= 20);
@@ -132,7 +133,7 @@ fn missed() -> impl Iterator<Item = &'static Mutant> {
 
 /// Whether the solver proves that every request is decided the same.
 fn equivalent(store: &Snapshot, mutant: &Mutant, solver: &Solver) -> bool {
-    let comparisons = compare(store, &mutant.built(store).unwrap(), solver, &|_, _| {}).unwrap();
+    let comparisons = compare(store, &mutant.built(store).unwrap(), solver, &Printed, &|_, _| {}).unwrap();
     comparisons.iter().all(|comparison| comparison.relation() == Some("equivalent"))
 }
 

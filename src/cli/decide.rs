@@ -11,6 +11,7 @@ use super::output::{self, Failure};
 use super::{Format, holds};
 use crate::engine::{Condition, ConditionOutcome, Decision, Explained, Outcome, PolicyNote, Snapshot};
 use crate::http::authzen::{self, About, Alone, BadRequest, Hints, Limits, Reasons, Unread, UnreadMembers};
+use crate::http::body::ENTITIES;
 use crate::http::callers::Caller;
 use crate::report;
 use crate::request::json::{DEEPEST, Json};
@@ -119,9 +120,6 @@ impl<'a> Decided<'a> {
         About { types, question: &self.question, resolved: &self.resolved, unread }
     }
 }
-
-/// The member of a request that holds what else is stored, with `--facts`.
-const ENTITIES: &str = "entities";
 
 /// A decision for a person: what it is, by which policies, and the clauses that they cite.
 pub(super) fn as_text(decision: &Decision, request: Option<&TypedRequest>) -> String {

@@ -13,23 +13,37 @@ use super::config::Settings;
 use super::output::{self, DocumentFormat, Failure};
 use super::prove::SolverArguments;
 use crate::engine::Snapshot;
+use crate::http::printed::Printed;
 use crate::matrix::{self, Lines, Outcomes, RowResult};
 use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
 use crate::store::changes::{self, Declaration, Rewritten};
 use crate::store::known::{self, Known};
 use crate::store::masks::{self, MaskChange};
-use crate::store::{Commit, Origin, Statement};
+use crate::store::renamed::{self, Renamed};
+use crate::store::{Commit, Origin, Source, Statement};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// The older revision: a folder, or a git revision of the folder of the store (`main`, `HEAD~1`, `main:stores/docs`)
-    old: String,
+    /// The older revision: a folder, or a git revision of the folder of the store (`main`, `HEAD~1`, `main:stores/docs`) [default, with
+    /// --staged: `HEAD`]
+    #[arg(required_unless_present = "staged")]
+    old: Option<String>,
     /// The newer revision, likewise [default: the store that is named; else, of a git revision, the same folder of the work tree]
     new: Option<String>,
-    /// Fail if anything gains access, if it cannot be proven that nothing does, or if something is no longer masked in the decision log
+    /// The newer revision is what is staged: what `git commit` would commit
+    #[arg(long, conflicts_with = "new")]
+    staged: bool,
+    /// Fail if anything gains access, also requests that the older revision does not know; if it cannot be proven that nothing does; or if
+    /// something is no longer masked in the decision log
     #[arg(long)]
     deny_wider: bool,
+    /// With --deny-wider, let through what is allowed of an action or a type that the older revision does not have
+    #[arg(long, requires = "deny_wider")]
+    allow_new: bool,
+    /// State that a value of an enumerated type has another name in the newer revision: `Level::"low"=Level::"minor"`
+    #[arg(long, value_name = "OLD=NEW")]
+    renamed: Vec<Renamed>,
     #[command(flatten)]
     solver: SolverArguments,
     /// How to write what was found
@@ -39,21 +53,36 @@ pub(super) struct Arguments {
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (old, new) = origins(settings, arguments)?;
-    let load = |origin| Snapshot::load_from(&settings.source_at(origin)?).map_err(Failure::Store);
-    let (old, new) = (load(old)?, load(new)?);
+    let (old, new) = (settings.source_at(old)?, settings.source_at(new)?);
+    let (old, new) = (renamed(&old, &arguments.renamed)?, Snapshot::load_from(&new).map_err(Failure::Store)?);
     let solver = arguments.solver.find();
-    let diff = Diff::between(&old, &new, solver.as_ref().ok())?;
+    let diff = Diff::between(&old, &new, arguments, solver.as_ref().ok())?;
     arguments.format.print(|| diff.as_blocks(), || diff.as_json())?;
     if let Err(failure) = &solver {
         failure.print();
     }
-    Ok(ExitCode::from(if arguments.deny_wider && (diff.gains() || diff.unmasks()) {
+    Ok(ExitCode::from(if arguments.deny_wider && (diff.gains(arguments.allow_new) || diff.unmasks()) {
         1
     } else if diff.is_undecided() || (arguments.deny_wider && !diff.incomparable().is_empty()) {
         2
     } else {
         0
     }))
+}
+
+/// The older store, with the new names of what is renamed.
+fn renamed(source: &Source, names: &[Renamed]) -> Result<Snapshot, Failure> {
+    let files = source.read().map_err(Failure::Store)?;
+    let store = source.store(files.clone()).map_err(Failure::Store)?;
+    let store = match names {
+        [] => store,
+        names => {
+            let files = renamed::renamed(files, &store, names).map_err(Failure::from)?;
+            // Its signature was verified with the old names.
+            Source { required_key: None, ..source.clone() }.store(files).map_err(Failure::Store)?
+        }
+    };
+    Snapshot::build(store).map_err(Failure::Store)
 }
 
 fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin), Failure> {
@@ -64,11 +93,24 @@ fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin
         }
         Commit::find(name, own.unwrap_or(Path::new("."))).map(Origin::Commit).map_err(Failure::from)
     };
-    let old = named(&arguments.old)?;
+    let old = named(arguments.old.as_deref().unwrap_or("HEAD"))?;
+    if arguments.staged {
+        let folder = match (&old, own) {
+            (Origin::Commit(commit), None) => commit.work_tree(),
+            (_, own) => own,
+        };
+        let staged = Commit::staged(folder.unwrap_or(Path::new(".")));
+        return Ok((old, staged.map(Origin::Commit).map_err(Failure::from)?));
+    }
     let new = match (&arguments.new, own, &old) {
         (Some(name), ..) => named(name)?,
         // What a git revision is compared with is the work tree, not what was once compiled in.
-        (None, None, Origin::Commit(commit)) => Origin::Folder(commit.work_tree().to_owned()),
+        (None, None, Origin::Commit(commit)) => match commit.work_tree() {
+            Some(folder) => Origin::Folder(folder.to_owned()),
+            None => {
+                return Err(Failure::new("name the newer revision too: a bare repository has no work tree".to_owned()));
+            }
+        },
         (None, ..) => settings.origin(),
     };
     Ok((old, new))
@@ -78,6 +120,8 @@ fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin
 struct Diff<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
+    /// What is renamed, as the author states.
+    renamed: &'a [Renamed],
     masks: Vec<MaskChange>,
     declarations: Vec<Declaration>,
     clauses: Vec<Declaration>,
@@ -101,16 +145,21 @@ struct Proven<'a> {
 }
 
 impl<'a> Diff<'a> {
-    fn between(old: &'a Snapshot, new: &'a Snapshot, solver: Option<&'a Solver>) -> Result<Self, Failure> {
+    fn between(
+        old: &'a Snapshot,
+        new: &'a Snapshot,
+        arguments: &'a Arguments,
+        solver: Option<&'a Solver>,
+    ) -> Result<Self, Failure> {
         let bar = output::progress("comparing {msg} {wide_bar} {pos}/{len}");
         let advance = |done, total| output::advance(&bar, done, total);
         bar.set_message("rows");
         let rows = rows(old, new, &advance);
         bar.set_message("decisions");
-        let moves = matrix::moves(old, new, &advance);
+        let moves = matrix::moves(old, new, &Printed, &advance);
         bar.set_message("all requests");
         let proven = solver.map(|solver| {
-            let comparisons = compare::compare(old, new, solver, &advance);
+            let comparisons = compare::compare(old, new, solver, &Printed, &advance);
             let failed = |error| Failure::new(format!("the solver cannot be asked: {error}"));
             Ok::<_, Failure>(Proven { solver, comparisons: comparisons.map_err(failed)? })
         });
@@ -118,6 +167,7 @@ impl<'a> Diff<'a> {
         Ok(Self {
             old,
             new,
+            renamed: &arguments.renamed,
             masks: masks::changes(&old.store, &new.store),
             declarations: changes::declarations(&old.store, &new.store),
             clauses: changes::clauses(&old.store, &new.store),
@@ -132,10 +182,20 @@ impl<'a> Diff<'a> {
         self.proven.as_ref().map(|proven| proven.comparisons.as_slice()).unwrap_or_default()
     }
 
-    /// Whether some request gains access.
-    fn gains(&self) -> bool {
-        self.moves.iter().flat_map(|moves| &moves.tally).any(|(outcome, _)| outcome.gains())
-            || self.comparisons().iter().any(|comparison| matches!(comparison.gains, Found::Request(_)))
+    /// Whether some request gains access, also one that the older revision does not know; unless that is because its action or a type
+    /// is new, and such requests are allowed to.
+    fn gains(&self, allows_new: bool) -> bool {
+        let environments = &self.new.store.types.environments;
+        let is_let_through = |name: &str| {
+            let mut alike = environments.iter().filter(|environment| environment.to_string() == name).peekable();
+            allows_new
+                && alike.peek().is_some()
+                && alike.all(|environment| compare::has_new_names(environment, self.old))
+        };
+        let moves = self.moves.iter().filter(|moves| !is_let_through(&moves.environment));
+        let comparisons = self.comparisons().iter().filter(|found| !(allows_new && found.is_of_new_names));
+        moves.flat_map(|moves| &moves.tally).any(|(outcome, _)| outcome.gains())
+            || comparisons.into_iter().any(|comparison| matches!(comparison.gains, Found::Request(_)))
     }
 
     /// Whether something is no longer masked, so that more can be read in the decision log.
@@ -149,12 +209,10 @@ impl<'a> Diff<'a> {
 
     /// What cannot be compared, and why.
     fn incomparable(&self) -> Vec<(String, String)> {
-        let (old, new) = (&self.old.store, &self.new.store);
-        let environments = new.types.environments.iter().filter_map(|environment| {
-            let known = known::requests(environment, &old.types, &new.types);
-            let (Err(why) | Ok(Known::None(why))) = known else { return None };
-            Some((environment.to_string(), why))
-        });
+        let environments = match &self.proven {
+            Some(proven) => proven.comparisons.iter().filter_map(Comparison::not_compared).collect(),
+            None => self.incomparable_cells(),
+        };
         let readings = self.declarations.iter().filter(|found| found.is_read_otherwise()).map(|found| {
             (
                 found.name.clone(),
@@ -163,7 +221,20 @@ impl<'a> Diff<'a> {
         });
         let entities = (!self.old.entities.same(&self.new.entities))
             .then(|| ("entities".to_owned(), "any entities are compared, and not those that are stored".to_owned()));
-        environments.chain(readings).chain(entities).collect()
+        let speakers = changes::said_by_others(&self.old.store, &self.new.store).into_iter();
+        let speakers = speakers
+            .map(|name| (name, "who may say it is another: only what is said is compared, whoever says it".to_owned()));
+        environments.into_iter().chain(readings).chain(speakers).chain(entities).collect()
+    }
+
+    /// The environments of which no cells are compared.
+    fn incomparable_cells(&self) -> Vec<(String, String)> {
+        let (old, new) = (&self.old.store.types, &self.new.store.types);
+        let environments = new.environments.iter().filter_map(|environment| {
+            let (Err(why) | Ok(Known::None(why))) = known::requests(environment, old, new) else { return None };
+            Some((environment.to_string(), why))
+        });
+        environments.collect()
     }
 }
 

@@ -12,6 +12,7 @@ mod formula;
 mod gathered;
 mod index;
 mod only_stored;
+mod print;
 mod search;
 mod times;
 
@@ -29,6 +30,7 @@ pub use formula::{Atom, Formula, Part, parts};
 use gathered::Gathered;
 use index::{Bucket, Index, Reads, Side};
 use only_stored::OnlyStored;
+pub use print::Print;
 pub use search::{ActionSearch, EntitySearch, Search, Target};
 
 use crate::request::case::Case;
@@ -36,7 +38,7 @@ use crate::request::place::Place;
 use crate::request::stored::{Hierarchy, StoredEntities};
 use crate::request::{Facts, InvalidRequest, Question, Resolved, TypedRequest, resolve};
 use crate::store::masks::Sensitive;
-use crate::store::schema::Types;
+use crate::store::schema::{Environment, Types};
 use crate::store::{Origin, Problem, Revision, Source, Statement, Store, StoreError};
 
 /// The snapshot that is in force; a clone is the same engine.
@@ -331,6 +333,17 @@ impl Snapshot {
         Gathered::new(hierarchy.clone(), &self.index, named, *references, &request.context)?
             .of(request, &principal, bucket, &resource)
     }
+}
+
+/// Whether a request about a principal, and about a resource, that is not stored is denied because these policies read what only the
+/// store may say of it.
+pub fn need_stored<'p>(
+    policies: impl IntoIterator<Item = &'p Policy>,
+    environment: &Environment,
+    types: &Types,
+) -> [bool; 2] {
+    let OnlyStored { principal, resource } = OnlyStored::of(policies, environment, types);
+    [!principal.is_empty(), !resource.is_empty()]
 }
 
 /// So many random bytes nobody guesses.

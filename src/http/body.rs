@@ -48,10 +48,13 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
         }
     }
     if !stored.is_empty() {
-        body.insert("entities".to_owned(), of_entities(stored));
+        body.insert(ENTITIES.to_owned(), of_entities(stored));
     }
     body.into()
 }
+
+/// The member of a request that holds what else is stored, for `gatepost decide --facts`.
+pub const ENTITIES: &str = "entities";
 
 /// A request that the schema allows, with a plain value for all that is required; null if the schema has no action.
 pub fn sample(types: &Types) -> Json {

@@ -17,6 +17,7 @@ pub mod openapi;
 mod operations;
 pub mod paging;
 pub mod paths;
+pub mod printed;
 mod rarely;
 mod readyz;
 mod report;

@@ -2,8 +2,9 @@
 
 use super::space::Space;
 use super::table::{Lines, Table, on_all_processors};
-use crate::engine::Snapshot;
+use crate::engine::{Print, Snapshot};
 use crate::request::case::Case;
+use crate::store::changes;
 use crate::store::known::{self, Known};
 use crate::store::schema::Environment;
 
@@ -33,8 +34,14 @@ impl Outcomes {
 /// none, of the older. Left out are environments that cannot be compared ([`known::requests`]).
 ///
 /// `progress` is called with how many environments are done, and of how many.
-pub fn moves(old: &Snapshot, new: &Snapshot, progress: &(dyn Fn(usize, usize) + Sync)) -> Vec<Lines<Outcomes>> {
-    let both = Revisions { old, new };
+pub fn moves(
+    old: &Snapshot,
+    new: &Snapshot,
+    print: &dyn Print,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Vec<Lines<Outcomes>> {
+    let is_of_one_schema = changes::declarations(&old.store, &new.store).is_empty();
+    let both = Revisions { old, new, print, is_of_one_schema };
     let tasks: Vec<(Side, usize)> = [(Side::New, new), (Side::Old, old)]
         .into_iter()
         .flat_map(|(side, of)| (0..of.store.types.environments.len()).map(move |index| (side, index)))
@@ -54,6 +61,8 @@ enum Side {
 struct Revisions<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
+    print: &'a dyn Print,
+    is_of_one_schema: bool,
 }
 
 impl Revisions<'_> {
@@ -84,12 +93,19 @@ impl Revisions<'_> {
     }
 
     fn outcomes(&self, side: Side, case: &Case) -> Outcomes {
-        let (old, new) = (&self.old.store.types, &self.new.store.types);
-        let of_old = |case: &Case| self.old.decide_case(case).allowed;
-        let of_new = |case: &Case| self.new.decide_case(case).allowed;
+        let (own, other) = match side {
+            Side::New => (self.new, self.old),
+            Side::Old => (self.old, self.new),
+        };
+        // The other reads the same text by its own schema.
+        let beside = match self.is_of_one_schema {
+            true => Some(other.decide_case(case)),
+            false => self.print.decide(&self.print.print(case, own), other),
+        };
+        let (own, beside) = (Some(own.decide_case(case).allowed), beside.map(|decision| decision.allowed));
         match side {
-            Side::New => Outcomes { old: case.under(new, old).as_ref().map(of_old), new: Some(of_new(case)) },
-            Side::Old => Outcomes { old: Some(of_old(case)), new: case.under(old, new).as_ref().map(of_new) },
+            Side::New => Outcomes { old: beside, new: own },
+            Side::Old => Outcomes { old: own, new: beside },
         }
     }
 

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use cedar_policy::{Effect, Policy, RequestEnv};
-use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet};
+use cedar_policy::{Effect, Policy};
+use cedar_policy_symcc::CompiledPolicy;
 
+use super::allowed::{Read, Side};
+use super::shared::Shared;
 use super::solver::{Asker, Solver, ask_all};
-use super::{as_decided, as_permit, can_fail, request_of, unsupported};
-use crate::engine::{Part, Snapshot, parts};
-use crate::store::{Problem, Statement, lint, policy, scope};
+use crate::engine::{Part, Snapshot, need_stored, parts};
+use crate::store::schema::Environment;
+use crate::store::{Problem, Statement, Store, lint, scope};
 
 /// What was found, and what was not decided.
 #[derive(Clone, Debug, Default)]
@@ -87,10 +89,12 @@ enum Topic {
 
 /// An environment, and what is asked once about it.
 struct Place<'a> {
-    request: RequestEnv,
+    store: &'a Store,
+    environment: &'a Environment,
+    shared: Shared,
     policies: Vec<&'a Policy>,
-    can_fail: OnceLock<Result<Vec<&'a Policy>, String>>,
-    decided: OnceLock<Result<CompiledPolicySet, String>>,
+    read: OnceLock<Result<Vec<Read>, String>>,
+    allowed: OnceLock<Result<CompiledPolicy, String>>,
 }
 
 impl<'a> Place<'a> {
@@ -98,19 +102,66 @@ impl<'a> Place<'a> {
     fn all(snapshot: &'a Snapshot) -> Result<Vec<Self>, String> {
         let store = &snapshot.store;
         let places = store.types.environments.iter().map(|environment| {
+            let half = (store, environment);
             let policies = store.policies.iter().map(|policy| &policy.policy);
             Ok(Self {
-                request: request_of(environment, store)?,
+                store,
+                environment,
+                shared: Shared::new(half, half)?,
                 policies: policies.filter(|policy| scope::can_match(policy, environment, &store.schema)).collect(),
-                can_fail: OnceLock::new(),
-                decided: OnceLock::new(),
+                read: OnceLock::new(),
+                allowed: OnceLock::new(),
             })
         });
         places.collect()
     }
 
     fn has(&self, policy: &Policy) -> bool {
-        self.policies.iter().any(|own| own.id() == policy.id())
+        self.index(policy).is_some()
+    }
+
+    fn index(&self, policy: &Policy) -> Option<usize> {
+        self.policies.iter().position(|own| own.id() == policy.id())
+    }
+
+    fn side(&self) -> Side<'_> {
+        let half = (self.store, self.environment);
+        Side::new(&self.shared, half, half, false)
+    }
+
+    /// The policies, as they are read where what they refer to may not be stored.
+    fn read(&self, asker: &mut Asker<'_>) -> Result<&[Read], String> {
+        let side = self.side();
+        let read = || self.policies.iter().map(|policy| side.read(asker, policy)).collect();
+        self.read.get_or_init(read).as_ref().map(Vec::as_slice).map_err(Clone::clone)
+    }
+
+    fn read_one(&self, asker: &mut Asker<'_>, policy: &Policy) -> Result<&Read, String> {
+        let index = self.index(policy).ok_or("no such policy")?;
+        self.read(asker)?.get(index).ok_or_else(|| "no such policy".to_owned())
+    }
+
+    /// What all of the policies allow.
+    fn allowed(&self, asker: &mut Asker<'_>) -> Result<&CompiledPolicy, String> {
+        let compile = || self.side().allowed(self.read(asker)?.iter());
+        self.allowed.get_or_init(compile).as_ref().map_err(Clone::clone)
+    }
+
+    /// What those of the policies allow that are wanted.
+    fn allowed_by(
+        &self,
+        asker: &mut Asker<'_>,
+        is_wanted: impl Fn(&Policy) -> bool + Clone,
+    ) -> Result<CompiledPolicy, String> {
+        let read = self.policies.iter().zip(self.read(asker)?);
+        self.side().allowed(read.filter(move |(policy, _)| is_wanted(policy)).map(|(_, read)| read))
+    }
+
+    /// Whether requests about what is not stored are denied because of a policy alone.
+    fn needs_stored_only_with(&self, policy: &Policy) -> bool {
+        let need = |policies: &[&Policy]| need_stored(policies.iter().copied(), self.environment, &self.store.types);
+        let others: Vec<&Policy> = self.policies.iter().copied().filter(|other| other.id() != policy.id()).collect();
+        need(&self.policies) != need(&others)
     }
 }
 
@@ -140,10 +191,14 @@ impl<'a> About<'_, 'a> {
                 "whether a decision depends on it is not asked where {count} policies apply to one request"
             ));
         }
+        let own = self.policy.policy.id();
         for place in self.places() {
-            let others = place.policies.iter().copied().filter(|other| other.id() != self.policy.policy.id()).collect();
-            let (with, without) = (self.decided(asker, place)?, self.decided_by(asker, place, others)?);
-            if !asker.ask(async |compiler| compiler.check_equivalent_opt(with, &without).await)? {
+            if place.needs_stored_only_with(&self.policy.policy) {
+                return Ok(Vec::new());
+            }
+            let without = place.allowed_by(asker, |policy| policy.id() != own)?;
+            let with = place.allowed(asker)?;
+            if !asker.ask(async |compiler| compiler.check_matches_equivalent_opt(with, &without).await)? {
                 return Ok(Vec::new());
             }
         }
@@ -183,14 +238,12 @@ impl<'a> About<'_, 'a> {
     fn is_in_vain(&self, asker: &mut Asker<'_>) -> Result<bool, String> {
         let own = &self.policy.policy;
         for place in self.places() {
-            let others = place.policies.iter().copied().filter(|other| other.effect() != own.effect());
-            let others = match own.effect() {
-                Effect::Permit => others.chain([own]).collect(),
-                Effect::Forbid => others.collect(),
-            };
-            let others = self.decided_by(asker, place, others)?;
-            let own = self.decided_by(asker, place, vec![&as_permit(own)?])?;
-            if !asker.ask(async |compiler| compiler.check_disjoint_opt(&own, &others).await)? {
+            let others = place.allowed_by(asker, |other| match own.effect() {
+                Effect::Permit => other.effect() != own.effect() || other.id() == own.id(),
+                Effect::Forbid => other.effect() != own.effect(),
+            })?;
+            let matched = place.side().matched(place.read_one(asker, own)?)?;
+            if !asker.ask(async |compiler| compiler.check_matches_disjoint_opt(&matched, &others).await)? {
                 return Ok(false);
             }
         }
@@ -204,7 +257,8 @@ impl<'a> About<'_, 'a> {
             if !place.has(other) {
                 return Ok(false);
             }
-            let (own, other) = (self.compiled(place, &self.policy.policy)?, self.compiled(place, other)?);
+            let own = place.side().matched(place.read_one(asker, &self.policy.policy)?)?;
+            let other = place.side().matched(place.read_one(asker, other)?)?;
             if !asker.ask(async |compiler| compiler.check_matches_implies_opt(&own, &other).await)? {
                 return Ok(false);
             }
@@ -268,9 +322,9 @@ impl<'a> About<'_, 'a> {
     }
 
     fn can_match(&self, asker: &mut Asker<'_>, before: &[String], last: &str) -> Result<bool, String> {
-        let policy = conjunction(before.iter().map(String::as_str).chain([last]))?;
+        let conditions = [before, &[last.to_owned()]].concat();
         for place in self.places() {
-            let compiled = self.compiled(place, &policy)?;
+            let compiled = place.side().holding(&conditions)?;
             if !asker.ask(async |compiler| compiler.check_never_matches_opt(&compiled).await)? {
                 return Ok(true);
             }
@@ -279,41 +333,12 @@ impl<'a> About<'_, 'a> {
     }
 
     fn never_fails(&self, asker: &mut Asker<'_>, conditions: &[String]) -> Result<bool, String> {
-        let policy = conjunction(conditions.iter().map(String::as_str))?;
         for place in self.places() {
-            let compiled = self.compiled(place, &policy)?;
+            let compiled = place.side().holding(conditions)?;
             if !asker.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {
                 return Ok(false);
             }
         }
         Ok(true)
     }
-
-    /// All policies of a place, as the engine decides by them.
-    fn decided<'p>(&self, asker: &mut Asker<'_>, place: &'p Place<'a>) -> Result<&'p CompiledPolicySet, String> {
-        let compile = || self.decided_by(asker, place, place.policies.clone());
-        place.decided.get_or_init(compile).as_ref().map_err(Clone::clone)
-    }
-
-    fn decided_by(
-        &self,
-        asker: &mut Asker<'_>,
-        place: &Place<'_>,
-        policies: Vec<&Policy>,
-    ) -> Result<CompiledPolicySet, String> {
-        let schema = &self.snapshot.store.schema;
-        let find = || can_fail(asker, &place.policies, &place.request, schema);
-        let fail = place.can_fail.get_or_init(find).as_ref().map_err(Clone::clone)?;
-        let fail = fail.iter().copied().filter(|policy| policies.iter().any(|own| own.id() == policy.id()));
-        as_decided(&policies, &fail.collect::<Vec<_>>(), None, &place.request, schema)
-    }
-
-    fn compiled(&self, place: &Place<'_>, policy: &Policy) -> Result<CompiledPolicy, String> {
-        CompiledPolicy::compile(policy, &place.request, &self.snapshot.store.schema).map_err(unsupported)
-    }
-}
-
-fn conjunction<'c>(conditions: impl Iterator<Item = &'c str>) -> Result<Policy, String> {
-    let conditions: Vec<String> = conditions.map(|condition| format!("({condition})")).collect();
-    policy::permit_when(&conditions.join(" && "))
 }

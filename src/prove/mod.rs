@@ -8,17 +8,20 @@
 //! A counterexample is decided by the engine before it is shown: one that the engine decides otherwise is none. An answer that
 //! the solver does not give is never a proof.
 
+mod allowed;
 mod bounded;
 pub mod compare;
 pub mod idle;
 mod model;
+mod shared;
 mod shrink;
 pub mod solver;
+mod view;
 
 use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use cedar_policy::{Effect, Policy, PolicySet, RequestEnv, Schema};
+use cedar_policy::{Effect, Policy, PolicySet, RequestEnv};
 use cedar_policy_symcc::err::Error;
 use cedar_policy_symcc::{CompiledPolicy, CompiledPolicySet, Env};
 
@@ -505,7 +508,7 @@ fn confirmed(
     kept: &Kept,
     shows: &dyn Fn(&Case) -> bool,
 ) -> Result<Case, String> {
-    let case = model::case_of(model, environment, types);
+    let case = model::case_of(model, environment, types, shared::apart(false));
     let case = case.ok_or("the solver found a counterexample that cannot be written down")?;
     if !shows(&case) {
         return Err("the solver found a counterexample that the engine does not confirm".to_owned());
@@ -542,44 +545,6 @@ fn narrowed(permit: &Policy, conditions: impl Iterator<Item = String>) -> Result
     let own = format!("({})", permit.as_ref().condition());
     let all = conditions.fold(own, |all, condition| format!("{all} && ({condition})"));
     Ok(policy::permit_when(&all)?.new_id(permit.id().clone()))
-}
-
-/// Those of the policies that cannot be evaluated for some request.
-fn can_fail<'p>(
-    asker: &mut Asker<'_>,
-    policies: &[&'p Policy],
-    request: &RequestEnv,
-    schema: &Schema,
-) -> Result<Vec<&'p Policy>, String> {
-    let mut found = Vec::new();
-    for policy in policies {
-        let compiled = CompiledPolicy::compile(policy, request, schema);
-        let compiled = compiled.map_err(|error| format!("`{}`: {}", policy.id(), unsupported(error)))?;
-        if !asker.ask(async |compiler| compiler.check_never_errors_opt(&compiled).await)? {
-            found.push(*policy);
-        }
-    }
-    Ok(found)
-}
-
-/// The policies, as the engine decides by them: where one of them fails, nothing is permitted. Nor is it where `only` does not
-/// match.
-fn as_decided(
-    policies: &[&Policy],
-    can_fail: &[&Policy],
-    only: Option<&Policy>,
-    request: &RequestEnv,
-    schema: &Schema,
-) -> Result<CompiledPolicySet, String> {
-    let decided = policies.iter().map(|policy| match policy.effect() {
-        Effect::Permit => narrowed(
-            &where_none_fails(policy, can_fail)?,
-            only.into_iter().map(|only| only.as_ref().condition().to_string()),
-        ),
-        Effect::Forbid => Ok((*policy).clone()),
-    });
-    let set = PolicySet::from_policies(decided.collect::<Result<Vec<_>, String>>()?);
-    CompiledPolicySet::compile(&set.map_err(|error| error.to_string())?, request, schema).map_err(unsupported)
 }
 
 /// Cedar's environment of a store: only one that its schema has, for of one that does not exist everything could be proven.

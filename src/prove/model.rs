@@ -8,46 +8,56 @@ use chrono::{DateTime, Datelike as _};
 use smol_str::SmolStr;
 
 use super::bounded::{EARLIEST, LATEST};
+use super::shared::{HAS, STORED};
 use crate::request::case::{Case, direct_parents};
 use crate::request::stored::StoredEntity;
 use crate::request::value::{Record, Value, plain};
 use crate::store::schema::{Extension, FieldShape, RecordShape, Shape, Types};
 
-/// The case that a model stands for; `None` where it holds what this project cannot write down.
-pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<Case> {
+/// The case that a model stands for, as one revision reads it, whose own names in a shared schema begin with `apart`; `None` where it
+/// holds what this project cannot write down.
+pub(super) fn case_of(model: &Env, environment: usize, types: &Types, apart: &str) -> Option<Case> {
     let principal = model.request.principal()?;
     let resource = model.request.resource()?;
     let declared = types.environments.get(environment)?;
     let context = model.request.context()?;
-    let context = record(types, &declared.context, &|name| Some(context.get(name)))?;
+    let context = record(types, apart, &declared.context, &|name| Some(context.get(name)))?;
 
     let known = |uid: &EntityUid| types.entity_of(uid.type_name());
+    let is_asked = |uid: &EntityUid| uid == principal || uid == resource;
+    let is_absent = |uid: &EntityUid| {
+        let marker = model.entities.get(uid).and_then(|entity| entity.attr(STORED));
+        !is_asked(uid) && matches!(marker, Some(Ok(EvalResult::Bool(false))))
+    };
     let mut ancestors: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();
     let mut entities = BTreeMap::new();
     for entity in model.entities.iter() {
         let uid = entity.uid();
-        let entity_type = known(&uid)?;
+        // What another schema declares is none of this one.
+        let Some(entity_type) = known(&uid) else { continue };
         // Of an enumerated type nothing is stored.
-        if entity_type.ids.is_some() {
+        if entity_type.ids.is_some() || is_absent(&uid) {
             continue;
         }
-        let attributes = record(types, &entity_type.attributes, &|name| match entity.attr(name) {
+        let attributes = record(types, apart, &entity_type.attributes, &|name| match entity.attr(name) {
             Some(value) => Some(Some(value.ok()?)),
             None => Some(None),
         })?;
         let mut stored = StoredEntity::new(attributes);
         if let Some(shape) = &entity_type.tags {
             for (key, tag) in entity.tags() {
-                stored.tags.insert(key.into(), value(types, shape, &tag.ok()?)?);
+                stored.tags.insert(key.into(), value(types, apart, shape, &tag.ok()?)?);
             }
         }
-        let mut above: Vec<EntityUid> = model.entities.ancestors(&uid).into_iter().flatten().cloned().collect();
+        let above = model.entities.ancestors(&uid).into_iter().flatten();
+        let mut above: Vec<EntityUid> =
+            above.filter(|above| known(above).is_some() && !is_absent(above)).cloned().collect();
         above.sort();
         ancestors.insert(uid.clone(), above);
         entities.insert(uid, stored);
     }
     let plain_entity =
-        |uid: &EntityUid| Some(StoredEntity::new(record(types, &known(uid)?.attributes, &|_| Some(None))?));
+        |uid: &EntityUid| Some(StoredEntity::new(record(types, apart, &known(uid)?.attributes, &|_| Some(None))?));
     for (uid, parents) in direct_parents(&ancestors, types)? {
         let mut entity = match entities.remove(&uid) {
             Some(entity) => entity,
@@ -66,11 +76,23 @@ pub(super) fn case_of(model: &Env, environment: usize, types: &Types) -> Option<
 
 /// The record whose fields `get` gives: `None` where one cannot be read, `Some(None)` where one is not there. A required field
 /// that is not there was of no interest to the solver.
-fn record(types: &Types, shape: &RecordShape, get: &dyn Fn(&str) -> Option<Option<EvalResult>>) -> Option<Record> {
+fn record(
+    types: &Types,
+    apart: &str,
+    shape: &RecordShape,
+    get: &dyn Fn(&str) -> Option<Option<EvalResult>>,
+) -> Option<Record> {
     let mut record = Record::new();
     for (name, FieldShape { required, shape, .. }) in &shape.0 {
-        match get(name)? {
-            Some(found) => drop(record.insert(name.clone(), value(types, shape, &found)?)),
+        if !required && matches!(get(&format!("{HAS}{name}"))?, Some(EvalResult::Bool(false))) {
+            continue;
+        }
+        let found = match get(name)? {
+            Some(found) => Some(found),
+            None => get(&format!("{apart}{name}"))?,
+        };
+        match found {
+            Some(found) => drop(record.insert(name.clone(), value(types, apart, shape, &found)?)),
             None if *required => drop(record.insert(name.clone(), plain(shape, &|name| some_entity(types, name)))),
             None => {}
         }
@@ -78,7 +100,7 @@ fn record(types: &Types, shape: &RecordShape, get: &dyn Fn(&str) -> Option<Optio
     Some(record)
 }
 
-fn value(types: &Types, shape: &Shape, found: &EvalResult) -> Option<Value> {
+fn value(types: &Types, apart: &str, shape: &Shape, found: &EvalResult) -> Option<Value> {
     Some(match (shape, found) {
         (Shape::Bool, EvalResult::Bool(value)) => Value::Bool(*value),
         (Shape::Long, EvalResult::Long(value)) => Value::Long(*value),
@@ -86,14 +108,14 @@ fn value(types: &Types, shape: &Shape, found: &EvalResult) -> Option<Value> {
         (Shape::Entity(_), EvalResult::EntityUid(uid)) => Value::Entity(uid.clone()),
         (Shape::Set(element), EvalResult::Set(elements)) => {
             let mut elements: Vec<Value> =
-                elements.iter().map(|found| value(types, element, found)).collect::<Option<_>>()?;
+                elements.iter().map(|found| value(types, apart, element, found)).collect::<Option<_>>()?;
             elements.sort();
             Value::Set(elements)
         }
         (Shape::Record(shape), EvalResult::Record(found)) => {
-            Value::Record(record(types, shape, &|name| Some(found.get(name).cloned()))?)
+            Value::Record(record(types, apart, shape, &|name| Some(found.get(name).cloned()))?)
         }
-        (Shape::Parsed(parsed), found) => value(types, &Shape::Record(parsed.facts.clone()), found)?,
+        (Shape::Parsed(parsed), found) => value(types, apart, &Shape::Record(parsed.facts.clone()), found)?,
         (Shape::Extension(extension), EvalResult::ExtensionValue(text)) => {
             Value::Extension(*extension, extension_text(*extension, text)?)
         }

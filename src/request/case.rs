@@ -6,9 +6,9 @@ use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 
 use super::place::Places;
 use super::stored::{StoredEntities, StoredEntity};
-use super::value::{Record, Value};
+use super::value::Record;
 use super::{TypedEntity, TypedRequest};
-use crate::store::schema::{EntityType, RecordShape, Shape, Types};
+use crate::store::schema::Types;
 
 /// A request and all that is stored beside it.
 #[derive(Clone, Debug)]
@@ -56,21 +56,6 @@ impl Case {
         Some(Self { request, entities: StoredEntities::acyclic(stored)? })
     }
 
-    /// The same request of another schema, as a service with that schema takes it: what it does not declare is dropped.
-    ///
-    /// `None` where it is no request there: it has no such environment, id or type of value, or requires what is not there. What
-    /// else is stored is not stored there if it cannot be.
-    pub fn under(&self, own: &Types, other: &Types) -> Option<Self> {
-        let environment = own.environments.get(self.request.environment)?;
-        let (index, declared) = other.environment_like(environment)?;
-        let context = record_under(&declared.context, &self.request.context, other)?;
-        let mut entities = BTreeMap::new();
-        for (uid, entity) in self.all_entities() {
-            entities.extend(entity_under(&uid, &entity, other).map(|entity| (uid, entity)));
-        }
-        Self::new(index, self.request.principal.uid.clone(), self.request.resource.uid.clone(), context, entities)
-    }
-
     /// Every entity of the case, the principal and the resource among them.
     pub fn all_entities(&self) -> BTreeMap<EntityUid, StoredEntity> {
         let asked = [&self.request.principal, &self.request.resource];
@@ -81,54 +66,6 @@ impl Case {
         }
         all
     }
-}
-
-fn entity_under(uid: &EntityUid, entity: &StoredEntity, types: &Types) -> Option<StoredEntity> {
-    let declared = known_under(uid, types)?;
-    let taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, types)?);
-    let tags = match &declared.tags {
-        Some(shape) => {
-            let tags = entity.tags.iter().map(|(key, tag)| Some((key.clone(), value_under(shape, tag, types)?)));
-            tags.collect::<Option<_>>()?
-        }
-        None => Record::new(),
-    };
-    let parents = entity.parents.iter().filter(|parent| declared.parents.contains(parent.type_name()));
-    Some(taken.with(tags, parents.cloned().collect()))
-}
-
-fn known_under<'t>(uid: &EntityUid, types: &'t Types) -> Option<&'t EntityType> {
-    types.entity_of(uid.type_name()).filter(|found| found.has_id(uid.id().as_ref()))
-}
-
-fn record_under(shape: &RecordShape, record: &Record, types: &Types) -> Option<Record> {
-    let mut taken = Record::new();
-    for (name, field) in &shape.0 {
-        match record.get(name) {
-            Some(value) => drop(taken.insert(name.clone(), value_under(&field.shape, value, types)?)),
-            None if field.required => return None,
-            None => {}
-        }
-    }
-    Some(taken)
-}
-
-fn value_under(shape: &Shape, value: &Value, types: &Types) -> Option<Value> {
-    let fits = match (shape, value) {
-        (Shape::Bool, Value::Bool(_)) | (Shape::Long, Value::Long(_)) | (Shape::String, Value::String(_)) => true,
-        (Shape::Extension(extension), Value::Extension(found, _)) => extension == found,
-        (Shape::Entity(name), Value::Entity(uid)) => uid.type_name() == name && known_under(uid, types).is_some(),
-        (Shape::Set(element), Value::Set(elements)) => {
-            let elements = elements.iter().map(|found| value_under(element, found, types));
-            return elements.collect::<Option<_>>().map(Value::Set);
-        }
-        (Shape::Record(shape), Value::Record(record)) => return record_under(shape, record, types).map(Value::Record),
-        (Shape::Parsed(parsed), Value::Record(record)) => {
-            return record_under(&parsed.facts, record, types).map(Value::Record);
-        }
-        _ => false,
-    };
-    fits.then(|| value.clone())
 }
 
 /// The direct parents by which every entity has the ancestors that it shall have: between an entity and an ancestor that its

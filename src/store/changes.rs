@@ -106,6 +106,34 @@ pub fn clauses(old: &Store, new: &Store) -> Vec<Declaration> {
     differing(&texts(old), &texts(new))
 }
 
+/// What is said of entities by others than before, by its name: what only the store may say, and whose parents a caller may add.
+pub fn said_by_others(old: &Store, new: &Store) -> Vec<String> {
+    let speakers = |store: &Store| -> BTreeMap<String, bool> {
+        let mut all = BTreeMap::new();
+        for entity in store.types.entities.values() {
+            all.insert(format!("entity {}", entity.name), entity.stored);
+            all.insert(format!("entity {}: parents", entity.name), entity.parents_from_caller);
+            speakers_of(&entity.name.to_string(), &entity.attributes, &mut all);
+        }
+        all
+    };
+    let (old, new) = (speakers(old), speakers(new));
+    old.into_iter()
+        .filter(|(name, stored)| new.get(name).is_some_and(|other| other != stored))
+        .map(|(name, _)| name)
+        .collect()
+}
+
+fn speakers_of(of: &str, record: &RecordShape, all: &mut BTreeMap<String, bool>) {
+    for (name, field) in &record.0 {
+        let name = format!("{of}.{name}");
+        if let Shape::Record(record) = &field.shape {
+            speakers_of(&name, record, all);
+        }
+        all.insert(name, field.stored);
+    }
+}
+
 fn differing(old: &BTreeMap<String, (String, SeenBy)>, new: &BTreeMap<String, (String, SeenBy)>) -> Vec<Declaration> {
     let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
     let all = names.into_iter().filter_map(|name| {

@@ -220,7 +220,10 @@ fn read_commit(commit: &Commit) -> Result<(Vec<SourceFile>, Vec<Problem>), Probl
 /// Whether a file of a commit is read.
 fn is_wanted(blob: &Blob, problems: &mut Vec<Problem>) -> bool {
     if blob.path == CLAUSES || blob.path == signature::FILE {
-        return true;
+        if !blob.is_plain {
+            problems.push(not_read(&blob.path, "it is no file, or a link that leads nowhere"));
+        }
+        return blob.is_plain;
     }
     let Some((folder, file)) = blob.path.split_once('/') else {
         if FOLDERS.iter().any(|(name, _)| *name == blob.path) {
@@ -233,7 +236,12 @@ fn is_wanted(blob: &Blob, problems: &mut Vec<Problem>) -> bool {
         return false;
     };
     let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
-    is_part(folder, ending, file, is_folder || !blob.is_plain, problems)
+    if !is_folder && !blob.is_plain && !is_plainly_no_part(file) {
+        let why = "it is a link that leads out of the revision, or nowhere, or a repository of its own";
+        problems.push(Problem { severity: severity_in(folder), ..not_read(&blob.path, why) });
+        return false;
+    }
+    is_part(folder, ending, file, is_folder, problems)
 }
 
 /// Takes a file of a store, or what keeps it from being read.

@@ -104,13 +104,13 @@ fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
 }
 
 /// The types of expressions in one environment, as far as `has` needs them: Cedar's validator has checked the rest.
-pub(super) struct Typing<'a> {
-    pub(super) types: &'a Types,
-    pub(super) environment: &'a Environment,
+pub(crate) struct Typing<'a> {
+    pub(crate) types: &'a Types,
+    pub(crate) environment: &'a Environment,
 }
 
 /// What an expression is.
-pub(super) enum Typed {
+pub(crate) enum Typed {
     /// The context: what is required there is promised by the schema, not by the value.
     Context,
     /// A value of that shape. What is required of an entity is only promised too; a record is what it is.
@@ -148,7 +148,7 @@ impl Typing<'_> {
         entities.any(|entity| entity.attributes.0.get(attribute).is_some_and(|field| field.required))
     }
 
-    pub(super) fn of(&self, expression: &Expr) -> Typed {
+    pub(crate) fn of(&self, expression: &Expr) -> Typed {
         match expression.expr_kind() {
             ExprKind::Var(Var::Principal) => Typed::Shape(Shape::Entity(self.environment.principal.clone())),
             ExprKind::Var(Var::Resource) => Typed::Shape(Shape::Entity(self.environment.resource.clone())),
@@ -189,7 +189,7 @@ impl Typing<'_> {
         field.map_or(Typed::Unknown, |field| Typed::Shape(field.shape.clone()))
     }
 
-    pub(super) fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
+    pub(crate) fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
         match holder {
             Typed::Context => Some(&self.environment.context),
             Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity_of(name)?.attributes),

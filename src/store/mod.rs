@@ -28,6 +28,7 @@ mod placement;
 pub mod policy;
 mod presence;
 mod problem;
+pub mod renamed;
 pub mod reserved;
 pub mod schema;
 pub mod scope;

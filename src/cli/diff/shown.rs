@@ -9,8 +9,7 @@ use crate::cli::output::{self, counted};
 use crate::engine::{Decision, Snapshot};
 use crate::http::body;
 use crate::matrix::{Line as Moved, Lines, Outcomes, RowResult};
-use crate::prove::ASSUMPTION;
-use crate::prove::compare::{Comparison, Difference, Found, Side};
+use crate::prove::compare::{ASSUMPTION, Comparison, Found, Side};
 use crate::report::blocks::{Block, Line};
 use crate::report::{Finding, grouped};
 use crate::store::Statement;
@@ -23,6 +22,15 @@ impl Diff<'_> {
         let title = Line::text("Policy change: ").and_code(old.origin.to_string()).and_text(" → ");
         let mut blocks =
             vec![Block::Title(title.and_code(new.origin.to_string())), Block::Paragraph(Line::text(self.summary()))];
+        if !self.renamed.is_empty() {
+            let stated = self
+                .renamed
+                .iter()
+                .map(|name| Line::code(name.old.to_string()).and_text(" is ").and_code(name.new.to_string()));
+            blocks
+                .push(Block::Heading(Line::text("Renamed, as stated; the older revision is read with the new names")));
+            blocks.push(Block::List(stated.collect()));
+        }
         blocks.extend(self.masks());
         blocks.extend(self.schema());
         if !self.clauses.is_empty() {
@@ -93,7 +101,7 @@ impl Diff<'_> {
             blocks.push(Block::Heading(Line::text("Schema")));
             blocks.push(Block::List(self.declarations.iter().map(declaration).collect()));
             blocks.push(Block::Paragraph(Line::text(
-                "Each revision decides by its own schema: a request that one does not have is none that it allows. The solver asks about the requests of the newer schema.",
+                "Each revision decides by its own schema: a request that one does not have is none that it allows. What only one of them declares, the other drops.",
             )));
         }
         let incomparable = self.incomparable();
@@ -196,17 +204,8 @@ impl Diff<'_> {
         let environment = &comparison.environment;
         vec![
             Block::Paragraph(Line::marked(&format!("`{environment}` {verb} access: before {before}; after {after}"))),
-            Block::Folded(
-                "the request, for gatepost decide --facts",
-                "json",
-                format!("{:#}", self.request(difference)),
-            ),
+            Block::Folded("the request, for gatepost decide --facts", "json", format!("{:#}", difference.request)),
         ]
-    }
-
-    fn request(&self, difference: &Difference) -> Json {
-        let snapshot: &Snapshot = if difference.is_of_older { self.old } else { self.new };
-        body::of_case(&difference.case, &snapshot.store.types)
     }
 
     pub(super) fn as_json(&self) -> Json {
@@ -215,6 +214,7 @@ impl Diff<'_> {
         json!({
             "old": store(self.old),
             "new": store(self.new),
+            "renamed": self.renamed.iter().map(|name| json!({ "old": name.old.to_string(), "new": name.new.to_string() })).collect::<Vec<_>>(),
             "masks": self.masks.iter().map(|mask| json!({ "name": mask.name, "maskedNow": mask.masked_now })).collect::<Vec<_>>(),
             "schema": self.declarations.iter().map(|found| json!({ "name": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
             "clauses": self.clauses.iter().map(|found| json!({ "id": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
@@ -242,7 +242,7 @@ impl Diff<'_> {
                 let decided = |decision: &Option<Decision>| decision.as_ref().map(|decision| word(decision.allowed));
                 json!({
                     "verdict": "found",
-                    "request": self.request(difference),
+                    "request": difference.request,
                     "old": decided(&difference.old),
                     "new": decided(&difference.new),
                 })

@@ -73,6 +73,11 @@ impl StoredEntities {
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
 
+    /// Whether an entity of that form could be stored, beside what it refers to.
+    pub fn can_store(json: &Json<'_>, types: &Types, facts: Facts) -> bool {
+        read_entity(json, types, facts).is_ok()
+    }
+
     /// Every entity whose ancestors are not what they must be, with the problem.
     fn broken_hierarchy(&self, types: &Types) -> impl Iterator<Item = (EntityUid, Problem)> {
         let is_there = |parent: &EntityUid| {
