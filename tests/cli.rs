@@ -62,6 +62,10 @@ fn each_command_has_help_and_it_exits_0() {
         }
     }
     let version = format!("gatepost {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(gatepost(here.path(), &["-V"]).with(0).out, version);
+    // "The age is shown": that of the metadata of phone numbers, which goes stale.
+    let [metadata, released] = PhoneMetadata::BUILT_IN;
+    let version = format!("{version}phone metadata {metadata} of {released} (libphonenumber)\n");
     assert_eq!(gatepost(here.path(), &["--version"]).with(0).out, version);
 }
 
