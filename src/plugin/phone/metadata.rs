@@ -418,3 +418,170 @@ fn lengths(attributes: &[(String, String)], at: &Range<usize>) -> Result<(), Met
 fn place(position: u64) -> usize {
     usize::try_from(position).unwrap_or(usize::MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+    use proptest::prelude::*;
+
+    use super::super::super::{Fact, Plugin};
+    use super::super::PhonePlugin;
+    use super::*;
+
+    /// One territory, written as Google writes it: with a declaration, comments, what says how to format, and references.
+    const SMALL: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<!-- A & B -->
+<!DOCTYPE phoneNumberMetadata [
+    <!ELEMENT phoneNumberMetadata (territories)>
+]>
+<phoneNumberMetadata>
+  <territories>
+    <!-- Australia (AU) -->
+    <territory id="AU" mainCountryForCode="true" countryCode="61" internationalPrefix="0011" nationalPrefix="0"
+               nationalPrefixForParsing="(183[12])|0" mobileNumberPortableRegion="true">
+      <references>
+        <sourceUrl>https://example.org/?a=1&amp;b=2</sourceUrl>
+      </references>
+      <availableFormats>
+        <numberFormat pattern="(\d{2})(\d{3,4})" nationalPrefixFormattingRule="$NP$FG">
+          <leadingDigits>16</leadingDigits>
+          <format>$1 $2</format>
+        </numberFormat>
+      </availableFormats>
+      <generalDesc>
+        <nationalNumberPattern>
+          [2-478]\d{8}| <!-- all of them -->
+          1\d{4,7}
+        </nationalNumberPattern>
+      </generalDesc>
+      <mobile>
+        <possibleLengths national="9,[5-6]" localOnly="8"/>
+        <exampleNumber>412345678</exampleNumber>
+        <nationalNumberPattern>4\d{8}</nationalNumberPattern>
+      </mobile>
+    </territory>
+  </territories>
+</phoneNumberMetadata>
+"#;
+
+    fn reads(metadata: PhoneMetadata, raw: &str) -> Option<String> {
+        match PhonePlugin::with(Some(metadata)).parse(raw, &[Some("AU")])?.as_slice() {
+            [Fact::String(e164), Fact::String(_)] => Some(e164.clone()),
+            other => panic!("two strings: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_file_as_google_writes_it_is_read_and_decides() {
+        let metadata = || PhoneMetadata::read(SMALL).unwrap();
+        assert_eq!(metadata().territories().iter().count(), 1);
+        assert_eq!(reads(metadata(), "0499 999 999").as_deref(), Some("+61499999999"));
+        assert_eq!(reads(metadata(), "02 9374 4000"), None);
+        assert_eq!(reads(metadata(), "+1 212 555 0100"), None);
+        let version = metadata().version().clone();
+        assert_eq!((version.version, version.released), (None, None));
+        assert_eq!(version.file, Some(hex::encode(Sha256::digest(SMALL))));
+    }
+
+    /// What is compiled in, and a file with the same in it, differ in nothing but where they come from.
+    #[test]
+    fn the_version_of_a_file_is_what_it_says_and_its_digest() {
+        let metadata = PhoneMetadata::read(BUILT_IN).unwrap();
+        let [version, released] = PhoneMetadata::BUILT_IN;
+        assert_eq!(metadata.version().version.as_deref(), Some(version));
+        assert_eq!(metadata.version().released.as_deref(), Some(released));
+        let digest = hex::encode(Sha256::digest(BUILT_IN));
+        assert_eq!(
+            metadata.version().to_string(),
+            format!("{version} of {released}, from a file (SHA-256 {})", &digest[..12])
+        );
+        let plugin = PhonePlugin::with(Some(metadata));
+        assert_eq!(plugin.version(), format!("2+phonenumber-0.3.10+metadata-{version}-{}", &digest[..16]));
+        assert_ne!(plugin.version(), PhonePlugin::BUILT_IN.version());
+    }
+
+    /// "A damaged, empty, foreign … file": what is wrong, and where. Each of these is one edit of a file that is right.
+    #[test]
+    fn each_mistake_is_told_with_its_place() {
+        let cases = [
+            ("</territories>\n", "", "`</phoneNumberMetadata>`", "no well-formed XML"),
+            ("</territory>\n  </territories>\n</phoneNumberMetadata>", "", "<territory id=\"AU\"", "is never closed: the file is cut off"),
+            ("<phoneNumberMetadata>", "<html>", "<html>", "begins with `<html>`"),
+            ("<phoneNumberMetadata>", "words<phoneNumberMetadata>", "words", "text outside of every element"),
+            ("id=\"AU\" ", "", "<territory", "has no `id`"),
+            ("countryCode=\"61\"", "", "<territory id", "has no `countryCode` from 1 to 999"),
+            ("countryCode=\"61\"", "countryCode=\"99999\"", "<territory id", "has no `countryCode` from 1 to 999"),
+            ("mainCountryForCode=\"true\"", "mainCountryForCode=\"yes\"", "<territory id", "neither `true` nor `false`"),
+            ("nationalPrefix=\"0\"", "nationalPrefix=\"(\"", "<territory id", "cannot be used: unclosed group"),
+            ("nationalPrefix=\"0\"", "nationalPrefix=\"&amp;\"", "<territory id", "no entity is read in such a file"),
+            ("nationalPrefix=\"0\"", "nationalPrefixes=\"0\"", "<territory id", "`nationalPrefixes` is nothing that is known"),
+            ("nationalPrefix=\"0\"", "nationalPrefix=\"0\" nationalPrefix=\"1\"", "<territory id", "duplicated attribute"),
+            ("<mobile>", "<mobil>", "<mobil>", "`<mobil>` is nothing that is known in `<territory>`"),
+            ("<exampleNumber>", "<a/><exampleNumber>", "<a/>", "`<a>` is nothing that is known in `<mobile>`"),
+            ("4\\d{8}</", "4\\d{8</", "4\\d{8", "cannot be used: repetition"),
+            ("4\\d{8}</", "4\\d{8}(?=1)</", "4\\d{8}(?=1)", "cannot be used: look-around"),
+            ("4\\d{8}</", "(\\d{500}){500}</", "(\\d{500}){500}", "cannot be used: it is too large"),
+            ("4\\d{8}</", "</", "</nationalNumberPattern", "cannot be used: it is empty"),
+            ("4\\d{8}</", "4&lt;</", "&lt;", "no entity and no CDATA"),
+            ("9,[5-6]", "", "<possibleLengths", "`` is no list of lengths"),
+            ("9,[5-6]", "9,", "<possibleLengths", "`9,` is no list of lengths"),
+            ("9,[5-6]", "[5-", "<possibleLengths", "`[5-` is no list of lengths"),
+            ("9,[5-6]", "[0-65535]", "<possibleLengths", "`[0-65535]` is no list of lengths"),
+            ("localOnly", "local", "<possibleLengths", "`local` is nothing that is known of lengths"),
+            ("<mobile>", "<mobile/><mobile>", "<mobile/>", "`<mobile/>` has nothing in it"),
+        ];
+        for (from, to, place, message) in cases {
+            let text = SMALL.replacen(from, to, 1);
+            assert_ne!(text, SMALL, "{from}");
+            let error = PhoneMetadata::read(&text).unwrap_err();
+            assert!(error.message.contains(message), "{from} to {to}: {error}");
+            let begin = text[error.place.start..].trim_start();
+            assert!(begin.starts_with(place) || message == "no well-formed XML", "{from} to {to}: at {begin:.60}");
+        }
+    }
+
+    #[test]
+    fn nothing_and_something_else_are_no_metadata() {
+        let nested = format!("<phoneNumberMetadata>{}", "<references>".repeat(100_000));
+        let ignored = SMALL.replacen("<sourceUrl>", &"<sourceUrl>".repeat(100_000), 1);
+        let cases = [
+            ("", "there is no territory in it"),
+            (" \n", "there is no territory in it"),
+            ("\0", "text outside of every element"),
+            ("{\"a\": 1}", "text outside of every element"),
+            ("<phoneNumberMetadata></phoneNumberMetadata>", "there is no territory in it"),
+            ("<phoneNumberMetadata/>", "has nothing in it"),
+            (&nested, "`<references>` is nothing that is known in `<phoneNumberMetadata>`"),
+            (&ignored, "no well-formed XML"),
+        ];
+        for (text, message) in cases {
+            let error = PhoneMetadata::read(text).unwrap_err();
+            assert!(error.message.contains(message), "{text:.40}: {error}");
+        }
+        let twice = SMALL.replacen("</territories>", "<territory id=\"AU\" countryCode=\"62\"></territory></territories>", 1);
+        assert_eq!(PhoneMetadata::read(&twice).unwrap_err().message, "the territory AU stands there twice");
+        let unsaid = SMALL.replace("generalDesc>", "uan>");
+        assert_eq!(PhoneMetadata::read(&unsaid).unwrap_err().message, "this `<territory>` has no `<generalDesc>`");
+        let again = format!("{SMALL}<phoneNumberMetadata></phoneNumberMetadata>");
+        assert_eq!(PhoneMetadata::read(&again).unwrap_err().message, "the file ended before this");
+    }
+
+    proptest! {
+        /// "Never a panic": a file that is damaged anywhere is read, or refused at a place that lies in it.
+        #[test]
+        fn a_file_that_is_damaged_anywhere_is_read_or_refused(
+            at in any::<proptest::sample::Index>(),
+            until in 0..40_usize,
+            put in prop_oneof![Just(String::new()), "[<>/\"'&;!?=a-z0-9\\[\\]{}(),|-]{1,6}", any::<char>().prop_map(String::from)],
+        ) {
+            let begin = at.index(SMALL.len());
+            let end = (begin + until).min(SMALL.len());
+            let text = format!("{}{put}{}", &SMALL[..begin], &SMALL[end..]);
+            if let Err(error) = PhoneMetadata::read(&text) {
+                prop_assert!(error.place.start <= error.place.end && error.place.end <= text.len());
+                prop_assert!(text.is_char_boundary(error.place.start) && text.is_char_boundary(error.place.end), "{error:?}");
+            }
+        }
+    }
+}
