@@ -14,6 +14,7 @@ use std::time::Instant;
 use common::binary::{PATIENCE, Ran, Serving, command, fed, gatepost, post};
 use common::server::exchange;
 use common::{copy_of_built_in, enter, folder, with, write};
+use gatepost::plugin::PhoneMetadata;
 use gatepost::store::{Origin, StoreFiles};
 use serde_json::{Value, json};
 use tempfile::TempDir;

@@ -164,6 +164,7 @@ fn live(store: &TempDir) -> Live {
     let source = Source {
         origin: Origin::Folder(store.path().to_owned()),
         entities: Vec::new(),
+        phone_metadata: None,
         required_key: None,
         modes: Vec::new(),
     };

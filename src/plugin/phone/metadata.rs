@@ -5,7 +5,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::LazyLock;
+use std::sync::OnceLock;
 
 use phonenumber::metadata::loader;
 use quick_xml::Reader;
@@ -21,6 +21,8 @@ pub struct PhoneMetadata {
     territories: Territories,
     version: DataVersion,
 }
+
+static LOADED: OnceLock<Result<PhoneMetadata, MetadataError>> = OnceLock::new();
 
 /// Made by `scripts/phone-metadata`.
 const BUILT_IN: &str = include_str!("metadata.xml");
@@ -46,9 +48,12 @@ impl PhoneMetadata {
 
     /// The metadata that are compiled in, loaded when they are first asked for. A test sees to it that they can be.
     pub(super) fn built_in() -> Option<&'static Self> {
-        static LOADED: LazyLock<Result<PhoneMetadata, MetadataError>> =
-            LazyLock::new(|| PhoneMetadata::read_with(BUILT_IN, false));
-        LOADED.as_ref().ok()
+        LOADED.get_or_init(|| Self::read_with(BUILT_IN, false)).as_ref().ok()
+    }
+
+    /// Whether what is compiled in is loaded: by a store that reads phone numbers by it, and by no other.
+    pub fn built_in_is_loaded() -> bool {
+        LOADED.get().is_some()
     }
 
     fn read_with(text: &str, with_patterns: bool) -> Result<Self, MetadataError> {
