@@ -6,7 +6,7 @@
 # Seen: composed é and Chinese are valid; all the others are `InvalidCharacter`.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
-cargo init --quiet --vcs none --name try
+cargo init --quiet --vcs none --name shown
 cargo add --quiet email_address@=0.2.9
 cat > src/main.rs <<'RUST'
 use email_address::EmailAddress;

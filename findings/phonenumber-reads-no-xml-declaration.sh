@@ -6,7 +6,7 @@
 # Seen: the plain text is read; with any of the three it is an `unhandled event`.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
-cargo init --quiet --vcs none --name try
+cargo init --quiet --vcs none --name shown
 cargo add --quiet phonenumber@=0.3.10
 cat > src/main.rs <<'RUST'
 use phonenumber::metadata::Database;

@@ -5,7 +5,7 @@
 # Seen: `+88800000000000` for both, and valid.
 set -euo pipefail
 work=$(mktemp -d); trap 'rm -rf "$work"' EXIT; cd "$work"
-cargo init --quiet --vcs none --name try
+cargo init --quiet --vcs none --name shown
 cargo add --quiet rlibphonenumber@=2.2.15
 cat > src/main.rs <<'RUST'
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumberFormat};

@@ -55,7 +55,10 @@ fn letters_and_marks_of_every_script_are_in_local_parts() {
     }
     let (all, refused) = scripts.values().fold((0, 0), |(all, refused), count| (all + count.0, refused + count.1));
     println!("{} scripts, {all} letters and marks, {refused} that cannot be seen", scripts.len());
-    scripts.iter().filter(|(_, count)| count.1 > 0).for_each(|(script, count)| println!("{script}: {} not valid", count.1));
+    scripts
+        .iter()
+        .filter(|(_, count)| count.1 > 0)
+        .for_each(|(script, count)| println!("{script}: {} not valid", count.1));
     for script in [Script::Devanagari, Script::Tamil, Script::Thai, Script::Khmer, Script::Myanmar, Script::Latin] {
         assert!(scripts[script.full_name()].0 > 50, "{script:?}");
     }

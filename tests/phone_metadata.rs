@@ -37,7 +37,10 @@ const STORE: [(&str, &str); 5] = [
          @id(\"none\")\n@source(\"who/calls\")\nforbid (principal is User, action == Action::\"call\", resource is Line)\n\
          unless { context.phone.valid };\n",
     ),
-    ("store/matrix/clauses.toml", "title = \"Calls\"\n\n[[clause]]\nid = \"who/calls\"\ntext = \"A number is called.\"\n"),
+    (
+        "store/matrix/clauses.toml",
+        "title = \"Calls\"\n\n[[clause]]\nid = \"who/calls\"\ntext = \"A number is called.\"\n",
+    ),
     ("store/entities/lines.json", "[]"),
 ];
 
@@ -113,6 +116,19 @@ fn the_metadata_are_part_of_the_revision() {
     assert_ne!(revision(&here, &WITH), with);
 }
 
+/// What a reviewer signs names the metadata that decide.
+#[test]
+fn a_report_names_the_metadata() {
+    let here = here();
+    let plugins = |settings: &[&str]| {
+        let report = run(&here, &["report", "--format", "markdown", "--solver", "/nowhere"], settings).out;
+        report.lines().find(|line| line.starts_with("| Plugins")).unwrap().replace('\\', "")
+    };
+    let [version, _] = PhoneMetadata::BUILT_IN;
+    assert!(plugins(&STORED).contains(&format!("+metadata-{version} ")), "{}", plugins(&STORED));
+    assert!(plugins(&WITH).contains("+metadata-9.1.0-"), "{}", plugins(&WITH));
+}
+
 /// "Part of what is signed (with `--require-signed` an unsigned file decides nothing)."
 #[test]
 fn metadata_that_are_not_signed_decide_nothing() {
@@ -157,7 +173,11 @@ fn what_is_no_file_of_metadata_is_an_error_that_says_what_to_do() {
         ("huge.xml", None, "the phone metadata in `huge.xml` cannot be read: it has more than 4 MiB"),
         ("latin.xml", None, "the phone metadata in `latin.xml` cannot be read: it is not UTF-8 text"),
         ("empty.xml", None, "`empty.xml` holds no phone metadata: there is no territory in it"),
-        ("other.xml", Some(1), "`other.xml` holds no phone metadata: the file begins with `<html>`, and not with `<phoneNumberMetadata>`"),
+        (
+            "other.xml",
+            Some(1),
+            "`other.xml` holds no phone metadata: the file begins with `<html>`, and not with `<phoneNumberMetadata>`",
+        ),
         ("cut.xml", Some(5), "`cut.xml` holds no phone metadata: this is no well-formed XML"),
         ("pattern.xml", Some(6), "`pattern.xml` holds no phone metadata: this pattern cannot be used: unclosed group"),
     ];
@@ -169,7 +189,10 @@ fn what_is_no_file_of_metadata_is_an_error_that_says_what_to_do() {
         assert_ne!(found.status, Some(0), "{name}");
         let problem = &found.json()["problems"][0];
         assert!(problem["message"].as_str().unwrap().starts_with(message), "{name}: {problem}");
-        assert!(problem["help"].as_str().unwrap().contains("scripts/phone-metadata VERSION > FILE"), "{name}: {problem}");
+        assert!(
+            problem["help"].as_str().unwrap().contains("scripts/phone-metadata VERSION > FILE"),
+            "{name}: {problem}"
+        );
         assert_eq!(problem["line"], json!(line), "{name}: {problem}");
         // Nothing is decided, whatever the number.
         run(&here, &["decide", "old.json"], &settings).with(2);
@@ -242,6 +265,18 @@ fn the_metadata_of_the_built_in_store_can_be_watched() {
     let before = service.ready(&[]).json()["revision"].clone();
     write(here.path(), "phones.xml", metadata("[45]").as_bytes());
     soon("another revision", || service.ready(&[]).json()["revision"] != before);
+}
+
+/// "The age is shown: … README".
+#[test]
+fn the_readme_says_the_age_of_the_metadata() {
+    let readme = include_str!("../README.md").replace('\n', " ");
+    let [version, released] = PhoneMetadata::BUILT_IN;
+    let [year, month, day] = released.split('-').collect::<Vec<_>>()[..] else { panic!("{released}") };
+    let months = "January February March April May June July August September October November December";
+    let month = months.split(' ').nth(month.parse::<usize>().unwrap() - 1).unwrap();
+    let said = format!("{version}, published on {} {month} {year}", day.trim_start_matches('0'));
+    assert!(readme.contains(&said), "{said}");
 }
 
 /// "The age is shown: … `/readyz` for known callers".

@@ -84,15 +84,18 @@ fn with_starts(uses: Vec<String>, prefix: Option<String>, leading_digits: Option
     let prefixed = prefix.iter().flat_map(|prefix| uses.iter().map(move |used| format!("(?:{prefix})(?:{used})")));
     let starts = prefix.iter().chain(&leading_digits).map(|start| format!("(?:{start})[0-9]*"));
     let patterns = prefixed.chain(starts).chain(uses.iter().cloned());
-    patterns.map(|pattern| pattern.split_whitespace().collect()).filter(|pattern: &String| !pattern.is_empty()).collect()
+    patterns
+        .map(|pattern| pattern.split_whitespace().collect())
+        .filter(|pattern: &String| !pattern.is_empty())
+        .collect()
 }
 
 /// One number for each range that these patterns tell apart: each combination of states of their automata, and each length.
 fn numbers(patterns: &BTreeSet<String>) -> Vec<String> {
     let mut automata: Vec<(DFA, Cache)> = patterns.iter().map(|pattern| automaton(pattern)).collect();
-    let begin = automata.iter_mut().map(|(automaton, cache)| {
-        automaton.start_state(cache, &start::Config::new().anchored(Anchored::Yes)).unwrap()
-    });
+    let begin = automata
+        .iter_mut()
+        .map(|(automaton, cache)| automaton.start_state(cache, &start::Config::new().anchored(Anchored::Yes)).unwrap());
     let mut layer: HashMap<Vec<LazyStateID>, String> = HashMap::from([(begin.collect(), String::new())]);
     let mut numbers = Vec::new();
     for _ in 0..MOST_DIGITS {
@@ -134,7 +137,8 @@ struct Case {
 /// One number of each range, in international format and as it is dialled, for each region of its calling code, and for none.
 fn cases(codes: &BTreeMap<u16, Code>) -> Vec<Case> {
     let of_code = |(code, Code { regions, numbers }): (&u16, &Code)| {
-        let markets: Vec<_> = regions.iter().filter(|region| *region != "001").cloned().chain([String::new()]).collect();
+        let markets: Vec<_> =
+            regions.iter().filter(|region| *region != "001").cloned().chain([String::new()]).collect();
         let inputs = numbers.iter().flat_map(|number| [format!("+{code}{number}"), number.clone()]);
         let of_input = |input: String| {
             markets.iter().map(move |market| Case { input: input.clone(), market: market.clone() }).collect::<Vec<_>>()
@@ -159,9 +163,10 @@ fn compare(codes: &BTreeMap<u16, Code>, cases: &[Case], of_reference: impl Fn(us
         if ours == reference {
             continue;
         }
-        let is_explained = ours.is_none() && reference.as_ref().is_some_and(|(e164, region)| {
-            EXPLAINED.iter().any(|(its, begin)| region == its && e164.starts_with(begin)) || (port && is_zero(e164))
-        });
+        let is_explained = ours.is_none()
+            && reference.as_ref().is_some_and(|(e164, region)| {
+                EXPLAINED.iter().any(|(its, begin)| region == its && e164.starts_with(begin)) || (port && is_zero(e164))
+            });
         explained += usize::from(is_explained);
         if !is_explained {
             different.push(format!("{} in `{}`: {ours:?}, and not {reference:?}", case.input, case.market));

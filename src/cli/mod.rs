@@ -30,8 +30,8 @@ use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
-use config::Settings;
 use crate::plugin::PhoneMetadata;
+use config::Settings;
 use output::Failure;
 
 /// A policy decision service on Cedar: the permission matrix is written once, next to the policies, and every row is tested.

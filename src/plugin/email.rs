@@ -112,7 +112,8 @@ fn is_mark(letter: char) -> bool {
 /// it pass.
 fn is_visible(letter: char) -> bool {
     let category = CodePointMapData::<GeneralCategory>::new().get(letter);
-    let is_hidden = [GeneralCategoryGroup::Other, GeneralCategoryGroup::Separator].iter().any(|group| group.contains(category));
+    let is_hidden =
+        [GeneralCategoryGroup::Other, GeneralCategoryGroup::Separator].iter().any(|group| group.contains(category));
     !is_hidden && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
 }
 
@@ -187,7 +188,9 @@ mod tests {
     /// RFC 6532 section 3.1: the two ways to write a letter with marks are one address.
     #[test]
     fn both_spellings_of_a_letter_with_marks_are_one_local_part() {
-        for (composed, decomposed) in [("jos\u{e9}", "jose\u{301}"), ("vi\u{1ec7}t", "vie\u{323}\u{302}t"), ("\u{ac00}", "\u{1100}\u{1161}")] {
+        for (composed, decomposed) in
+            [("jos\u{e9}", "jose\u{301}"), ("vi\u{1ec7}t", "vie\u{323}\u{302}t"), ("\u{ac00}", "\u{1100}\u{1161}")]
+        {
             let whole = format!("{composed}@example.org");
             assert_eq!(parse(&whole), facts(&whole, "example.org"));
             assert_eq!(parse(&format!("{decomposed}@example.org")), facts(&whole, "example.org"));
@@ -200,7 +203,8 @@ mod tests {
 
     #[test]
     fn what_is_invisible_or_has_no_meaning_is_in_no_local_part() {
-        let joiners = ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{34f}', '\u{fe0f}', '\u{3164}'];
+        let joiners =
+            ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{34f}', '\u{fe0f}', '\u{3164}'];
         for letter in joiners.into_iter().chain(['\u{e000}', '\u{378}', '\u{ffff}']) {
             assert_eq!(parse(&format!("a{letter}b@example.org")), None, "{letter:?}");
         }

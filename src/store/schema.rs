@@ -402,8 +402,7 @@ impl Types {
         let plugins = reader.plugins.iter().filter(|plugin| {
             let plugin = plugin.as_ref();
             let of_entity = |entity: &EntityType| {
-                entity.attributes.is_read_by(plugin)
-                    || entity.tags.as_ref().is_some_and(|tags| tags.is_read_by(plugin))
+                entity.attributes.is_read_by(plugin) || entity.tags.as_ref().is_some_and(|tags| tags.is_read_by(plugin))
             };
             entities.values().any(|entity| of_entity(entity))
                 || environments.iter().any(|found| found.context.is_read_by(plugin))

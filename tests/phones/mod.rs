@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use gatepost::plugin::{Fact, PhonePlugin, Plugin};
 use phonenumber::metadata::loader;
 use rlibphonenumber::{
-    PhoneMetadata as ReferenceMetadata, PhoneMetadataCollection, PhoneNumberDesc, PhoneNumberFormat, PhoneNumberUtil, Region,
+    PhoneMetadata as ReferenceMetadata, PhoneMetadataCollection, PhoneNumberDesc, PhoneNumberFormat, PhoneNumberUtil,
+    Region,
 };
 
 /// What is compiled in.
@@ -41,7 +42,10 @@ pub fn ours(input: &str, market: &str) -> Answer {
 
 /// Google's own logic, as the crate `rlibphonenumber` ports it, on the metadata that are compiled in.
 pub fn reference() -> PhoneNumberUtil {
-    PhoneNumberUtil::new_for_metadata(PhoneMetadataCollection { metadata: metadata().iter().map(of_reference).collect() }).unwrap()
+    PhoneNumberUtil::new_for_metadata(PhoneMetadataCollection {
+        metadata: metadata().iter().map(of_reference).collect(),
+    })
+    .unwrap()
 }
 
 #[expect(deprecated, reason = "they are what the crate makes its own fields of")]
@@ -49,14 +53,15 @@ fn of_reference(data: &loader::Metadata) -> ReferenceMetadata {
     let whole = |pattern: &String| format!("^(?:{})$", pattern.split_whitespace().collect::<String>());
     let lengths = |lengths: &[u16]| lengths.iter().copied().map(i32::from).collect::<Vec<_>>();
     let described = |used: &Option<loader::Descriptor>| {
-        Some(used.as_ref().map_or(PhoneNumberDesc { possible_length: vec![-1], ..PhoneNumberDesc::default() }, |used| {
-            PhoneNumberDesc {
+        Some(used.as_ref().map_or(
+            PhoneNumberDesc { possible_length: vec![-1], ..PhoneNumberDesc::default() },
+            |used| PhoneNumberDesc {
                 national_number_pattern: used.national_number.as_ref().map(whole),
                 possible_length: lengths(&used.possible_length),
                 possible_length_local_only: lengths(&used.possible_local_length),
                 ..PhoneNumberDesc::default()
-            }
-        }))
+            },
+        ))
     };
     let of_uses = |of: fn(&loader::Descriptor) -> &Vec<u16>| {
         let all: BTreeSet<i32> = uses(data).into_iter().flatten().flat_map(|used| lengths(of(used))).collect();
@@ -75,7 +80,11 @@ fn of_reference(data: &loader::Metadata) -> ReferenceMetadata {
         country_code: data.country_code.map(i32::from),
         international_prefix: data.international_prefix.as_ref().map(whole),
         national_prefix: data.national_prefix.clone(),
-        national_prefix_for_parsing: data.national_prefix_for_parsing.as_ref().or(data.national_prefix.as_ref()).map(whole),
+        national_prefix_for_parsing: data
+            .national_prefix_for_parsing
+            .as_ref()
+            .or(data.national_prefix.as_ref())
+            .map(whole),
         national_prefix_transform_rule: data.national_prefix_transform_rule.clone(),
         main_country_for_code: Some(data.main_country_for_code),
         leading_digits: data.leading_digits.as_ref().map(whole),
@@ -106,4 +115,3 @@ pub fn of_port(util: &PhoneNumberUtil, input: &str, market: &str) -> Answer {
     let region = market.filter(is_valid_in).or_else(owner)?;
     Some((util.format(&number, PhoneNumberFormat::E164).into_owned(), region.to_string()))
 }
-

@@ -205,7 +205,9 @@ impl<'t> Scan<'t> {
             }
         }
         match scan.open.pop() {
-            Some((name, begin)) => Err(MetadataError::new(format!("`<{name}>` is never closed: the file is cut off"), begin)),
+            Some((name, begin)) => {
+                Err(MetadataError::new(format!("`<{name}>` is never closed: the file is cut off"), begin))
+            }
             None if scan.territories.is_empty() => Err(MetadataError::new("there is no territory in it", 0..0)),
             None => Ok(scan),
         }
@@ -262,7 +264,7 @@ impl<'t> Scan<'t> {
         MetadataError::new(
             match self.open.last() {
                 Some((outer, _)) => format!("`<{name}>` is nothing that is known in `<{outer}>`"),
-                    None => format!("the file begins with `<{name}>`, and not with `<{ROOT}>`"),
+                None => format!("the file begins with `<{name}>`, and not with `<{ROOT}>`"),
             },
             at,
         )
@@ -324,8 +326,11 @@ impl<'t> Scan<'t> {
         let wrong = |message: String| Err(MetadataError::new(message, at.clone()));
         let said = |name: &str| attributes.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str());
         self.described.clear();
-        let Some(id) = said("id").filter(|id| !id.is_empty()) else { return wrong("this territory has no `id`".to_owned()) };
-        let code = said("countryCode").and_then(|code| code.parse::<u16>().ok()).filter(|code| (1..=999).contains(code));
+        let Some(id) = said("id").filter(|id| !id.is_empty()) else {
+            return wrong("this territory has no `id`".to_owned());
+        };
+        let code =
+            said("countryCode").and_then(|code| code.parse::<u16>().ok()).filter(|code| (1..=999).contains(code));
         let Some(code) = code else {
             return wrong(format!("the territory {id} has no `countryCode` from 1 to 999"));
         };
@@ -403,9 +408,9 @@ fn lengths(attributes: &[(String, String)], at: &Range<usize>) -> Result<(), Met
     let number = |text: &str| text.parse::<u16>().ok().filter(|length| (1..=MOST_DIGITS).contains(length));
     let is_length = |part: &str| match part.strip_prefix('[').and_then(|part| part.strip_suffix(']')) {
         None => number(part).is_some(),
-        Some(range) => range.split_once('-').is_some_and(|(from, to)| {
-            matches!((number(from), number(to)), (Some(from), Some(to)) if from < to)
-        }),
+        Some(range) => range
+            .split_once('-')
+            .is_some_and(|(from, to)| matches!((number(from), number(to)), (Some(from), Some(to)) if from < to)),
     };
     for (name, value) in attributes {
         if !["national", "localOnly"].contains(&name.as_str()) {
@@ -511,17 +516,37 @@ mod tests {
     fn each_mistake_is_told_with_its_place() {
         let cases = [
             ("</territories>\n", "", "`</phoneNumberMetadata>`", "no well-formed XML"),
-            ("</territory>\n  </territories>\n</phoneNumberMetadata>", "", "<territory id=\"AU\"", "is never closed: the file is cut off"),
+            (
+                "</territory>\n  </territories>\n</phoneNumberMetadata>",
+                "",
+                "<territory id=\"AU\"",
+                "is never closed: the file is cut off",
+            ),
             ("<phoneNumberMetadata>", "<html>", "<html>", "begins with `<html>`"),
             ("<phoneNumberMetadata>", "words<phoneNumberMetadata>", "words", "text outside of every element"),
             ("id=\"AU\" ", "", "<territory", "has no `id`"),
             ("countryCode=\"61\"", "", "<territory id", "has no `countryCode` from 1 to 999"),
             ("countryCode=\"61\"", "countryCode=\"99999\"", "<territory id", "has no `countryCode` from 1 to 999"),
-            ("mainCountryForCode=\"true\"", "mainCountryForCode=\"yes\"", "<territory id", "neither `true` nor `false`"),
+            (
+                "mainCountryForCode=\"true\"",
+                "mainCountryForCode=\"yes\"",
+                "<territory id",
+                "neither `true` nor `false`",
+            ),
             ("nationalPrefix=\"0\"", "nationalPrefix=\"(\"", "<territory id", "cannot be used: unclosed group"),
             ("nationalPrefix=\"0\"", "nationalPrefix=\"&amp;\"", "<territory id", "no entity is read in such a file"),
-            ("nationalPrefix=\"0\"", "nationalPrefixes=\"0\"", "<territory id", "`nationalPrefixes` is nothing that is known"),
-            ("nationalPrefix=\"0\"", "nationalPrefix=\"0\" nationalPrefix=\"1\"", "<territory id", "duplicated attribute"),
+            (
+                "nationalPrefix=\"0\"",
+                "nationalPrefixes=\"0\"",
+                "<territory id",
+                "`nationalPrefixes` is nothing that is known",
+            ),
+            (
+                "nationalPrefix=\"0\"",
+                "nationalPrefix=\"0\" nationalPrefix=\"1\"",
+                "<territory id",
+                "duplicated attribute",
+            ),
             ("<mobile>", "<mobil>", "<mobil>", "`<mobil>` is nothing that is known in `<territory>`"),
             ("<exampleNumber>", "<a/><exampleNumber>", "<a/>", "`<a>` is nothing that is known in `<mobile>`"),
             ("4\\d{8}</", "4\\d{8</", "4\\d{8", "cannot be used: repetition"),
@@ -564,7 +589,8 @@ mod tests {
             let error = PhoneMetadata::read(text).unwrap_err();
             assert!(error.message.contains(message), "{text:.40}: {error}");
         }
-        let twice = SMALL.replacen("</territories>", "<territory id=\"AU\" countryCode=\"62\"></territory></territories>", 1);
+        let twice =
+            SMALL.replacen("</territories>", "<territory id=\"AU\" countryCode=\"62\"></territory></territories>", 1);
         assert_eq!(PhoneMetadata::read(&twice).unwrap_err().message, "the territory AU stands there twice");
         let unsaid = SMALL.replace("generalDesc>", "uan>");
         assert_eq!(PhoneMetadata::read(&unsaid).unwrap_err().message, "this `<territory>` has no `<generalDesc>`");

@@ -128,9 +128,7 @@ impl Territory {
     /// Whether this is a number of the territory for any use (libphonenumber's `getNumberTypeHelper`).
     pub(super) fn is_valid(&self, national: &str) -> bool {
         let mut uses = self.uses.iter().filter(|(lengths, _)| is_among(lengths, national.len())).peekable();
-        uses.peek().is_some()
-            && self.general.is_match(national)
-            && uses.any(|(_, pattern)| pattern.is_match(national))
+        uses.peek().is_some() && self.general.is_match(national) && uses.any(|(_, pattern)| pattern.is_match(national))
     }
 
     /// Whether the number belongs here, among the territories that share the calling code.
