@@ -14,6 +14,7 @@ use std::time::Instant;
 use common::binary::{PATIENCE, Ran, Serving, command, fed, gatepost, post};
 use common::server::exchange;
 use common::{copy_of_built_in, enter, folder, with, write};
+use gatepost::plugin::PhoneMetadata;
 use gatepost::store::{Origin, StoreFiles};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -62,6 +63,10 @@ fn each_command_has_help_and_it_exits_0() {
         }
     }
     let version = format!("gatepost {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(gatepost(here.path(), &["-V"]).with(0).out, version);
+    // "The age is shown": that of the metadata of phone numbers, which goes stale.
+    let [metadata, released] = PhoneMetadata::BUILT_IN;
+    let version = format!("{version}phone metadata {metadata} of {released} (libphonenumber)\n");
     assert_eq!(gatepost(here.path(), &["--version"]).with(0).out, version);
 }
 

@@ -371,8 +371,13 @@ fn an_edit_is_taken_up_while_another_file_is_written_again_and_again() {
 fn requests_to_try_neither_wake_the_watcher_nor_hold_it_up() {
     let here = here("1");
     let store = here.path().join("store");
-    let source =
-        Source { origin: Origin::Folder(store.clone()), entities: Vec::new(), required_key: None, modes: Vec::new() };
+    let source = Source {
+        origin: Origin::Folder(store.clone()),
+        entities: Vec::new(),
+        phone_metadata: None,
+        required_key: None,
+        modes: Vec::new(),
+    };
     let mut watcher = Watcher::new(&source);
     while_written(&store.join("requests/more.json"), "{}\n", || {
         for _ in 0..5 {

@@ -1,15 +1,20 @@
 //! Holds the phone plugin against Google's own logic, as the crate `rlibphonenumber` ports it.
 //!
+//! Both read by the metadata that are compiled in: those of the crate are older, and give the examples. `tests/phone_ranges.rs` tries every
+//! range of numbers; here it is the ways to write one that count.
+//!
 //! Every example number of every region and every use is written as people write it, whole and spoiled, and read for
 //! every region that shares its calling code. The plugin must accept nothing that the reference refuses, and what it
 //! refuses against the reference must stand, with its reason, in `tests/data/phone_wrong_rejects.txt`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod phones;
+
 use std::collections::BTreeSet;
 
-use gatepost::plugin::{Fact, PhonePlugin, Plugin};
 use phonenumber::metadata::DATABASE;
+use phones::{Answer, of_port, ours, reference};
 use rlibphonenumber::{PHONE_NUMBER_UTIL, PhoneNumber, PhoneNumberFormat, PhoneNumberType, Region};
 
 /// One number, written in one form, read for one market.
@@ -20,23 +25,16 @@ struct Case {
     input: String,
 }
 
-/// What the plugin or the reference says of a case. The number is of the market if the region is the market.
-#[derive(Debug, PartialEq, Eq)]
-struct Answer {
-    e164: String,
-    region: String,
-}
-
 #[test]
 fn accepts_no_number_that_libphonenumber_refuses() {
-    let cases = cases();
+    let (cases, util) = (cases(), reference());
     let mut wrong_accepts = Vec::new();
     let mut wrong_rejects = BTreeSet::new();
     let mut different = Vec::new();
     let mut accepted = 0;
     for case in &cases {
-        let (ours, reference) = (ours(case), reference(case));
-        let accepts = |answer: &Option<Answer>| answer.as_ref().is_some_and(|found| found.region == case.market);
+        let (ours, reference) = (ours(&case.input, &case.market), of_port(&util, &case.input, &case.market));
+        let accepts = |answer: &Answer| answer.as_ref().is_some_and(|(_, region)| *region == case.market);
         match (accepts(&ours), accepts(&reference)) {
             (true, false) => wrong_accepts.push(case),
             (false, true) => _ = wrong_rejects.insert(case.clone()),
@@ -59,32 +57,6 @@ fn accepts_no_number_that_libphonenumber_refuses() {
     assert!(unexplained.is_empty(), "refused, and not in the list of wrong rejects: {unexplained:#?}");
     assert!(stale.is_empty(), "in the list of wrong rejects, but none: {stale:#?}");
     assert!(different.is_empty(), "another number or another region than the reference: {different:#?}");
-}
-
-fn ours(case: &Case) -> Option<Answer> {
-    let facts = PhonePlugin.parse(&case.input, &[Some(&case.market)])?;
-    let [Fact::String(e164), Fact::String(region)] = facts.as_slice() else { panic!("two strings: {facts:?}") };
-    Some(Answer { e164: e164.clone(), region: region.clone() })
-}
-
-fn reference(case: &Case) -> Option<Answer> {
-    let market = region(&case.market);
-    let number = PHONE_NUMBER_UTIL.parse(&case.input, market).ok()?;
-    // The port leaves out that a number with another calling code is no number of the region, which Google's code
-    // checks.
-    let is_valid_in = |region: &Region| {
-        let code = PHONE_NUMBER_UTIL.get_country_code_for_region(*region);
-        code.is_none_or(|code| code == number.country_code)
-            && PHONE_NUMBER_UTIL.is_valid_number_for_region(&number, *region)
-    };
-    let owner = || PHONE_NUMBER_UTIL.get_region_for_number(&number).filter(is_valid_in);
-    let region = market.filter(is_valid_in).or_else(owner)?;
-    let e164 = PHONE_NUMBER_UTIL.format(&number, PhoneNumberFormat::E164).into_owned();
-    Some(Answer { e164, region: name(region) })
-}
-
-fn region(name: &str) -> Option<Region> {
-    PHONE_NUMBER_UTIL.get_supported_regions().find(|region| self::name(*region) == name)
 }
 
 fn name(region: Region) -> String {

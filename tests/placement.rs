@@ -230,6 +230,7 @@ fn source(store: &TempDir) -> Source {
     Source {
         origin: Origin::Folder(store.path().to_owned()),
         entities: Vec::new(),
+        phone_metadata: None,
         required_key: None,
         modes: Vec::new(),
     }

@@ -38,6 +38,9 @@ pub(super) struct Settings {
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_ENTITIES", value_delimiter = ',', help_heading = STORE)]
     #[serde(default)]
     entities: Vec<PathBuf>,
+    /// The metadata of phone numbers, newer than what is compiled in (libphonenumber's `PhoneNumberMetadata.xml`)
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_PHONE_METADATA", help_heading = STORE)]
+    phone_metadata: Option<PathBuf>,
     /// Take a store only if it is signed with this key (a public one for Ed25519, PEM; see `gatepost sign --help`)
     #[arg(long, global = true, value_name = "KEY", env = "GATEPOST_REQUIRE_SIGNED", help_heading = STORE)]
     require_signed: Option<PathBuf>,
@@ -231,6 +234,7 @@ impl Settings {
         Ok(Self {
             store: self.store.or(read.store),
             entities: if self.entities.is_empty() { read.entities } else { self.entities },
+            phone_metadata: self.phone_metadata.or(read.phone_metadata),
             require_signed: self.require_signed.or(read.require_signed),
             watch: self.watch.or(read.watch),
             admin_listen: self.admin_listen.or(read.admin_listen),
@@ -294,6 +298,7 @@ impl Settings {
         let Self {
             store,
             entities,
+            phone_metadata,
             require_signed,
             page_key,
             token_file,
@@ -307,7 +312,7 @@ impl Settings {
             ..
         } = &mut settings;
         let single = [store, require_signed, page_key, token_file, admin_token_file, tls_cert, tls_key, client_ca];
-        let single = single.into_iter().chain([log, log_signing_key, log_mask_key]);
+        let single = single.into_iter().chain([phone_metadata, log, log_signing_key, log_mask_key]);
         for path in single.flatten().chain(entities) {
             *path = folder.join(&path);
         }
@@ -329,7 +334,13 @@ impl Settings {
         let key = self.require_signed.as_deref().map(VerifyingKey::read).transpose()?;
         let refuses_unread = self.unknown_attributes == Some(UnknownAttributes::Deny);
         let modes = refuses_unread.then_some(REFUSES_UNREAD).into_iter().collect();
-        Ok(Source { origin, entities: self.entities.clone(), required_key: key, modes })
+        Ok(Source {
+            origin,
+            entities: self.entities.clone(),
+            phone_metadata: self.phone_metadata.clone(),
+            required_key: key,
+            modes,
+        })
     }
 
     /// The store, ready to decide.

@@ -26,15 +26,17 @@ mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::LazyLock;
 
 use clap::{Parser, Subcommand};
 
+use crate::plugin::PhoneMetadata;
 use config::Settings;
 use output::Failure;
 
 /// A policy decision service on Cedar: the permission matrix is written once, next to the policies, and every row is tested.
 #[derive(Debug, Parser)]
-#[command(name = "gatepost", version, after_help = EXIT_STATUS, subcommand_help_heading = "Commands")]
+#[command(name = "gatepost", version, long_version = LONG_VERSION.as_str(), after_help = EXIT_STATUS, subcommand_help_heading = "Commands")]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -44,6 +46,12 @@ struct Cli {
     #[command(flatten)]
     settings: Settings,
 }
+
+/// What `--version` says: with the age of what goes stale.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let [version, released] = PhoneMetadata::BUILT_IN;
+    format!("{}\nphone metadata {version} of {released} (libphonenumber)", env!("CARGO_PKG_VERSION"))
+});
 
 const EXIT_STATUS: &str = "Exit status: 0 when all is well, 1 when what was checked does not hold (decide: a deny), \
                            2 when it could not be checked.\nWithout a command, `serve`.";

@@ -141,7 +141,7 @@ fn traces(collector: Option<&(Collector, f64)>) -> Result<Option<Traces>, Failur
 
 /// What looks for edits to the store.
 fn watcher(source: &Source) -> Result<Watcher, Failure> {
-    if source.origin == Origin::BuiltIn && source.entities.is_empty() {
+    if source.origin == Origin::BuiltIn && source.entities.is_empty() && source.phone_metadata.is_none() {
         return Err(Failure::new("watch is set, but the store that is compiled in does not change")
             .with_help("`--store DIR` names a store that can"));
     }

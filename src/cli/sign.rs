@@ -26,8 +26,8 @@ pub(super) struct Arguments {
 
 const SIGNED: &str = "\
 The signature is written into the file `gatepost.sig`, in the folder of the store. Signed is everything that can change a decision: \
-the schema, the policies, the matrix with its clauses, the stored entities, and the further ones (--entities), in the order in which \
-they are named. Not signed are requests/*.json, which decide nothing.\n\n\
+the schema, the policies, the matrix with its clauses, the stored entities, the further ones (--entities), in the order in which \
+they are named, and the phone metadata (--phone-metadata). Not signed are requests/*.json, which decide nothing.\n\n\
 `openssl pkey -in private.pem -pubout -out public.pem` writes the public key; with `--require-signed public.pem`, a store is taken \
 only if it is signed with that key.";
 

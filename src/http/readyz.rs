@@ -13,9 +13,11 @@ use utoipa::ToSchema;
 use super::callers::Caller;
 use super::{Service, json, with_revision};
 use crate::log::rfc3339;
+use crate::plugin::DataVersion;
 
 /// Whether the service can decide; and, for callers that are known, why it cannot, and by which store it decides.
 #[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
 pub(super) struct Readiness {
     /// `ready`, or `unready`.
     status: &'static str,
@@ -36,6 +38,36 @@ pub(super) struct Readiness {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     store: Option<&'static str>,
+    /// By which metadata phone numbers are read, where the store has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    phone_metadata: Option<PhoneMetadata>,
+}
+
+/// The metadata by which phone numbers are read.
+#[derive(Serialize, ToSchema)]
+struct PhoneMetadata {
+    /// The version of libphonenumber that they are of; absent where a file does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    version: Option<String>,
+    /// The day on which that was published; absent where a file does not say it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    released: Option<String>,
+    /// The SHA-256 of the file (`--phone-metadata`); absent for those that are compiled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    file: Option<String>,
+}
+
+impl PhoneMetadata {
+    /// Those by which the service decides.
+    fn of(service: &Service) -> Option<Self> {
+        let snapshot = service.engine.snapshot();
+        let data = snapshot.store.types.plugins.iter().find_map(|plugin| plugin.data().cloned());
+        data.map(|DataVersion { version, released, file }| Self { version, released, file })
+    }
 }
 
 /// 200 while decisions are made, and 503 while they cannot be logged, so that callers are sent to another replica. By which store it
@@ -50,6 +82,7 @@ pub(super) async fn readyz(State(service): State<Arc<Service>>, caller: Option<E
         revision: known.then(|| status.revision.to_string()),
         since: known.then(|| rfc3339(status.since)),
         store: known.then(|| status.word()),
+        phone_metadata: known.then(|| PhoneMetadata::of(&service)).flatten(),
     };
     let mut answer = json(StatusCode::OK, &readiness);
     if hindrance.is_some() {

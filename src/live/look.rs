@@ -85,7 +85,7 @@ impl Look {
             // These do not change.
             Origin::BuiltIn | Origin::Commit(_) => Vec::new(),
         };
-        paths.extend(source.entities.iter().cloned());
+        paths.extend(source.entities.iter().chain(&source.phone_metadata).cloned());
         let stamped = paths.into_iter().map(|path| {
             let stamp = Stamp::of(&path);
             (path, stamp)

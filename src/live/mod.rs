@@ -62,6 +62,7 @@ impl Live {
         let read = read_whole(&source);
         let found = found(&source, &read);
         let snapshot = Snapshot::build(source.store(read?)?)?;
+        snapshot.store.types.plugins.iter().for_each(|plugin| plugin.prepare());
         if with_rows {
             hold(&snapshot, hooks.request)?;
         }
@@ -155,6 +156,7 @@ impl Live {
             return Ok(None);
         }
         let snapshot = Snapshot::build(store)?;
+        snapshot.store.types.plugins.iter().for_each(|plugin| plugin.prepare());
         hold(&snapshot, self.hooks.request)?;
         self.lose_nothing(&snapshot.store)?;
         Ok(Some(snapshot))

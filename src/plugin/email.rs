@@ -1,6 +1,11 @@
 //! E-mail addresses.
 
+use std::borrow::Cow;
+
 use email_address::{EmailAddress, Options};
+use icu_normalizer::ComposingNormalizerBorrowed;
+use icu_properties::props::{DefaultIgnorableCodePoint, GeneralCategory, GeneralCategoryGroup};
+use icu_properties::{CodePointMapData, CodePointSetData};
 
 use super::{Fact, FactField, FactKind, Plugin};
 
@@ -9,7 +14,12 @@ use super::{Fact, FactField, FactKind, Plugin};
 /// Gives `address`, the local part as it was written and the domain in lower-case ASCII, and `domain`, the latter
 /// alone: the form that UTS #46 `ToASCII` gives under its strict rules (letters, digits and hyphens only; labels of at
 /// most 63 octets). So all spellings of one domain give one fact, while the case of a local part is for its own host to
-/// judge (RFC 5321 section 2.4).
+/// judge (RFC 5321 section 2.4). But letters with marks can be stored as one character or as several, which nobody sees:
+/// both are one local part, in the form NFC (RFC 6532 section 3.1).
+///
+/// A local part can have every visible character of every script, as RFC 6531 section 3.3 says. Not valid is what cannot be
+/// seen (controls, spaces, joiners and other default-ignorable characters), what Unicode gives no meaning (unassigned,
+/// private), and a mark at the very beginning, which would stand on what is before the address.
 ///
 /// White space around the address is passed over, because people type it. Not valid are a display name, an address
 /// literal such as `[192.0.2.1]` or one without its brackets, a domain of one label, and a trailing dot. A quoted local
@@ -22,14 +32,14 @@ impl Plugin for EmailPlugin {
         "email"
     }
 
-    fn version(&self) -> &'static str {
-        // The ICU data says which characters a domain can have.
-        "1+email_address-0.2.9+idna-1.1.0+icu-2.4.0"
+    fn version(&self) -> &str {
+        // The ICU data says which characters an address can have.
+        "2+email_address-0.2.9+idna-1.1.0+icu-2.4.0"
     }
 
     fn about(&self) -> &'static str {
         "Reads an e-mail address: `domain` is its domain in lower-case ASCII form, `address` is its local part as \
-         written, with that domain."
+         written (in NFC), with that domain."
     }
 
     fn facts(&self) -> &'static [FactField] {
@@ -46,8 +56,9 @@ impl Plugin for EmailPlugin {
         }
         let (local, domain) = raw.trim().rsplit_once('@')?;
         let domain = ascii_domain(domain)?;
+        let local = ComposingNormalizerBorrowed::new_nfc().normalize(local);
         let address = format!("{local}@{domain}");
-        is_mailbox(local, &address).then(|| vec![Fact::String(address), Fact::String(domain)])
+        is_mailbox(&local, &domain).then(|| vec![Fact::String(address), Fact::String(domain)])
     }
 }
 
@@ -67,22 +78,43 @@ fn ascii_domain(domain: &str) -> Option<String> {
     is_name.then_some(ascii)
 }
 
-/// Whether the address has a well-formed local part and is not too long.
-fn is_mailbox(local: &str, address: &str) -> bool {
+/// Whether the local part is well-formed, and the address not too long.
+fn is_mailbox(local: &str, domain: &str) -> bool {
     let options = Options::default().without_display_text().without_domain_literal().with_required_tld();
     // The crate also holds the local part to 64 octets.
-    address.len() <= MAX_ADDRESS
+    local.len() + 1 + domain.len() <= MAX_ADDRESS
         && !local.starts_with('"')
-        && !local.chars().any(is_invisible)
-        && EmailAddress::parse_with_options(address, options).is_ok()
+        && !local.starts_with(is_mark)
+        && local.chars().filter(|letter| !letter.is_ascii()).all(is_visible)
+        && EmailAddress::parse_with_options(&format!("{}@{domain}", in_letters(local)), options).is_ok()
 }
 
-/// Whether a character would make an address look like another: control characters, white space, and the controls of
-/// bidirectional text (UAX #9). RFC 6531 alone would let those outside ASCII pass.
-fn is_invisible(letter: char) -> bool {
-    let is_bidi_control =
-        matches!(letter, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    letter.is_control() || letter.is_whitespace() || is_bidi_control
+/// The local part with a letter of as many octets for each character outside ASCII: of these, the crate takes letters and digits alone,
+/// and no marks, signs or symbols. What may stand there, [`is_visible`] says.
+fn in_letters(local: &str) -> Cow<'_, str> {
+    if local.is_ascii() {
+        return Cow::Borrowed(local);
+    }
+    let letter = |character: char| match character.len_utf8() {
+        1 => character,
+        2 => '\u{e9}',
+        3 => '\u{7528}',
+        _ => '\u{20000}',
+    };
+    Cow::Owned(local.chars().map(letter).collect())
+}
+
+fn is_mark(letter: char) -> bool {
+    GeneralCategoryGroup::Mark.contains(CodePointMapData::<GeneralCategory>::new().get(letter))
+}
+
+/// Whether a character can be seen and has a meaning. One that cannot would make an address look like another; RFC 6531 alone would let
+/// it pass.
+fn is_visible(letter: char) -> bool {
+    let category = CodePointMapData::<GeneralCategory>::new().get(letter);
+    let is_hidden =
+        [GeneralCategoryGroup::Other, GeneralCategoryGroup::Separator].iter().any(|group| group.contains(category));
+    !is_hidden && !CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(letter)
 }
 
 #[cfg(test)]
@@ -134,10 +166,49 @@ mod tests {
         assert_eq!(parse(" \t\u{a0}a@example.org\u{3000}\r\n"), facts("a@example.org", "example.org"));
     }
 
+    /// RFC 6531 section 3.3, `atext =/ UTF8-non-ascii`: also with the marks that stand on letters.
     #[test]
     fn a_local_part_can_be_in_any_script() {
-        let raw = "\u{7528}\u{6237}@example.org";
-        assert_eq!(parse(raw), facts(raw, "example.org"));
+        let words = [
+            "\u{7528}\u{6237}",
+            "\u{939}\u{93f}\u{928}\u{94d}\u{926}\u{940}",
+            "\u{ba4}\u{bae}\u{bbf}\u{bb4}\u{bcd}",
+            "\u{e1c}\u{e39}\u{e49}\u{e43}\u{e0a}\u{e49}",
+            "\u{1781}\u{17d2}\u{1798}\u{17c2}\u{179a}",
+            "\u{1019}\u{103c}\u{1014}\u{103a}\u{1019}\u{102c}",
+            "\u{1f600}",
+            "5\u{20ac}",
+        ];
+        for word in words {
+            let raw = format!("{word}@example.org");
+            assert_eq!(parse(&raw), facts(&raw, "example.org"));
+        }
+    }
+
+    /// RFC 6532 section 3.1: the two ways to write a letter with marks are one address.
+    #[test]
+    fn both_spellings_of_a_letter_with_marks_are_one_local_part() {
+        for (composed, decomposed) in
+            [("jos\u{e9}", "jose\u{301}"), ("vi\u{1ec7}t", "vie\u{323}\u{302}t"), ("\u{ac00}", "\u{1100}\u{1161}")]
+        {
+            let whole = format!("{composed}@example.org");
+            assert_eq!(parse(&whole), facts(&whole, "example.org"));
+            assert_eq!(parse(&format!("{decomposed}@example.org")), facts(&whole, "example.org"));
+        }
+        // Those of NFKC are not: they look different.
+        assert_ne!(parse("\u{ff41}@example.org"), parse("a@example.org"));
+        // What is stored may be longer than what is written; the bound is on what is stored.
+        assert_eq!(parse(&format!("{}@example.org", "\u{958}".repeat(11))), None);
+    }
+
+    #[test]
+    fn what_is_invisible_or_has_no_meaning_is_in_no_local_part() {
+        let joiners =
+            ['\u{200b}', '\u{200c}', '\u{200d}', '\u{2060}', '\u{feff}', '\u{ad}', '\u{34f}', '\u{fe0f}', '\u{3164}'];
+        for letter in joiners.into_iter().chain(['\u{e000}', '\u{378}', '\u{ffff}']) {
+            assert_eq!(parse(&format!("a{letter}b@example.org")), None, "{letter:?}");
+        }
+        assert_eq!(parse("\u{301}a@example.org"), None, "a mark on what is before the address");
     }
 
     #[test]

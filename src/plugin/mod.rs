@@ -10,13 +10,16 @@ mod email;
 mod phone;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use email::EmailPlugin;
-pub use phone::PhonePlugin;
+pub use phone::{MetadataError, PhoneMetadata, PhonePlugin};
 
-/// Every plugin of this build, by the order of their names.
-pub const PLUGINS: &[&dyn Plugin] = &[&EmailPlugin, &PhonePlugin];
+/// Every plugin of this build with the data that is compiled in, by the order of their names.
+pub const PLUGINS: &[&dyn Plugin] = &[&EmailPlugin, &BUILT_IN_PHONE];
+
+static BUILT_IN_PHONE: PhonePlugin = PhonePlugin::BUILT_IN;
 
 /// The one fact that every plugin fills: whether the raw string could be read.
 pub const VALID: &str = "valid";
@@ -30,7 +33,16 @@ pub trait Plugin: Send + Sync {
     fn name(&self) -> &'static str;
 
     /// Changes whenever the facts of any input may change; part of a store's revision.
-    fn version(&self) -> &'static str;
+    fn version(&self) -> &str;
+
+    /// The data that it reads by, where they have a version of their own.
+    fn data(&self) -> Option<&DataVersion> {
+        None
+    }
+
+    /// Loads what it reads by, so that the first string does not wait for it. A service that is ready has called it for each plugin
+    /// that its store uses.
+    fn prepare(&self) {}
 
     /// One sentence for an author: what is read, and what the facts are.
     fn about(&self) -> &'static str;
@@ -53,6 +65,58 @@ pub trait Plugin: Send + Sync {
 impl std::fmt::Debug for dyn Plugin {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.write_str(self.name())
+    }
+}
+
+/// Which data a plugin reads by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DataVersion {
+    /// The version of the data, as their publisher counts them; `None` where they do not say it.
+    pub version: Option<String>,
+    /// The day on which that was published (`2026-11-06`); `None` where they do not say it.
+    pub released: Option<String>,
+    /// The SHA-256 of the file from which they were read, in hexadecimal digits; `None` for those that are compiled in.
+    pub file: Option<String>,
+}
+
+/// As `9.0.43 of 2026-11-06, compiled in`.
+impl std::fmt::Display for DataVersion {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.version.as_deref().unwrap_or("of no stated version"))?;
+        if let Some(released) = &self.released {
+            write!(formatter, " of {released}")?;
+        }
+        match &self.file {
+            Some(digest) => write!(formatter, ", from a file (SHA-256 {})", digest.get(..12).unwrap_or(digest)),
+            None => formatter.write_str(", compiled in"),
+        }
+    }
+}
+
+/// The plugins by which one store reads: those of this build, each with the data that the store is read with.
+#[derive(Clone, Debug)]
+pub struct Plugins(Vec<Arc<dyn Plugin>>);
+
+impl Plugins {
+    /// The plugins, where phone numbers are read by this metadata; `None` for that which is compiled in.
+    pub fn with(phones: Option<PhoneMetadata>) -> Self {
+        Self(vec![Arc::new(EmailPlugin), Arc::new(PhonePlugin::with(phones))])
+    }
+
+    /// The plugin of that name.
+    pub fn find(&self, name: &str) -> Option<&Arc<dyn Plugin>> {
+        self.iter().find(|plugin| plugin.name() == name)
+    }
+
+    /// Every plugin, in the order of [`PLUGINS`].
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<dyn Plugin>> {
+        self.0.iter()
+    }
+}
+
+impl Default for Plugins {
+    fn default() -> Self {
+        Self::with(None)
     }
 }
 

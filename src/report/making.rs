@@ -176,7 +176,12 @@ impl Document {
 
 impl Provenance {
     fn new(findings: &Findings<'_>) -> Self {
-        let plugins = PLUGINS.iter().map(|plugin| format!("{} {}", plugin.name(), plugin.version()));
+        // The store may read by other data than are compiled in.
+        let used = &findings.snapshot.store.types.plugins;
+        let plugins = PLUGINS.iter().map(|plugin| {
+            let own = used.iter().find(|own| own.name() == plugin.name());
+            format!("{} {}", plugin.name(), own.map_or(plugin.version(), |own| own.version()))
+        });
         Self {
             revision: findings.snapshot.revision().to_string(),
             date: findings.date,

@@ -76,6 +76,6 @@ fn facts(parsed: &Parsed, raw: &str, roots: &Roots<'_>) -> Record {
         .iter()
         .map(|path| path.as_ref().and_then(|path| roots.text(path)).map(SmolStr::as_str))
         .collect();
-    let facts = plugin::read(parsed.plugin, raw, &arguments);
+    let facts = plugin::read(parsed.plugin.as_ref(), raw, &arguments);
     facts.into_iter().map(|(name, fact)| (SmolStr::new_static(name), Value::from(fact))).collect()
 }

@@ -108,7 +108,7 @@ fn attributes(reader: &Reader) -> Vec<Problem> {
             for (key, value) in parameters {
                 let shape = reader.shape(attribute, &declaration.namespace, &Map::new());
                 let value = value.as_str().unwrap_or("");
-                let plugin = parsed_within(&shape).map(|parsed| parsed.plugin);
+                let plugin = parsed_within(&shape).map(|parsed| parsed.plugin.as_ref());
                 let (message, help) = match plugin {
                     None => (
                         format!("`@{key}` stands on attribute `{name}`, which no plugin reads"),

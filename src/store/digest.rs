@@ -12,7 +12,7 @@ use crate::plugin::PLUGINS;
 /// which page tokens, replays and other replicas have to know.
 pub const READING_RULES: u32 = 2;
 
-/// The SHA-256 of a store's schema, policies, matrix, entities and clauses, of the plugins' names and versions, of the number of the rules by
+/// The SHA-256 of a store's schema, policies, matrix, entities and clauses, of a file of phone metadata, of the plugins' names and versions, of the number of the rules by
 /// which requests are read, and of the modes of the service that change decisions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Revision(String);
@@ -50,6 +50,10 @@ pub(super) fn of_files(files: &StoreFiles) -> Sha256 {
     // Where these lie is no part of it: replicas may have them in other places. No file of a store has such a path.
     for file in &files.further_entities {
         add(&mut hasher, "further entities");
+        add(&mut hasher, &file.text);
+    }
+    if let Some(file) = &files.phone_metadata {
+        add(&mut hasher, "phone metadata");
         add(&mut hasher, &file.text);
     }
     hasher

@@ -65,6 +65,8 @@ pub struct StoreFiles {
     pub entities: Vec<SourceFile>,
     /// Stored entities that lie elsewhere
     pub further_entities: Vec<SourceFile>,
+    /// The metadata of phone numbers, where they are not those that are compiled in
+    pub phone_metadata: Option<SourceFile>,
     /// `requests/*.json`: requests to try, which decide nothing
     pub requests: Vec<SourceFile>,
     /// A warning for each request to try that cannot be read

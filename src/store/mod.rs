@@ -24,6 +24,7 @@ pub mod masks;
 mod names;
 pub mod nearest;
 mod nesting;
+mod phone_metadata;
 mod placement;
 pub mod policy;
 mod presence;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
 use miette::{Diagnostic, SourceSpan};
 
+use crate::plugin::Plugins;
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
@@ -98,7 +100,9 @@ impl Store {
     /// Everything that is wrong with it, warnings included.
     pub fn from_files(origin: Origin, files: StoreFiles) -> Result<Self, StoreError> {
         let mut problems = Vec::new();
-        let schema = keep(read_schema(&files.schema), &mut problems);
+        let phones = files.phone_metadata.as_ref().map(phone_metadata::read).transpose();
+        let phones = keep(phones.map_err(|problem| vec![problem]), &mut problems).flatten();
+        let schema = keep(read_schema(&files.schema, Plugins::with(phones)), &mut problems);
         let (policies, unread) = policy::read(&files.policies);
         problems.extend(unread);
         let (rows, unread) = policy::read(&files.matrix);
@@ -168,7 +172,7 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
 }
 
 /// The schema, and what its author should look at.
-fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Vec<Problem>> {
+fn read_schema(files: &[SourceFile], plugins: Plugins) -> Result<(Schema, Types, Vec<Problem>), Vec<Problem>> {
     let mut fragments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
@@ -190,7 +194,7 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
     if !problems.is_empty() {
         return Err(problems);
     }
-    let reader = Reader::new(&fragments)?;
+    let reader = Reader::new(&fragments, plugins)?;
     let problems = [expansion::too_large(&reader), ancestors::too_many(&reader)].concat();
     if !problems.is_empty() {
         return Err(problems);

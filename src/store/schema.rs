@@ -15,7 +15,7 @@ use smol_str::SmolStr;
 
 use super::problem::{Problem, SourceFile};
 use super::written::{Annotation, Declared, Kind};
-use crate::plugin::{self, PLUGINS, Plugin};
+use crate::plugin::{PLUGINS, Plugin, Plugins};
 
 /// What the schema says about the values of requests and entities.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Types {
     /// Every (principal type, action, resource type) that the schema allows, in a stable order.
     pub environments: Vec<Environment>,
     /// The plugins that read anything in them, in the order of all plugins.
-    pub plugins: Vec<&'static dyn Plugin>,
+    pub plugins: Vec<Arc<dyn Plugin>>,
     by_name: HashMap<EntityTypeName, Arc<EntityType>>,
     /// The full Cedar names of the types that have an alias, by that.
     by_alias: HashMap<SmolStr, SmolStr>,
@@ -301,7 +301,7 @@ impl Extension {
 #[derive(Clone, Debug)]
 pub struct Parsed {
     /// What reads the string.
-    pub plugin: &'static dyn Plugin,
+    pub plugin: Arc<dyn Plugin>,
     /// For each of the plugin's parameters, the path that gives it; `None` where the attribute is not annotated.
     pub arguments: Vec<Option<AttributePath>>,
     /// The record that the plugin fills; what repeats the string is sensitive.
@@ -421,19 +421,19 @@ impl Types {
         let actions = reader.action_types().map_err(one)?;
         let by_name = entities.values().cloned().chain(actions.into_iter().map(Arc::new));
         let by_name = by_name.map(|entity| (entity.name.clone(), entity)).collect();
-        let plugins = PLUGINS.iter().copied().filter(|plugin| {
+        let plugins = reader.plugins.iter().filter(|plugin| {
+            let plugin = plugin.as_ref();
             let of_entity = |entity: &EntityType| {
-                entity.attributes.is_read_by(*plugin)
-                    || entity.tags.as_ref().is_some_and(|tags| tags.is_read_by(*plugin))
+                entity.attributes.is_read_by(plugin) || entity.tags.as_ref().is_some_and(|tags| tags.is_read_by(plugin))
             };
             entities.values().any(|entity| of_entity(entity))
-                || environments.iter().any(|found| found.context.is_read_by(*plugin))
+                || environments.iter().any(|found| found.context.is_read_by(plugin))
         });
         let by_alias = entities
             .values()
             .flat_map(|entity| entity.aliases.iter().map(|alias| (alias.clone(), entity.full_name.clone())));
         let types = Self {
-            plugins: plugins.collect(),
+            plugins: plugins.cloned().collect(),
             by_action: by_action(&environments),
             by_name,
             by_alias: by_alias.collect(),
@@ -593,11 +593,13 @@ pub(super) struct Reader {
     pub(super) common: BTreeMap<String, Declaration>,
     pub(super) entities: BTreeMap<String, Declaration>,
     pub(super) actions: BTreeMap<String, Declaration>,
+    plugins: Plugins,
 }
 
 impl Reader {
-    pub(super) fn new(fragments: &[Fragment]) -> Result<Self, Vec<Problem>> {
-        let mut reader = Self::default();
+    /// The declarations, of which types can be bound to these plugins.
+    pub(super) fn new(fragments: &[Fragment], plugins: Plugins) -> Result<Self, Vec<Problem>> {
+        let mut reader = Self { plugins, ..Self::default() };
         for fragment in fragments {
             let json = fragment.cedar.clone().to_json_value();
             let json = json.map_err(|error| Problem::from_cedar(&error, &fragment.file))?;
@@ -799,7 +801,7 @@ impl Reader {
 
     fn common_type(&self, declaration: &Declaration, annotations: &Map<String, Json>) -> Shape {
         let shape = self.shape(&declaration.json, &declaration.namespace, annotations);
-        let plugin = annotation(&declaration.json, BINDING).and_then(plugin::find);
+        let plugin = annotation(&declaration.json, BINDING).and_then(|bound| self.plugins.find(bound));
         match (plugin, shape) {
             (Some(plugin), Shape::Record(mut facts)) => {
                 for fact in plugin.facts().iter().filter(|fact| fact.repeats) {
@@ -808,7 +810,8 @@ impl Reader {
                     }
                 }
                 let path = |parameter: &&str| AttributePath::parse(annotations.get(*parameter)?.as_str()?);
-                Shape::Parsed(Parsed { plugin, arguments: plugin.parameters().iter().map(path).collect(), facts })
+                let arguments = plugin.parameters().iter().map(path).collect();
+                Shape::Parsed(Parsed { plugin: Arc::clone(plugin), arguments, facts })
             }
             (_, shape) => shape,
         }

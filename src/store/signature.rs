@@ -15,7 +15,7 @@ const HEAD: &str = "gatepost-store-signature-1";
 /// What is signed begins with this, so that a signature of a store can be one of nothing else.
 const PURPOSE: &str = "gatepost store signature 1";
 
-/// The SHA-256 of the schema, policies, matrix, clauses and stored entities, each part preceded by its length. The versions of
+/// The SHA-256 of the schema, policies, matrix, clauses, stored entities and a file of phone metadata, each part preceded by its length. The versions of
 /// plugins, which are part of the revision, are not part of it: another version of Gatepost takes the same signature. Requests to
 /// try are not either, for they decide nothing.
 pub fn digest(files: &StoreFiles) -> [u8; 32] {
@@ -52,7 +52,7 @@ pub fn verify(origin: &impl std::fmt::Display, files: &StoreFiles, key: &Verifyi
     Err(if with == id {
         Problem::error(format!(
             "{origin} is not what was signed with the key {id}: a file was changed, added or removed since, or one of the further \
-             files of entities is another"
+             files of entities or the phone metadata are others"
         ))
         .with_help(format!("look at what changed, and sign it again: {SIGN}"))
     } else {

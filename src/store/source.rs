@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::files::{Origin, StoreFiles};
 use super::keys::VerifyingKey;
 use super::problem::StoreError;
-use super::{Store, signature};
+use super::{Store, phone_metadata, signature};
 
 /// Where all of a store comes from, and whose signature it must have. What is read from it is never a store without having been
 /// verified.
@@ -15,6 +15,8 @@ pub struct Source {
     pub origin: Origin,
     /// Files of stored entities beside those of the store.
     pub entities: Vec<PathBuf>,
+    /// A file of the metadata of phone numbers; `None` for what is compiled in.
+    pub phone_metadata: Option<PathBuf>,
     /// The key with which the store must be signed; `None` where it need not be.
     pub required_key: Option<VerifyingKey>,
     /// The settings of the service that change decisions, each with its value: they are part of the revision.
@@ -30,6 +32,8 @@ impl Source {
     pub fn read(&self) -> Result<StoreFiles, StoreError> {
         let mut files = StoreFiles::read(&self.origin)?;
         files.add_entities(&self.entities)?;
+        files.phone_metadata =
+            self.phone_metadata.as_deref().map(phone_metadata::file).transpose().map_err(StoreError::one)?;
         files.modes.clone_from(&self.modes);
         Ok(files)
     }
