@@ -8,7 +8,7 @@ use clap::Args;
 use super::config::Settings;
 use super::holds;
 use super::output::{self, Failure, counted};
-use super::rewrite;
+use super::rewrite::{self, LineEnds};
 use crate::format;
 use crate::store::{Origin, StoreError, StoreFiles};
 
@@ -27,9 +27,12 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let mut changed = Vec::new();
     let mut problems = Vec::new();
     for (file, formatted) in schema.chain(policies) {
+        let path = folder.join(&*file.path);
         match formatted {
-            Ok(text) if *text == *file.text => {}
-            Ok(text) => changed.push((file, text)),
+            Ok(text) => {
+                let content = rewrite::renewed(&path, &text, LineEnds::LikeFirst)?;
+                changed.extend(content.map(|content| (file, path, content)));
+            }
             Err(found) => problems.extend(found),
         }
     }
@@ -37,9 +40,9 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         return Err(Failure::Store(StoreError(problems)));
     }
     let mut names = String::new();
-    for (file, text) in &changed {
+    for (file, path, content) in &changed {
         if !arguments.check {
-            rewrite::replace(&folder.join(&*file.path), text)?;
+            rewrite::replace(path, content)?;
         }
         names.push_str(&format!("{}\n", file.path));
     }

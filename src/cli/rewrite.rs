@@ -23,23 +23,50 @@ pub(super) fn folder(settings: &Settings, what: &str) -> Result<PathBuf, Failure
 /// Begins a file where an editor says that it is UTF-8.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// Puts a new file in the place of the old one, whole or not at all; where that is a link, in the place of what it names. A byte order mark
-/// stays.
+/// The line ends of a text that takes the place of another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LineEnds {
+    /// Each line has its own; it has as many lines as there were.
+    Kept,
+    /// All are like the first.
+    LikeFirst,
+}
+
+/// What a file is to hold to say that text, with the line ends that it has, and a byte order mark where it has one; `None` where it holds
+/// just that.
+///
+/// # Errors
+///
+/// The file cannot be read.
+pub(super) fn renewed(path: &Path, text: &str, ends: LineEnds) -> Result<Option<Vec<u8>>, Failure> {
+    let old = std::fs::read(path).map_err(|error| Failure::new(format!("`{}` cannot be read: {error}", path.display())))?;
+    let had_return: Vec<bool> = old.split_inclusive(|byte| *byte == b'\n').map(|line| line.ends_with(b"\r\n")).collect();
+    let first = had_return.first().copied().unwrap_or_default();
+    let mut new = if old.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.to_vec() } else { Vec::new() };
+    for (at, line) in text.split_inclusive('\n').enumerate() {
+        let own = had_return.get(at).filter(|_| ends == LineEnds::Kept);
+        match line.strip_suffix('\n').filter(|_| own.copied().unwrap_or(first)) {
+            Some(line) => new.extend([line.as_bytes(), b"\r\n"].concat()),
+            None => new.extend(line.as_bytes()),
+        }
+    }
+    Ok((new != old).then_some(new))
+}
+
+/// Puts a new file in the place of the old one, whole or not at all; where that is a link, in the place of what it names.
 ///
 /// # Errors
 ///
 /// The file cannot be written.
-pub(super) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> Result<(), Failure> {
     let put = || {
         let path = path.canonicalize()?;
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         // A name that no reader of the store takes for a policy.
         let beside = path.with_file_name(format!(".{name}.new"));
         let permissions = std::fs::metadata(&path)?.permissions();
-        let has_mark = std::fs::read(&path)?.starts_with(BYTE_ORDER_MARK);
         let mut file = std::fs::File::create(&beside)?;
-        file.write_all(if has_mark { BYTE_ORDER_MARK } else { &[] })?;
-        file.write_all(text.as_bytes())?;
+        file.write_all(content)?;
         file.set_permissions(permissions)?;
         file.sync_all()?;
         std::fs::rename(&beside, path)

@@ -2,6 +2,8 @@
 //!
 //! A comment ends its line, whatever was to follow: no layout can lose one, or what stands behind it.
 
+use unicode_width::UnicodeWidthStr;
+
 use super::tokens::Token;
 
 /// What may stand on one line, or not.
@@ -53,26 +55,18 @@ impl Layout {
     }
 }
 
-/// The form of a language's files.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Form {
-    /// So many columns a line has, if it can.
-    pub(super) width: usize,
-    pub(super) line_break: &'static str,
-}
-
-/// Writes tokens as they are laid out.
-pub(super) fn print(layout: &Layout, tokens: &[Token<'_>], form: Form) -> String {
-    let mut printer = Printer { tokens, form, text: String::new(), column: 0, gap: Gap::Nothing, comment: None };
+/// Writes tokens as they are laid out, in lines of so many columns, where they can be.
+pub(super) fn print(layout: &Layout, tokens: &[Token<'_>], width: usize) -> String {
+    let mut printer = Printer { tokens, width, text: String::new(), column: 0, gap: Gap::LineOrBlank, indent: None, comment: None };
     let mut todo = vec![(0, true, layout)];
     while let Some((indent, is_broken, next)) = todo.pop() {
         match next {
-            Layout::Token(at, more) => printer.token(*at, indent, more + indent),
+            Layout::Token(at, more) => printer.token(*at, indent, *more),
             Layout::Space => printer.gap = printer.gap.max(Gap::Space),
-            Layout::Break => printer.gap = printer.gap.max(Gap::Line),
-            Layout::BreakOrBlank => printer.gap = Gap::LineOrBlank,
-            Layout::Line(_) if is_broken => printer.gap = printer.gap.max(Gap::Line),
-            Layout::LineOrBlank(_) if is_broken => printer.gap = Gap::LineOrBlank,
+            Layout::Break => printer.line(Gap::Line, indent),
+            Layout::BreakOrBlank => printer.line(Gap::LineOrBlank, indent),
+            Layout::Line(_) if is_broken => printer.line(Gap::Line, indent),
+            Layout::LineOrBlank(_) if is_broken => printer.line(Gap::LineOrBlank, indent),
             Layout::Line(text) | Layout::LineOrBlank(text) => {
                 printer.gap = printer.gap.max(if text.is_empty() { Gap::Nothing } else { Gap::Space });
             }
@@ -99,21 +93,29 @@ enum Gap {
 
 struct Printer<'p, 't> {
     tokens: &'p [Token<'t>],
-    form: Form,
+    width: usize,
     text: String,
     column: usize,
     /// What comes before the next token.
     gap: Gap,
+    /// How far the next line is indented, if the layout says so.
+    indent: Option<usize>,
     /// The comment at the end of this line.
     comment: Option<&'t str>,
 }
 
 impl Printer<'_, '_> {
-    fn token(&mut self, at: usize, indent: usize, indent_of_comments: usize) {
+    fn line(&mut self, gap: Gap, indent: usize) {
+        self.gap = self.gap.max(gap);
+        self.indent = Some(indent);
+    }
+
+    fn token(&mut self, at: usize, indent: usize, more: usize) {
         let Some(token) = self.tokens.get(at) else { return };
         self.end_comment();
+        let indent = self.indent.take().unwrap_or(indent);
         for comment in &token.before {
-            self.break_line(comment.follows_blank, indent_of_comments);
+            self.break_line(comment.follows_blank, indent + more);
             self.write(comment.text);
             self.gap = self.gap.max(Gap::Line);
         }
@@ -142,8 +144,7 @@ impl Printer<'_, '_> {
     fn break_line(&mut self, follows_blank: bool, indent: usize) {
         let has_blank = follows_blank && self.gap == Gap::LineOrBlank;
         if !self.text.is_empty() {
-            self.text.push_str(self.form.line_break);
-            self.text.push_str(if has_blank { self.form.line_break } else { "" });
+            self.text.push_str(if has_blank { "\n\n" } else { "\n" });
         }
         self.text.extend(std::iter::repeat_n(' ', indent));
         self.column = indent;
@@ -151,13 +152,13 @@ impl Printer<'_, '_> {
 
     fn write(&mut self, text: &str) {
         self.text.push_str(text);
-        self.column += text.chars().count();
+        self.column += text.width();
     }
 
     fn end(mut self) -> String {
         self.end_comment();
         if !self.text.is_empty() {
-            self.text.push_str(self.form.line_break);
+            self.text.push('\n');
         }
         self.text
     }
@@ -168,10 +169,10 @@ impl Printer<'_, '_> {
         let begins_line = self.gap >= Gap::Line
             || self.comment.is_some()
             || first.and_then(|at| self.tokens.get(at)).is_some_and(|token| !token.before.is_empty());
-        let mut column = if begins_line { indent } else { self.column + usize::from(self.gap == Gap::Space) };
+        let mut column = if begins_line { self.indent.unwrap_or(indent) } else { self.column + usize::from(self.gap == Gap::Space) };
         let mut behind = behind.iter().rev();
         let (mut todo, mut is_broken) = (vec![group], false);
-        while column <= self.form.width {
+        while column <= self.width {
             let Some(next) = todo.pop() else {
                 let Some((_, _, next)) = behind.next() else { return true };
                 is_broken = true;
@@ -184,9 +185,9 @@ impl Printer<'_, '_> {
                     if first != Some(*at) && !token.before.is_empty() {
                         return true;
                     }
-                    column += token.text.chars().count();
+                    column += token.text.width();
                     if token.after.is_some() {
-                        return column <= self.form.width;
+                        return column <= self.width;
                     }
                 }
                 Layout::Space => column += 1,

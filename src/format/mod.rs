@@ -14,8 +14,8 @@ use miette::SourceSpan;
 
 use crate::store::{Language, Problem, SourceFile, policy, schema_fragment};
 use cursor::{Cursor, Unexpected};
-use layout::{Form, print};
-use tokens::{line_break, said, tokens};
+use layout::print;
+use tokens::{said, tokens};
 
 /// A file of policies or rows in its form.
 ///
@@ -65,7 +65,7 @@ fn laid_out(file: &SourceFile, language: Language) -> Result<String, Vec<Problem
         let place = tokens.get(at).map_or((0, 0), |token| (token.at, token.text.len()));
         vec![refused("this cannot stand here", file, place.into())]
     })?;
-    Ok(print(&layout, &tokens, Form { width, line_break: line_break(&file.text, language) }))
+    Ok(print(&layout, &tokens, width))
 }
 
 /// Whether a text says what the file says, to the reader and to Cedar, and would be left as it is.

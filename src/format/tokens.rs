@@ -73,18 +73,6 @@ pub(super) fn said(text: &str, language: Language) -> Said<'_> {
     Said { tokens, comments }
 }
 
-/// The line breaks of a text: those of its first one outside of strings.
-pub(super) fn line_break(text: &str, language: Language) -> &'static str {
-    let mut end = 0;
-    let mut gaps = pieces_and_end(text, language).map(|piece| {
-        let gap = text.get(end..piece.at).unwrap_or_default();
-        end = piece.at + piece.text.len();
-        gap
-    });
-    let first = gaps.find_map(|gap| gap.split_once('\n'));
-    if first.is_some_and(|(before, _)| before.ends_with('\r')) { "\r\n" } else { "\n" }
-}
-
 impl Token<'_> {
     /// Whether an empty line stands before all that belongs to it.
     fn first_blank(&mut self) -> &mut bool {
@@ -106,10 +94,6 @@ fn is_closing(text: &str) -> bool {
 /// Whether a comma may as well be left out: only the brackets end.
 fn is_last_comma(text: &str, next: &str) -> bool {
     text == "," && is_closing(next)
-}
-
-fn pieces_and_end(text: &str, language: Language) -> impl Iterator<Item = Piece<'_>> {
-    pieces(text, language).chain([Piece { at: text.len(), text: "", breaks: 0 }])
 }
 
 fn pieces(text: &str, language: Language) -> impl Iterator<Item = Piece<'_>> {
@@ -146,7 +130,8 @@ fn operator(text: &str, language: Language) -> Option<&str> {
 fn with_comments(text: &str, language: Language) -> Vec<Token<'_>> {
     let mut all: Vec<Token<'_>> = Vec::new();
     let mut before = Vec::new();
-    for piece in pieces_and_end(text, language) {
+    let end = [Piece { at: text.len(), text: "", breaks: 0 }];
+    for piece in pieces(text, language).chain(end) {
         let follows_blank = piece.breaks > 1;
         let previous = all.last_mut().filter(|_| before.is_empty());
         match previous {
@@ -251,13 +236,5 @@ mod tests {
         assert_eq!(shown("[x //a\n//b\n, //c\n]"), "[ x(a) <b><c>] ");
         assert_eq!(shown("[x, //c\n]"), "[ x(c) ] ");
         assert_eq!(shown("} //c\n;"), "} ;(c) ");
-    }
-
-    #[test]
-    fn line_breaks_are_those_of_the_first_outside_of_strings() {
-        let of = |text| line_break(text, Language::Policies);
-        assert_eq!(of("x \"\n\" y\r\nz\n"), "\r\n");
-        assert_eq!(of("x \"\r\n\" y\nz\r\n"), "\n");
-        assert_eq!((of("x //a\r\ny"), of("x\r\n"), of("x"), of("\"\r\n\"")), ("\r\n", "\r\n", "\n", "\n"));
     }
 }

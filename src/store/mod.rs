@@ -43,7 +43,7 @@ use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator}
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
-pub(crate) use files::watched_paths;
+pub(crate) use files::{plain, watched_paths};
 pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
 pub use git::Commit;
 pub(crate) use nesting::{Language, token};

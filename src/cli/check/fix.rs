@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::config::Settings;
 use crate::cli::output::Failure;
-use crate::cli::rewrite;
+use crate::cli::rewrite::{self, LineEnds};
 use crate::store::annotations::{OWN, Unknown, unknown_in};
 use crate::store::{Origin, Problem, SourceFile, StoreFiles, parses};
 
@@ -45,7 +45,10 @@ pub(super) fn rename(settings: &Settings) -> Result<Vec<Renamed>, Failure> {
     }
     let mut all = Vec::new();
     for (file, renamed) in mended {
-        rewrite::replace(&folder.join(&*file.path), &file.text).map_err(|failure| with_done(failure, &all))?;
+        let path = folder.join(&*file.path);
+        rewrite::renewed(&path, &file.text, LineEnds::Kept)
+            .and_then(|content| content.map_or(Ok(()), |content| rewrite::replace(&path, &content)))
+            .map_err(|failure| with_done(failure, &all))?;
         all.extend(renamed);
     }
     Ok(all)
