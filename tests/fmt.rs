@@ -36,7 +36,7 @@ fn formatted(formatter: Formatter, text: &str) -> String {
 
 /// So many files are made: `FMT_FILES`.
 fn files() -> u64 {
-    std::env::var("FMT_FILES").map_or(300, |count| count.parse().unwrap())
+    std::env::var("FMT_FILES").map_or(200, |count| count.parse().unwrap())
 }
 
 /// A file of a store, made at random.
@@ -89,9 +89,13 @@ fn check(made: &Made, formatted: &str) {
     assert_eq!(formatted.matches("// #").count(), text.comments.len(), "{formatted}");
     assert!(!formatted.replace(line_break, "").contains(['\r', '\n']), "{path}: other line ends\n{formatted:?}");
     let unix = formatted.replace("\r\n", "\n");
-    let outside = text.long_strings.iter().fold(unix, |text, string| text.replace(&string.replace("\r\n", "\n"), "\"\""));
+    let outside =
+        text.long_strings.iter().fold(unix, |text, string| text.replace(&string.replace("\r\n", "\n"), "\"\""));
     assert!(!outside.contains("\n\n\n"), "{path}: two empty lines\n{formatted}");
-    assert!(!outside.lines().any(|line| line.ends_with([' ', '\t'])), "{path}: space at the end of a line\n{formatted}");
+    assert!(
+        !outside.lines().any(|line| line.ends_with([' ', '\t'])),
+        "{path}: space at the end of a line\n{formatted}"
+    );
     assert_eq!(read(path, formatted), read(path, &text.text), "{path}");
 }
 
@@ -244,9 +248,9 @@ when
 /// order mark stays.
 #[test]
 fn files_with_line_ends_of_windows_keep_them() {
-    let ugly = "// Strings.\r\n\r\n@id(\"all\") @reason(\"over\r\n  lines\") permit (principal,action,resource); // so\r\n";
-    let pretty =
-        "// Strings.\r\n\r\n@id(\"all\")\r\n@reason(\"over\r\n  lines\")\r\npermit (principal, action, resource); // so\r\n";
+    let ugly =
+        "// Strings.\r\n\r\n@id(\"all\") @reason(\"over\r\n  lines\") permit (principal,action,resource); // so\r\n";
+    let pretty = "// Strings.\r\n\r\n@id(\"all\")\r\n@reason(\"over\r\n  lines\")\r\npermit (principal, action, resource); // so\r\n";
     for mark in ["", "\u{feff}"] {
         let file = |text: &str| format!("{mark}{text}").into_bytes();
         assert_eq!(formatted_file("policies/all.cedar", &file(ugly)), file(pretty));
@@ -375,5 +379,35 @@ fn a_schema_that_does_not_parse_is_an_error_at_its_place_and_nothing_is_written(
         assert!(ran.err.contains("[schema/half.cedarschema:3:3]"), "{}", ran.err);
         assert_eq!(fs::read_to_string(store.path().join("policies/ugly.cedar")).unwrap(), ugly);
         assert_eq!(fs::read_to_string(store.path().join("schema/half.cedarschema")).unwrap(), half);
+    }
+}
+
+/// `check --fix` touches what it renames, and no line end beside it.
+#[test]
+fn check_fix_keeps_every_line_end() {
+    let store = copy_of_built_in();
+    let policy = "@id(\"a\")\r\n@source(\"entry/who\") @frequency(\"over\r\nlines\")\n@reason(\"so\")\r\nforbid (principal, action, resource)\nwhen { false };\r\n";
+    common::write(store.path(), "policies/a.cedar", policy.as_bytes());
+    gatepost(store.path(), &["check", "--fix"]);
+    let fixed = fs::read_to_string(store.path().join("policies/a.cedar")).unwrap();
+    assert_ne!(fixed, policy);
+    assert_eq!(fixed, policy.replace("@frequency", "@x_frequency"));
+}
+
+/// What is as deep as a store may be is formatted too.
+#[test]
+fn what_is_as_deep_as_it_may_be_is_formatted() {
+    let deep = |open: &str, inner: &str, close: &str, depth| open.repeat(depth) + inner + &close.repeat(depth);
+    for condition in [
+        deep("(", "true", ")", 45),
+        deep("[", "", "]", 45),
+        deep("{a: ", "1", "}", 45),
+        deep("if true then false else ", "true", "", 180),
+        format!("principal{} == 1", ".a".repeat(180)),
+    ] {
+        formatted(format::policies, &format!("permit (principal, action, resource) when {{ {condition} }};"));
+    }
+    for kind in [deep("Set<", "Long", ">", 45), deep("{ a: ", "Long", "}", 45)] {
+        formatted(format::schema, &format!("type T = {kind};"));
     }
 }

@@ -27,11 +27,10 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let mut changed = Vec::new();
     let mut problems = Vec::new();
     for (file, formatted) in schema.chain(policies) {
-        let path = folder.join(&*file.path);
         match formatted {
             Ok(text) => {
-                let content = rewrite::renewed(&path, &text, LineEnds::LikeFirst)?;
-                changed.extend(content.map(|content| (file, path, content)));
+                let renewed = rewrite::renewed(&folder, file, &text, LineEnds::LikeFirst)?;
+                changed.extend(renewed.map(|renewed| (&file.path, renewed)));
             }
             Err(found) => problems.extend(found),
         }
@@ -40,13 +39,19 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         return Err(Failure::Store(StoreError(problems)));
     }
     let mut names = String::new();
-    for (file, path, content) in &changed {
+    for (path, renewed) in &changed {
         if !arguments.check {
-            rewrite::replace(path, content)?;
+            renewed.write().map_err(|failure| with_done(failure, &names))?;
         }
-        names.push_str(&format!("{}\n", file.path));
+        names.push_str(&format!("{path}\n"));
     }
     let what = if arguments.check { "not formatted" } else { "formatted" };
     output::print(&format!("{names}{} {what}\n", counted(changed.len(), "file")))?;
     Ok(holds(changed.is_empty() || !arguments.check))
+}
+
+/// The failure, and which files were formatted before it.
+fn with_done(failure: Failure, names: &str) -> Failure {
+    let names = names.lines().collect::<Vec<_>>().join(", ");
+    if names.is_empty() { failure } else { failure.with_help(&format!("formatted before: {names}")) }
 }

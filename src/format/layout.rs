@@ -26,7 +26,10 @@ pub(super) enum Layout {
     /// Indented by so much.
     Nest(usize, Box<Layout>),
     /// Stands on one line where it fits, unless it holds something that keeps it from it.
-    Group { is_broken: bool, inner: Box<Layout> },
+    Group {
+        is_broken: bool,
+        inner: Box<Layout>,
+    },
 }
 
 impl Layout {
@@ -57,7 +60,8 @@ impl Layout {
 
 /// Writes tokens as they are laid out, in lines of so many columns, where they can be.
 pub(super) fn print(layout: &Layout, tokens: &[Token<'_>], width: usize) -> String {
-    let mut printer = Printer { tokens, width, text: String::new(), column: 0, gap: Gap::LineOrBlank, indent: None, comment: None };
+    let mut printer =
+        Printer { tokens, width, text: String::new(), column: 0, gap: Gap::LineOrBlank, indent: None, comment: None };
     let mut todo = vec![(0, true, layout)];
     while let Some((indent, is_broken, next)) = todo.pop() {
         match next {
@@ -169,7 +173,8 @@ impl Printer<'_, '_> {
         let begins_line = self.gap >= Gap::Line
             || self.comment.is_some()
             || first.and_then(|at| self.tokens.get(at)).is_some_and(|token| !token.before.is_empty());
-        let mut column = if begins_line { self.indent.unwrap_or(indent) } else { self.column + usize::from(self.gap == Gap::Space) };
+        let mut column =
+            if begins_line { self.indent.unwrap_or(indent) } else { self.column + usize::from(self.gap == Gap::Space) };
         let mut behind = behind.iter().rev();
         let (mut todo, mut is_broken) = (vec![group], false);
         while column <= self.width {

@@ -43,11 +43,11 @@ use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator}
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
-pub(crate) use files::{plain, watched_paths};
 pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
+pub(crate) use files::{plain, watched_paths};
 pub use git::Commit;
-pub(crate) use nesting::{Language, token};
 use nesting::too_deep;
+pub(crate) use nesting::{Language, token};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
 use schema::{Environment, Fragment, Reader, Types};

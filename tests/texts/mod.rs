@@ -157,7 +157,9 @@ fn member(random: &mut Random, depth: usize, all: &mut Tokens) {
     operand(random, depth, all);
     for _ in 0..random.below(3) {
         match random.below(if depth == 0 { 2 } else { 5 }) {
-            0 | 1 => put(all, &format!(". {}", random.pick(&["a", "owner", "anAttributeWithALongName", "when", "permit"]))),
+            0 | 1 => {
+                put(all, &format!(". {}", random.pick(&["a", "owner", "anAttributeWithALongName", "when", "permit"])))
+            }
             2 => {
                 all.push("[".to_owned());
                 all.push(random.pick(&STRINGS[..4]).to_owned());
@@ -199,7 +201,12 @@ fn operand(random: &mut Random, depth: usize, all: &mut Tokens) {
         }
         _ => {
             put(all, "{");
-            let mut names = NAMES.iter().copied().chain(["\"if\"", "\"two words\""]).filter(|_| random.chance(20)).collect::<Vec<_>>();
+            let mut names = NAMES
+                .iter()
+                .copied()
+                .chain(["\"if\"", "\"two words\""])
+                .filter(|_| random.chance(20))
+                .collect::<Vec<_>>();
             let count = names.len();
             list(random, count, all, |random, all| {
                 all.extend([names.pop().unwrap().to_owned(), ":".to_owned()]);
@@ -256,7 +263,15 @@ fn declaration(random: &mut Random, number: &mut usize, all: &mut Tokens) {
                 put(all, &new(random));
             }
             if random.chance(40) {
-                put(all, random.pick(&["in G", "in [ G , N :: H ]", "in [ ]", "in [ N :: ALongNameOfAGroup , N :: AnotherLongNameOfAGroup ]"]));
+                put(
+                    all,
+                    random.pick(&[
+                        "in G",
+                        "in [ G , N :: H ]",
+                        "in [ ]",
+                        "in [ N :: ALongNameOfAGroup , N :: AnotherLongNameOfAGroup ]",
+                    ]),
+                );
             }
             if random.chance(60) {
                 put(all, random.pick(&["", "="]));
