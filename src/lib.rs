@@ -9,6 +9,7 @@
 //! |---|---|
 //! | [`plugin`] | what reads raw strings (phone numbers, e-mail addresses) into facts |
 //! | [`store`] | a policy store on disk or compiled in: read, checked, digested |
+//! | [`mod@format`] | one form for the files of a store |
 //! | [`request`] | from plain JSON values and a schema to a typed request |
 //! | [`engine`] | the only place where a decision is made |
 //! | [`matrix`] | the rows and the representative requests: whether rows hold on them, how well they exercise the policies, which a change moves |
@@ -26,6 +27,7 @@
 
 pub mod cli;
 pub mod engine;
+pub mod format;
 pub mod http;
 pub mod live;
 pub mod log;

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use gatepost::engine::Snapshot;
+use gatepost::format;
 use gatepost::request::{Facts, Named, Question};
 use gatepost::store::{Origin, Problem, Severity, SourceFile, Store, StoreError, StoreFiles};
 use miette::{GraphicalReportHandler, GraphicalTheme};
@@ -18,6 +19,7 @@ pub fn hold(input: &[u8]) {
             let again = load(files).expect("what could be served once can be served again");
             assert_eq!(snapshot.revision(), again.revision());
             decides(&snapshot);
+            formats(&snapshot.store.files);
         }
         Err(StoreError(problems)) => {
             assert!(problems.iter().any(|problem| problem.severity == Severity::Error), "refused without an error");
@@ -46,6 +48,13 @@ fn files(text: &str) -> StoreFiles {
         }
     }
     files
+}
+
+/// Every file of a store can be formatted: nothing is lost, and what is formatted stays so.
+fn formats(files: &StoreFiles) {
+    let schema = files.schema.iter().map(format::schema);
+    let policies = files.policies.iter().chain(&files.matrix).map(format::policies);
+    schema.chain(policies).for_each(|formatted| assert!(formatted.is_ok(), "{formatted:?}"));
 }
 
 /// A problem says what, has its places in a file of the store, and can be shown.

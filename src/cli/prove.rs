@@ -19,7 +19,7 @@ use crate::http::body;
 use crate::prove::solver::{NoSolver, Solver};
 use crate::prove::{ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
 use crate::report::{self, Finding, Mark, PROVEN_MEANS};
-use crate::store::{SourceFile, Statement};
+use crate::store::{SourceFile, Statement, plain};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -108,7 +108,7 @@ fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Failure::new(format!("the rows in `{shown}` cannot be read: {error}")))?;
-        Ok(SourceFile { path: shown.to_string().into(), text: text.into() })
+        Ok(SourceFile { path: shown.to_string().into(), text: plain(&text).into() })
     });
     files.collect()
 }

@@ -1,5 +1,6 @@
 //! The files of a store, from a folder or compiled into the binary.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -270,9 +271,14 @@ fn text(path: String, bytes: Vec<u8>) -> Result<SourceFile, Problem> {
             Problem::error(format!("`{path}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8")
         );
     };
-    // Some editors begin a file with a byte order mark, which Cedar does not know.
-    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
-    Ok(SourceFile { path: path.into(), text })
+    Ok(SourceFile { path: path.into(), text: plain(&text).into() })
+}
+
+/// A text without what only says where it was written: a byte order mark, which some editors put before it, and the line ends of Windows.
+/// Cedar knows neither: what is checked out with them would be refused, or would be another revision.
+pub(crate) fn plain(text: &str) -> Cow<'_, str> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.contains("\r\n") { text.replace("\r\n", "\n").into() } else { text.into() }
 }
 
 /// The paths of the store's files, sorted.

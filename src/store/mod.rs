@@ -48,10 +48,11 @@ use crate::plugin::Plugins;
 use annotations::Holder;
 pub use clauses::{Clause, Clauses};
 pub use digest::{READING_RULES, Revision};
-pub(crate) use files::watched_paths;
 pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
+pub(crate) use files::{plain, watched_paths};
 pub use git::Commit;
-use nesting::{Language, too_deep};
+use nesting::too_deep;
+pub(crate) use nesting::{Language, token};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
 use schema::{Environment, Fragment, Reader, Types};
@@ -161,7 +162,7 @@ impl Store {
 /// Whether Cedar reads a file, of a schema or of policies and rows.
 pub(crate) fn parses(file: &SourceFile, is_schema: bool) -> bool {
     if is_schema {
-        too_deep(file, Language::Schema).is_none() && SchemaFragment::from_cedarschema_str(&file.text).is_ok()
+        schema_fragment(file).is_ok()
     } else {
         too_deep(file, Language::Policies).is_none() && PolicySet::from_str(&file.text).is_ok()
     }
@@ -171,23 +172,32 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
     result.map_err(|found| problems.extend(found)).ok()
 }
 
+/// What a file of a schema declares.
+///
+/// # Errors
+///
+/// It is nested too deeply, or Cedar does not read it.
+pub(crate) fn schema_fragment(file: &SourceFile) -> Result<SchemaFragment, Vec<Problem>> {
+    if let Some(problem) = too_deep(file, Language::Schema) {
+        return Err(vec![problem]);
+    }
+    let read = SchemaFragment::from_cedarschema_str(&file.text);
+    read.map(|(fragment, _)| fragment).map_err(|error| Problem::from_cedar(&error, file))
+}
+
 /// The schema, and what its author should look at.
 fn read_schema(files: &[SourceFile], plugins: Plugins) -> Result<(Schema, Types, Vec<Problem>), Vec<Problem>> {
     let mut fragments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
-        if let Some(problem) = too_deep(file, Language::Schema) {
-            problems.push(problem);
-            continue;
-        }
-        match SchemaFragment::from_cedarschema_str(&file.text) {
-            Ok((cedar, _)) => {
+        match schema_fragment(file) {
+            Ok(cedar) => {
                 let declared: Arc<[_]> = written::read(&file.text).into();
                 problems.extend(duplicates::check(file, &declared));
                 problems.extend(annotations::of_schema(file, &declared));
                 fragments.push(Fragment { file: file.clone(), declared, cedar });
             }
-            Err(error) => problems.extend(Problem::from_cedar(&error, file)),
+            Err(found) => problems.extend(found),
         }
     }
     problems.extend(duplicates::across(&fragments));

@@ -8,7 +8,7 @@ use super::problem::{Problem, SourceFile};
 
 /// What a text is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Language {
+pub(crate) enum Language {
     /// `<` and `>` compare.
     Policies,
     /// `<` and `>` are brackets.
@@ -49,7 +49,7 @@ pub(super) fn too_deep(file: &SourceFile, language: Language) -> Option<Problem>
 }
 
 /// The word, the string, the comment or the single character with which a text begins; `None` at its end.
-pub(super) fn token(text: &str) -> Option<&str> {
+pub(crate) fn token(text: &str) -> Option<&str> {
     let is_of_a_word = |letter: char| letter.is_alphanumeric() || letter == '_';
     let first = text.chars().next()?;
     let end = match first {

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::cli::config::Settings;
 use crate::cli::output::Failure;
-use crate::cli::rewrite;
+use crate::cli::rewrite::{self, LineEnds};
 use crate::store::annotations::{OWN, Unknown, unknown_in};
 use crate::store::{Origin, Problem, SourceFile, StoreFiles, parses};
 
@@ -40,30 +40,32 @@ pub(super) fn rename(settings: &Settings) -> Result<Vec<Renamed>, Failure> {
     for (file, is_schema) in schemas.chain(files.policies.iter().chain(&files.matrix).map(|file| (file, false))) {
         // What does not parse is shown as it stands.
         if parses(file, is_schema) {
-            mended.extend(mend(file, is_schema)?);
+            let Some((text, renamed)) = mend(file, is_schema)? else { continue };
+            let renewed = rewrite::renewed(&folder, file, &text, LineEnds::Kept)?;
+            mended.extend(renewed.map(|renewed| (renewed, renamed)));
         }
     }
     let mut all = Vec::new();
     for (file, renamed) in mended {
-        rewrite::replace(&folder.join(&*file.path), &file.text).map_err(|failure| with_done(failure, &all))?;
+        file.write().map_err(|failure| with_done(failure, &all))?;
         all.extend(renamed);
     }
     Ok(all)
 }
 
-/// The file with its annotations renamed, and which were; `None` where none has to be.
-fn mend(file: &SourceFile, is_schema: bool) -> Result<Option<(SourceFile, Vec<Renamed>)>, Failure> {
+/// The text of a file with its annotations renamed, and which were; `None` where none has to be.
+fn mend(file: &SourceFile, is_schema: bool) -> Result<Option<(String, Vec<Renamed>)>, Failure> {
     let (text, renamed) = renamed(file);
     if renamed.is_empty() {
         return Ok(None);
     }
-    let mended = SourceFile { text: text.into(), ..file.clone() };
+    let mended = SourceFile { text: text.as_str().into(), ..file.clone() };
     if !parses(&mended, is_schema) {
         let message = format!("with `@{OWN}…` for its annotations, `{}` would have one twice", file.path);
         let problem = Problem::error(message).in_file(file).with_help("rename them yourself; no file was changed");
         return Err(Failure::from(problem));
     }
-    Ok(Some((mended, renamed)))
+    Ok(Some((text, renamed)))
 }
 
 /// The failure, and what was done before it.
