@@ -10,13 +10,11 @@ use super::config::Settings;
 use super::output::{self, Failure};
 use super::{Format, holds};
 use crate::engine::{Condition, ConditionOutcome, Decision, Explained, Outcome, PolicyNote, Snapshot};
-use crate::http::authzen::{self, About, Alone, BadRequest, Hints, Limits, Reasons, Unread, UnreadMembers};
-use crate::http::callers::Caller;
+use crate::http::authzen::{self, Reasons};
 use crate::report;
+use crate::request::Facts;
 use crate::request::json::{DEEPEST, Json};
 use crate::request::stored::StoredEntities;
-use crate::request::{Facts, Question, Resolved};
-use crate::store::schema::Types;
 use crate::store::{Problem, StoreError};
 
 #[derive(Debug, Args)]
@@ -39,18 +37,13 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let snapshot = settings.snapshot()?;
     let text = read(arguments)?;
     let json = Json::parse(&text, DEEPEST).map_err(|error| Failure::new(format!("the request is {error}")))?;
-    let decided = Decided::new(&snapshot, &json, arguments, settings.limits()?)?;
-    let Decided { decision, explained, .. } = &decided;
-    let about = decided.about(&snapshot.store.types);
+    let (decision, explained) = decide(&snapshot, &json, arguments)?;
     match arguments.format {
-        Format::Text => {
-            let text = if arguments.explain { explained_as_text(decision, explained) } else { as_text(decision) };
-            output::print(&(text + &not_read(&about)))?;
-        }
+        Format::Text if arguments.explain => output::print(&explained_as_text(&decision, &explained))?,
+        Format::Text => output::print(&as_text(&decision))?,
         Format::Json => {
-            let answer = authzen::answer(decision, Reasons::Admin, &about, || explained.clone());
-            let answer = serde_json::to_value(answer);
-            output::print_json(&answer.map_err(|error| Failure::new(format!("the decision is no JSON: {error}")))?)?;
+            let answer = authzen::answer(&decision, Reasons::Admin, || explained);
+            output::print_json(&serde_json::to_value(answer).unwrap_or_default())?;
         }
     }
     Ok(holds(decision.allowed))
@@ -70,49 +63,20 @@ fn read(arguments: &Arguments) -> Result<Vec<u8>, Failure> {
     Ok(text)
 }
 
-/// A request, and what becomes of it.
-struct Decided<'a> {
-    question: Question<'a>,
-    /// The members of the request that are not read.
-    members: UnreadMembers,
-    hints: Hints,
-    resolved: Resolved,
-    decision: Decision,
-    explained: Vec<Explained>,
+fn decide(snapshot: &Snapshot, json: &Json<'_>, arguments: &Arguments) -> Result<(Decision, Vec<Explained>), Failure> {
+    let bad = |error: authzen::BadRequest| Failure::new(error.to_string());
+    let question = authzen::question(json).map_err(bad)?;
+    let facts = if arguments.facts { Facts::Given } else { Facts::FromPlugins };
+    let given = match json.get("entities").filter(|_| arguments.facts) {
+        Some(entities) => StoredEntities::from_json(entities, &snapshot.store.types, facts)
+            .map_err(|problems| Failure::Store(StoreError(problems)))?,
+        None => StoredEntities::default(),
+    };
+    let entities = snapshot.entities.with(&given);
+    let decision = snapshot.decide_with(&question, facts, &entities).map_err(|error| bad(error.into()))?;
+    let explained = snapshot.explain(&question, facts, &entities, &decision);
+    Ok((decision, explained))
 }
-
-impl<'a> Decided<'a> {
-    fn new(snapshot: &'a Snapshot, json: &'a Json<'a>, arguments: &Arguments, limits: Limits) -> Result<Self, Failure> {
-        let bad = |error: BadRequest| Failure::new(error.to_string());
-        let types = &snapshot.store.types;
-        let facts = if arguments.facts { Facts::Given } else { Facts::FromPlugins };
-        let given = json.get(ENTITIES).filter(|_| arguments.facts);
-        let Alone { question, strict, unread } = Alone::read(json, given.is_some().then_some(ENTITIES)).map_err(bad)?;
-        let question = question.by_cedar_names(types);
-        let given = match given {
-            Some(entities) => StoredEntities::from_json(entities, types, facts)
-                .map_err(|problems| Failure::Store(StoreError(problems)))?,
-            None => StoredEntities::default(),
-        };
-        let entities = snapshot.entities.with(&given);
-        let resolved = snapshot.resolve_over(&question, facts, &entities).map_err(|error| bad(error.into()))?;
-        let decision = snapshot.decide_resolved(&resolved, &entities);
-        let explained = snapshot.explain(&question, facts, &entities, &decision);
-        let decided = Self { question, members: unread, hints: Hints::default(), resolved, decision, explained };
-        let about = decided.about(types);
-        let strict = limits.is_strict(&Caller::anonymous(), strict);
-        about.unread.unless_strict(strict, about.environment()).map_err(bad)?;
-        Ok(decided)
-    }
-
-    fn about(&'a self, types: &'a Types) -> About<'a> {
-        let unread = Unread { members: &self.members, undeclared: &self.decision.dropped, hints: &self.hints };
-        About { types, question: &self.question, resolved: &self.resolved, unread }
-    }
-}
-
-/// The member of a request that holds what else is stored, with `--facts`.
-const ENTITIES: &str = "entities";
 
 /// A decision for a person: what it is, by which policies, and the clauses that they cite.
 pub(super) fn as_text(decision: &Decision) -> String {
@@ -184,15 +148,11 @@ fn with_policies(decision: &Decision, policies: Vec<String>) -> String {
         Outcome::Unknown(unknown) => text.push_str(&format!("  {unknown}\n")),
         Outcome::Failed(message) => text.push_str(&format!("  error: {message}\n")),
     }
-    text
-}
-
-/// What the request says and nobody reads.
-fn not_read(about: &About<'_>) -> String {
-    if about.unread.is_empty() {
-        return String::new();
+    if !decision.dropped.is_empty() {
+        let dropped = decision.dropped.listed(authzen::shown);
+        text.push_str(&format!("  dropped, because the schema does not declare it: {dropped}\n"));
     }
-    report::visible(&format!("  sent, but not read: {}\n", about.unread.in_words(about.environment())))
+    text
 }
 
 fn described(note: &PolicyNote) -> String {

@@ -13,11 +13,10 @@ use super::Format;
 use super::config::Settings;
 use super::decide;
 use super::output::{self, Failure, counted};
-use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::prove::solver::{NoSolver, Solver};
-use crate::prove::{ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
+use crate::prove::{self, ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
 use crate::report::{self, Finding, Mark, PROVEN_MEANS};
 use crate::store::{SourceFile, Statement};
 
@@ -28,8 +27,6 @@ pub(super) struct Arguments {
     invariants: Vec<PathBuf>,
     #[command(flatten)]
     solver: SolverArguments,
-    #[command(flatten)]
-    watch: WatchArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
@@ -79,10 +76,6 @@ impl SolverArguments {
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    arguments.watch.run(settings, &arguments.invariants, arguments.format, || prove(settings, arguments))
-}
-
-fn prove(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     let snapshot = settings.snapshot()?;
     let invariants = snapshot.store.further_rows(&read(&arguments.invariants)?).map_err(Failure::Rows)?;
     if snapshot.store.rows.is_empty() && invariants.is_empty() {
@@ -91,16 +84,15 @@ fn prove(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     }
     let solver = arguments.solver.find()?;
     let bar = output::progress("proving {wide_bar} {pos}/{len}");
-    let proofs =
-        crate::prove::prove(&snapshot, &invariants, &solver, &|done, total| output::advance(&bar, done, total))
-            .map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))?;
+    let proofs = prove::prove(&snapshot, &invariants, &solver, &|done, total| output::advance(&bar, done, total))
+        .map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))?;
     bar.finish_and_clear();
     let outcome = Outcome { snapshot: &snapshot, invariants: &invariants, solver: &solver, proofs: &proofs };
-    let output = match arguments.format {
-        Format::Json => Output::Json(outcome.as_json()),
-        Format::Text => Output::Text(outcome.as_text()),
-    };
-    Ok(Found { output, status: outcome.exit() })
+    match arguments.format {
+        Format::Json => output::print_json(&outcome.as_json())?,
+        Format::Text => output::print(&outcome.as_text())?,
+    }
+    Ok(outcome.exit())
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
@@ -131,16 +123,16 @@ impl Outcome<'_> {
         self.rows().filter(|(_, found)| *found == status).count()
     }
 
-    fn exit(&self) -> u8 {
+    fn exit(&self) -> ExitCode {
         let refuted = self.proofs.iter().any(Proof::fails) || self.count(RowStatus::Unmatched) > 0;
         let undecided = self.proofs.iter().any(Proof::is_undecided);
-        if refuted {
+        ExitCode::from(if refuted {
             1
         } else if undecided {
             2
         } else {
             0
-        }
+        })
     }
 
     fn as_text(&self) -> String {

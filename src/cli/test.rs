@@ -7,11 +7,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
-use super::Format;
 use super::config::Settings;
 use super::coverage::{CoverageArguments, Report};
 use super::output::{self, Failure, counted};
-use super::watch::{Found, Output, WatchArguments};
+use super::{Format, holds};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::matrix::{self, Coverage, Example, RowResult};
@@ -22,18 +21,12 @@ use crate::store::Statement;
 pub(super) struct Arguments {
     #[command(flatten)]
     coverage: CoverageArguments,
-    #[command(flatten)]
-    watch: WatchArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
-    arguments.watch.run(settings, &[], arguments.format, || test(settings, arguments))
-}
-
-fn test(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     let snapshot = settings.snapshot()?;
     if snapshot.store.rows.is_empty() {
         return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
@@ -41,15 +34,14 @@ fn test(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     }
     let (results, coverage) = exercise(&snapshot, arguments.coverage.wanted());
     let coverage = coverage.map(|coverage| arguments.coverage.report(&snapshot.store, coverage)).transpose()?;
-    let output = match arguments.format {
-        Format::Json => Output::Json(as_json(&snapshot, &results, coverage.as_ref())),
+    match arguments.format {
+        Format::Json => output::print_json(&as_json(&snapshot, &results, coverage.as_ref()))?,
         Format::Text => {
             let coverage = coverage.as_ref().map(Report::as_text).unwrap_or_default();
-            Output::Text(format!("{}{coverage}", as_text(&snapshot, &results)))
+            output::print(&format!("{}{coverage}", as_text(&snapshot, &results)))?;
         }
-    };
-    let holds = results.iter().all(RowResult::holds) && coverage.is_none_or(|coverage| coverage.is_enough());
-    Ok(Found { output, status: u8::from(!holds) })
+    }
+    Ok(holds(results.iter().all(RowResult::holds) && coverage.is_none_or(|coverage| coverage.is_enough())))
 }
 
 /// Exercises the rows; shows how far it is where a terminal watches.

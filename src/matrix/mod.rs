@@ -14,7 +14,6 @@ mod exercise;
 mod moves;
 mod outside;
 mod reads;
-pub mod sight;
 mod space;
 mod table;
 mod world;

@@ -33,7 +33,7 @@ impl Plugin for EmailPlugin {
     }
 
     fn facts(&self) -> &'static [FactField] {
-        const { &[FactField::repeating("address", FactKind::String), FactField::about("domain", FactKind::String)] }
+        &[FactField { name: "address", kind: FactKind::String }, FactField { name: "domain", kind: FactKind::String }]
     }
 
     fn parameters(&self) -> &'static [&'static str] {

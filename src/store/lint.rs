@@ -7,11 +7,9 @@ use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 use smol_str::SmolStr;
 
 use super::policy::Statement;
-use super::presence::PRESENCE;
 use super::problem::Problem;
-use super::reserved::RESERVED;
 use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
-use super::{Store, addresses, presence, scope};
+use super::{Store, scope};
 
 /// In `@allow`: the policy may be one that never changes a decision.
 pub const SHADOWED: &str = "shadowed";
@@ -19,20 +17,12 @@ pub const SHADOWED: &str = "shadowed";
 /// In `@allow`: conditions of the policy may be always true or always false.
 pub const CONSTANT: &str = "constant";
 
-/// In `@allow`: the policy may read what the decision log masks.
-pub const MASKED: &str = "masked";
-
-/// Every warning that a policy can allow.
-const ALLOWABLE: [&str; 4] = [SHADOWED, CONSTANT, MASKED, PRESENCE];
-
 /// Every problem beyond parsing and types.
 pub(super) fn lint(store: &Store) -> Vec<Problem> {
     let mut problems = Vec::new();
     for statement in store.policies.iter().chain(&store.rows) {
-        problems.extend(of_statement(statement, store));
+        problems.extend(required_has(statement, store));
     }
-    problems.extend(store.policies.iter().flat_map(|policy| presence::hanging(policy, store)));
-    problems.extend(actions_of_other_types(&store.types));
     problems.extend(unknown_lints(store));
     problems.extend(reserved_ids(store));
     problems.extend(citations(store));
@@ -40,31 +30,9 @@ pub(super) fn lint(store: &Store) -> Vec<Problem> {
     problems
 }
 
-/// What is wrong with one statement by itself.
-pub(super) fn of_statement(statement: &Statement, store: &Store) -> Vec<Problem> {
-    [required_has(statement, store), addresses::mapped_literals(statement)].concat()
-}
-
-/// Actions whose context has an `action` that is no record: nothing can take what a caller says of the action.
-fn actions_of_other_types(types: &Types) -> Vec<Problem> {
-    let other = types.environments.iter().filter_map(|environment| {
-        let field = environment.context.0.get("action")?;
-        (!matches!(field.shape, Shape::Record(_))).then(|| (&environment.action_name, field.shape.to_string()))
-    });
-    let problems = other.collect::<BTreeSet<_>>().into_iter().map(|(action, shape)| {
-        Problem::warning(format!(
-            "`context.action` of the action `{action}` is {shape}, which takes no `action.properties`"
-        ))
-        .with_help(
-            "declare it as a record, whose fields a caller may say as `action.properties`; or give it another name",
-        )
-    });
-    problems.collect()
-}
-
 /// `has` on a required attribute: on an entity that is not there it is false without an error, so a `forbid` behind it would
 /// not fire; the solver takes it for true. On anything else it says nothing.
-fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
+pub(super) fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
     let Some(condition) = statement.policy.as_ref().non_scope_constraints() else { return Vec::new() };
     let mut found: Vec<(String, (usize, usize))> = Vec::new();
     for environment in &store.types.environments {
@@ -104,13 +72,13 @@ fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
 }
 
 /// The types of expressions in one environment, as far as `has` needs them: Cedar's validator has checked the rest.
-pub(super) struct Typing<'a> {
-    pub(super) types: &'a Types,
-    pub(super) environment: &'a Environment,
+struct Typing<'a> {
+    types: &'a Types,
+    environment: &'a Environment,
 }
 
 /// What an expression is.
-pub(super) enum Typed {
+enum Typed {
     /// The context: what is required there is promised by the schema, not by the value.
     Context,
     /// A value of that shape. What is required of an entity is only promised too; a record is what it is.
@@ -148,7 +116,7 @@ impl Typing<'_> {
         entities.any(|entity| entity.attributes.0.get(attribute).is_some_and(|field| field.required))
     }
 
-    pub(super) fn of(&self, expression: &Expr) -> Typed {
+    fn of(&self, expression: &Expr) -> Typed {
         match expression.expr_kind() {
             ExprKind::Var(Var::Principal) => Typed::Shape(Shape::Entity(self.environment.principal.clone())),
             ExprKind::Var(Var::Resource) => Typed::Shape(Shape::Entity(self.environment.resource.clone())),
@@ -165,17 +133,14 @@ impl Typing<'_> {
             ExprKind::GetAttr { expr, attr } => self.attribute(&self.of(expr), attr),
             ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => match self.of(arg1) {
                 Typed::Shape(Shape::Entity(name)) => {
-                    let tags = self.types.entity_of(&name).and_then(|entity| entity.tags.clone());
+                    let tags = self.types.entity(&name.to_string()).and_then(|entity| entity.tags.clone());
                     tags.map_or(Typed::Unknown, Typed::Shape)
                 }
                 _ => Typed::Unknown,
             },
             ExprKind::Record(fields) => {
                 let known = fields.iter().filter_map(|(name, value)| match self.of(value) {
-                    Typed::Shape(shape) => Some((
-                        name.clone(),
-                        FieldShape { required: true, sensitive: false, stored: false, must_exist: false, shape },
-                    )),
+                    Typed::Shape(shape) => Some((name.clone(), FieldShape { required: true, shape })),
                     _ => None,
                 });
                 Typed::Shape(Shape::Record(RecordShape(known.collect())))
@@ -189,10 +154,10 @@ impl Typing<'_> {
         field.map_or(Typed::Unknown, |field| Typed::Shape(field.shape.clone()))
     }
 
-    pub(super) fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
+    fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
         match holder {
             Typed::Context => Some(&self.environment.context),
-            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity_of(name)?.attributes),
+            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity(&name.to_string())?.attributes),
             Typed::Shape(Shape::Record(record)) => Some(record),
             Typed::Shape(Shape::Parsed(parsed)) => Some(&parsed.facts),
             _ => None,
@@ -203,11 +168,11 @@ impl Typing<'_> {
 /// What `@allow` names, but no warning is called.
 fn unknown_lints(store: &Store) -> impl Iterator<Item = Problem> + '_ {
     store.policies.iter().flat_map(|policy| {
-        let unknown = policy.allowed_lints().filter(|name| !ALLOWABLE.contains(name));
+        let unknown = policy.allowed_lints().filter(|name| ![SHADOWED, CONSTANT].contains(name));
         unknown.map(move |name| {
             let problem = Problem::warning(format!("`{}` allows `{name}`, which is the name of no warning", policy.id));
             let problem = problem.in_file(&policy.file).at(policy.find(name), "");
-            problem.with_help(format!("what can be allowed is `{}`", ALLOWABLE.join("`, `")))
+            problem.with_help(format!("what can be allowed is `{SHADOWED}` and `{CONSTANT}`"))
         })
     })
 }
@@ -220,6 +185,9 @@ fn reserved_ids(store: &Store) -> impl Iterator<Item = Problem> + '_ {
         policy.problem(problem).with_help(format!("choose one that does not start with `{RESERVED}`"))
     })
 }
+
+/// How the keys of reasons start that are no ids of policies.
+const RESERVED: &str = "gatepost:";
 
 /// Citations of clauses that do not exist, and clauses that nothing cites.
 fn citations(store: &Store) -> Vec<Problem> {

@@ -3,54 +3,28 @@
 //! [`Store::load`] reads every file of a store, and gives either a store that can be served or everything that is wrong
 //! with it. What was checked is what is served: no file is read twice.
 
-pub mod addresses;
-mod aliases;
-mod ancestors;
-pub mod annotations;
 mod bindings;
 pub mod changes;
 mod clauses;
 mod digest;
-mod duplicates;
-mod expansion;
 mod files;
 mod git;
-pub mod keys;
 pub mod known;
 pub mod lint;
-pub mod losses;
-pub mod masks;
-mod names;
-pub mod nearest;
-mod nesting;
-mod placement;
 pub mod policy;
-mod presence;
 mod problem;
-pub mod reserved;
 pub mod schema;
 pub mod scope;
-pub mod signature;
-mod source;
-mod written;
 
-use std::collections::BTreeMap;
-use std::str::FromStr;
-use std::sync::Arc;
+use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
 
-use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
-
-use annotations::Holder;
 pub use clauses::{Clause, Clauses};
-pub use digest::{READING_RULES, Revision};
-pub(crate) use files::watched_paths;
-pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
+pub use digest::Revision;
+pub use files::{Origin, StoreFiles};
 pub use git::Commit;
-use nesting::{Language, too_deep};
 pub use policy::Statement;
 pub use problem::{Problem, Severity, SourceFile, StoreError};
-use schema::{Environment, Fragment, Reader, Types};
-pub use source::Source;
+use schema::{Environment, Types};
 
 /// A policy store without errors.
 #[derive(Debug)]
@@ -59,8 +33,6 @@ pub struct Store {
     pub origin: Origin,
     /// The files, as they were read.
     pub files: StoreFiles,
-    /// The files of policies, rows and entities, by their paths, and whether each has nothing in it.
-    pub inventory: BTreeMap<Arc<str>, bool>,
     /// The schema, resolved by Cedar.
     pub schema: Schema,
     /// The schema as the request layer needs it.
@@ -101,8 +73,7 @@ impl Store {
         let (rows, unread) = policy::read(&files.matrix);
         problems.extend(unread);
         let clauses = files.clauses.as_ref().and_then(|file| keep(Clauses::read(file), &mut problems));
-        let Some((schema, types, unbound)) = schema else { return Err(StoreError(problems)) };
-
+        let Some((schema, types)) = schema else { return Err(StoreError(problems)) };
         // What parses is checked beside what does not; but citations and the like only once all of it does.
         let whole = problems.is_empty();
         problems.extend(validate(&schema, &policies));
@@ -110,16 +81,10 @@ impl Store {
         if !whole {
             return Err(StoreError(problems));
         }
-        problems.extend(unbound);
-        problems.extend(annotations::of_statements(&policies, Holder::Policy));
-        problems.extend(annotations::of_statements(&rows, Holder::Row));
-        problems.extend(placement::check(&policies, &rows));
-        problems.extend(files.unread.iter().cloned());
         let revision = Revision::of(&files);
-        let (warnings, inventory) = (Vec::new(), files.inventory(&policies, &rows));
-        let mut store = Self { origin, files, inventory, schema, types, policies, rows, clauses, revision, warnings };
+        let warnings = Vec::new();
+        let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };
         problems.extend(lint::lint(&store));
-        problems.extend(reserved::reserved(&store));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(StoreError(problems));
         }
@@ -144,19 +109,9 @@ impl Store {
     pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
         let (rows, mut problems) = policy::read(files);
         problems.extend(validate(&self.schema, &rows));
-        problems.extend(annotations::of_statements(&rows, Holder::Row));
-        problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
+        problems.extend(rows.iter().flat_map(|row| lint::required_has(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
-    }
-}
-
-/// Whether Cedar reads a file, of a schema or of policies and rows.
-pub(crate) fn parses(file: &SourceFile, is_schema: bool) -> bool {
-    if is_schema {
-        too_deep(file, Language::Schema).is_none() && SchemaFragment::from_cedarschema_str(&file.text).is_ok()
-    } else {
-        too_deep(file, Language::Policies).is_none() && PolicySet::from_str(&file.text).is_ok()
     }
 }
 
@@ -164,34 +119,19 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
     result.map_err(|found| problems.extend(found)).ok()
 }
 
-/// The schema, and what its author should look at.
-fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Vec<Problem>> {
+fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
     let mut fragments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
-        if let Some(problem) = too_deep(file, Language::Schema) {
-            problems.push(problem);
-            continue;
-        }
         match SchemaFragment::from_cedarschema_str(&file.text) {
-            Ok((cedar, _)) => {
-                let declared: Arc<[_]> = written::read(&file.text).into();
-                problems.extend(duplicates::check(file, &declared));
-                problems.extend(annotations::of_schema(file, &declared));
-                fragments.push(Fragment { file: file.clone(), declared, cedar });
-            }
+            Ok((fragment, _)) => fragments.push((file.clone(), fragment)),
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),
         }
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let reader = Reader::new(&fragments)?;
-    let problems = [expansion::too_large(&reader), ancestors::too_many(&reader)].concat();
-    if !problems.is_empty() {
-        return Err(problems);
-    }
-    let whole = Schema::from_schema_fragments(fragments.iter().map(|fragment| fragment.cedar.clone()));
+    let whole = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()));
     let schema = whole.map_err(|error| {
         // Cedar names what is wrong, but not the file: show it in the one that holds the name.
         let message = error.to_string();
@@ -203,11 +143,8 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Ve
         }
         found
     })?;
-    if let Err(error) = schema.action_entities() {
-        return Err(vec![Problem::error(format!("the actions cannot be read: {error}"))]);
-    }
-    let types = Types::read(&reader, &schema)?;
-    Ok((schema, types, bindings::unbound(&reader)))
+    let types = Types::read(&fragments, &schema)?;
+    Ok((schema, types))
 }
 
 /// Cedar's strict type check of every statement.

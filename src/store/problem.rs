@@ -3,8 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, SourceSpan};
-use serde_json::{Value as Json, json};
+use miette::{Diagnostic, LabeledSpan, SourceCode, SourceSpan};
 
 /// One thing that is wrong with a store, as its author sees it.
 #[derive(Clone, Debug)]
@@ -19,8 +18,6 @@ pub struct Problem {
     pub labels: Vec<LabeledSpan>,
     /// What to do about it.
     pub help: Option<String>,
-    /// Whether the text around the place may be shown: not where it may hold what is `@sensitive`.
-    pub shows_text: bool,
 }
 
 /// Whether a problem keeps a store from being served.
@@ -54,13 +51,6 @@ pub struct SourceFile {
     pub text: Arc<str>,
 }
 
-impl SourceFile {
-    /// The line at which something starts, from 1.
-    pub fn line_at(&self, span: SourceSpan) -> usize {
-        self.text.bytes().take(span.offset()).filter(|byte| *byte == b'\n').count() + 1
-    }
-}
-
 impl fmt::Debug for SourceFile {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(formatter, "SourceFile({})", self.path)
@@ -70,14 +60,7 @@ impl fmt::Debug for SourceFile {
 impl Problem {
     /// An error without a place.
     pub fn error(message: impl Into<String>) -> Self {
-        Self {
-            severity: Severity::Error,
-            message: message.into(),
-            file: None,
-            labels: Vec::new(),
-            help: None,
-            shows_text: true,
-        }
+        Self { severity: Severity::Error, message: message.into(), file: None, labels: Vec::new(), help: None }
     }
 
     /// A warning without a place.
@@ -115,12 +98,6 @@ impl Problem {
         }
     }
 
-    /// The same, without the text in which it stands: the place is said alone.
-    #[must_use]
-    pub fn without_text(self) -> Self {
-        Self { shows_text: false, ..self }
-    }
-
     /// With what to do.
     #[must_use]
     pub fn with_help(mut self, help: impl Into<String>) -> Self {
@@ -139,7 +116,6 @@ impl Problem {
                 .map(|labels| labels.filter(|label| fits(label, file)).collect())
                 .unwrap_or_default(),
             help: diagnostic.help().map(|help| help.to_string()),
-            shows_text: true,
         };
         let related = diagnostic.related().into_iter().flatten().flat_map(|other| Self::from_cedar(other, file));
         std::iter::once(problem).chain(related).collect()
@@ -152,35 +128,6 @@ impl Problem {
         let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
         Some((before.matches('\n').count() + 1, before.get(line_start..)?.chars().count() + 1))
     }
-
-    /// For a person: the place underlined, and what to do, in lines of about so many columns; `coloured` is for a terminal.
-    pub fn rendered(&self, columns: usize, coloured: bool) -> String {
-        let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(columns).with_links(false);
-        let mut text = String::new();
-        match handler.render_report(&mut text, self) {
-            Ok(()) => format!("{}\n", text.trim_end_matches('\n')),
-            // Writing to a string does not fail; a place that cannot be shown is left out.
-            Err(_) => format!("{self}\n"),
-        }
-    }
-
-    /// For a program.
-    pub fn as_json(&self) -> Json {
-        let labels = self
-            .labels
-            .iter()
-            .map(|label| json!({ "offset": label.offset(), "length": label.len(), "text": label.label() }));
-        json!({
-            "severity": self.severity.word(),
-            "message": self.message,
-            "file": self.file.as_ref().map(|file| &*file.path),
-            "line": self.position().map(|(line, _)| line),
-            "column": self.position().map(|(_, column)| column),
-            "labels": labels.collect::<Vec<_>>(),
-            "help": self.help,
-        })
-    }
 }
 
 /// Whether the label lies in the file: a diagnostic from elsewhere must not break the output.
@@ -190,11 +137,9 @@ fn fits(label: &LabeledSpan, file: &SourceFile) -> bool {
 
 impl fmt::Display for Problem {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let is_shown = self.shows_text && !self.labels.is_empty();
-        match (self.file.as_ref().filter(|_| !is_shown), self.position()) {
-            (Some(file), Some((line, column))) => write!(formatter, "{}:{line}:{column}: {}", file.path, self.message),
-            (Some(file), None) => write!(formatter, "{}: {}", file.path, self.message),
-            (None, _) => formatter.write_str(&self.message),
+        match (&self.file, self.labels.is_empty()) {
+            (Some(file), true) => write!(formatter, "{}: {}", file.path, self.message),
+            _ => formatter.write_str(&self.message),
         }
     }
 }
@@ -215,11 +160,11 @@ impl Diagnostic for Problem {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.file.as_ref().filter(|_| self.shows_text && !self.labels.is_empty()).map(|file| file as &dyn SourceCode)
+        self.file.as_ref().filter(|_| !self.labels.is_empty()).map(|file| file as &dyn SourceCode)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        (self.shows_text && !self.labels.is_empty())
+        (!self.labels.is_empty())
             .then(|| Box::new(self.labels.iter().cloned()) as Box<dyn Iterator<Item = LabeledSpan>>)
     }
 }

@@ -55,43 +55,32 @@ impl<T> Watched<T> {
         self.paths.first().map(PathBuf::as_path)
     }
 
-    /// See [`super::Callers::look_again`]. `in_force` says of a new value what it is, and what its author should look at.
-    pub(super) fn look_again(
-        &self,
-        at_once: bool,
-        in_force: impl FnOnce(&T) -> (String, Vec<Problem>),
-    ) -> Vec<Problem> {
+    /// See [`super::Callers::look_again`]. `None` where there is nothing new to say.
+    pub(super) fn look_again(&self, at_once: bool, taken: impl FnOnce(&T) -> String) -> Option<Vec<Problem>> {
         let contents = contents(&self.paths);
-        if !self.is_news(contents.as_deref().map(digest).map_err(Clone::clone), at_once) {
-            return Vec::new();
+        let found = contents.as_ref().map(|contents| digest(contents)).map_err(Clone::clone);
+        // The value is replaced whole: one that was left by a panic is as good as any.
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = looks.last == found;
+        looks.last.clone_from(&found);
+        if !at_once && (!settled || looks.judged == found) {
+            return None;
         }
+        looks.judged = found;
         let read = contents.map_err(|error| vec![Problem::error(error)]).and_then(|contents| (self.read)(&contents));
         let names: Vec<String> = self.paths.iter().map(|path| format!("`{}`", path.display())).collect();
         let names = names.join(", ");
-        match read {
+        Some(match read {
             Ok(value) => {
-                let (what, warnings) = in_force(&value);
+                let note = Problem::note(format!("{names} read again: {}", taken(&value)));
                 self.current.store(Arc::new(value));
-                [vec![Problem::note(format!("{names} read again: {what}"))], warnings].concat()
+                vec![note]
             }
             Err(mut problems) => {
                 problems.push(Problem::warning(format!("what was read before from {names} stays in force")));
                 problems
             }
-        }
-    }
-
-    /// Whether what was found is to be judged now: `at_once`, or because it is new and no longer changing.
-    fn is_news(&self, found: Found, at_once: bool) -> bool {
-        // What was found is replaced whole: what a panic has left is as good as any.
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let settled = looks.last == found;
-        looks.last.clone_from(&found);
-        let is_news = at_once || (settled && looks.judged != found);
-        if is_news {
-            looks.judged = found;
-        }
-        is_news
+        })
     }
 }
 
