@@ -133,8 +133,8 @@ const POLICIES: &str = r#"
 @id("low") forbid (principal, action == Action::"write", resource) when { principal.level == Level::"low" };
 "#;
 const ROWS: &str = r#"
-@row("Owners") @column("Read") permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
-@row("Low") @column("Write") @cell("No") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" };
+@table("Documents") @row("Owners") @column("Read") permit (principal is User, action == Action::"read", resource is Doc) when { resource.owner == principal };
+@table("Documents") @row("Low") @column("Write") @cell("No") forbid (principal is User, action == Action::"write", resource is Doc) when { principal.level == Level::"low" };
 "#;
 
 fn docs(schema: &str, policies: &str, rows: &str) -> TempDir {
@@ -296,7 +296,7 @@ fn a_schema_change_is_reported_and_what_cannot_be_compared_is_named() {
 
     // A policy of the older revision that the newer schema does not understand.
     let found = changed(&SCHEMA.replace("title: String", "title?: String"), everything);
-    let why = "not compared: under the newer schema, the older policy `team`: it cannot be put to the solver";
+    let why = "not compared: of the older policies, under the newer schema: `team`: it cannot be put to the solver";
     assert!(access(&found)[0].1.starts_with(why), "{found}");
     assert_eq!(access(&found)[1].1, "only wider");
 
@@ -326,7 +326,10 @@ fn what_only_facts_show_is_named() {
     let old = copy_of_built_in();
     let new = copy_of_built_in();
     edit(&new, "schema/support-contact.cedarschema", "@market(\"resource.billingMarket\")\n", "");
-    common::write(new.path(), "entities/portal.json", b"[]");
+    let ada = r#"[{ "uid": { "type": "User", "id": "ada" }, "attrs": { "role": "salesTeam", "account": "acme" } }]"#;
+    common::write(new.path(), "entities/users.json", ada.as_bytes());
+    // Nothing is stored in it: that is no difference.
+    common::write(old.path(), "entities/none.json", b"[]");
     let found = diff(&old, &new, &["--solver", "/nowhere", "--format", "json"]).with(2).json();
     let named: Vec<&str> =
         found["notCompared"].as_array().unwrap().iter().map(|one| one["what"].as_str().unwrap()).collect();
@@ -453,7 +456,7 @@ fn revisions_are_folders_or_git_revisions() {
         write(&format!("{part}/policies/docs.cedar"), POLICIES);
         write(&format!("{part}/matrix/docs.cedar"), ROWS);
         write(&format!("{part}/policies/.hidden.cedar"), "not Cedar");
-        write(&format!("{part}/policies/notes.txt"), "not Cedar");
+        write(&format!("{part}/policies/README.md"), "not Cedar");
     }
     git(root, &["init", "-q", "-b", "main"]);
     git(root, &["add", "-f", "."]);

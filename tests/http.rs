@@ -58,32 +58,6 @@ fn read(user: &str) -> Value {
 // Rules 1 to 6 and 15: what is taken, and what is refused.
 
 #[test]
-fn the_evaluation_cases_of_the_conformance_suite_hold() {
-    let table: Value = serde_json::from_str(include_str!("data/authzen_evaluation.json")).unwrap();
-    let cases = table["cases"].as_array().unwrap();
-    assert_eq!(cases.len(), 58);
-    for case in cases {
-        let name = case["case"].as_str().unwrap();
-        let text = |member: &str, default: &str| case[member].as_str().unwrap_or(default).to_owned();
-        let body = case["raw_body"].as_str().map_or_else(|| case["body"].to_string(), str::to_owned);
-        let content_type = text("content_type", "application/json");
-        let headers = [("content-type", content_type.as_str()), ("x-request-id", name)];
-        let answers: Vec<_> = (0..3)
-            .map(|_| RECORDS.send(&text("method", "POST"), case["path"].as_str().unwrap(), &headers, &body))
-            .collect();
-        for answer in &answers {
-            assert_eq!(json!(answer.status), case["status"], "{name}: {answer:?}");
-            assert_eq!(answer.header("x-request-id"), Some(name));
-            assert_eq!(answer.text, answers[0].text, "{name}");
-        }
-        match case.get("answer") {
-            Some(expected) => assert_eq!(answers[0].json(), *expected, "{name}"),
-            None => _ = assert_message(&answers[0], answers[0].status, name),
-        }
-    }
-}
-
-#[test]
 fn rule_1_only_json_of_the_right_content_type_is_taken() {
     let body = read("alice").to_string();
     let cases = [
@@ -123,15 +97,14 @@ fn rule_1_what_is_not_of_the_right_shape_is_400_and_says_so() {
         (json!({ "subject": { "id": "<remove>" } }), "`subject.id` is missing"),
         (json!({ "subject": { "type": true } }), "`subject.type` must be a string, but is a Boolean"),
         (json!({ "subject": { "properties": [] } }), "`subject.properties` must be an object, but is an array"),
-        (json!({ "subject": { "properties": null } }), "`subject.properties` must be an object, but is null"),
         (json!({ "action": "read" }), "`action` must be an object, but is a string"),
         (json!({ "action": { "name": {} } }), "`action.name` must be a string, but is an object"),
         (json!({ "action": { "properties": 1 } }), "`action.properties` must be an object, but is a number"),
         (json!({ "resource": { "type": "<remove>" } }), "`resource.type` is missing"),
         (json!({ "resource": { "properties": "x" } }), "`resource.properties` must be an object, but is a string"),
         (json!({ "context": [1] }), "`context` must be an object, but is an array"),
-        (json!({ "context": null }), "`context` must be an object, but is null"),
         (json!({ "options": 1 }), "`options` must be an object, but is a number"),
+        (json!({ "options": { "strict": "yes" } }), "`options.strict` must be a Boolean, but is a string"),
     ];
     for path in [SINGLE, BATCH] {
         for (change, expected) in &cases {
@@ -141,11 +114,42 @@ fn rule_1_what_is_not_of_the_right_shape_is_400_and_says_so() {
     }
     for (change, expected) in [
         (json!({ "evaluations": {} }), "`evaluations` must be an array, but is an object"),
-        (json!({ "evaluations": null }), "`evaluations` must be an array, but is null"),
         (json!({ "evaluations": "x" }), "`evaluations` must be an array, but is a string"),
     ] {
         let answer = RECORDS.evaluations(&with(base.clone(), change));
         assert_eq!(assert_message(&answer, 400, expected), expected);
+    }
+}
+
+/// "`null` for an optional part (`"context": null`) is as if absent"; one that is required is no request.
+#[test]
+fn rule_14_a_null_for_an_optional_part_is_as_if_absent() {
+    let nulls = json!({
+        "subject": { "properties": null, "tags": null, "parents": null },
+        "action": { "properties": null },
+        "resource": { "properties": null, "tags": null, "parents": null },
+        "context": null, "evaluations": null,
+        "options": { "reasons": null, "evaluations_semantic": null, "strict": null },
+    });
+    for body in [with(read("alice"), nulls.clone()), with(read("alice"), json!({ "options": null }))] {
+        assert_eq!(RECORDS.evaluation(&body).text, r#"{"decision":true}"#);
+        assert_eq!(RECORDS.evaluations(&body).text, r#"{"decision":true}"#);
+        assert_eq!(decisions(&RECORDS.evaluations(&with(body, json!({ "evaluations": [{}] })))), [true]);
+    }
+    // An item that says null has no context of its own.
+    let delete =
+        with(read("alice"), json!({ "action": { "name": "delete" }, "context": { "action": { "soft": true } } }));
+    let items = json!({ "evaluations": [{}, { "context": null }, { "context": {} }] });
+    assert_eq!(decisions(&RECORDS.evaluations(&with(delete, items))), [true, true, false]);
+    for (kind, change) in [
+        ("subject", json!({ "page": null, "options": null, "subject": { "properties": null } })),
+        ("resource", json!({ "page": { "token": null, "limit": null }, "context": null })),
+        ("action", json!({ "page": { "limit": 0 }, "context": null, "options": { "strict": null } })),
+    ] {
+        let path = format!("/access/v1/search/{kind}");
+        let plain = RECORDS.post(&path, read("alice").to_string());
+        let answer = RECORDS.post(&path, with(read("alice"), change).to_string());
+        assert_eq!((answer.status, &answer.text), (200, &plain.text), "{kind}");
     }
 }
 
@@ -184,7 +188,7 @@ fn rule_2_undeclared_members_never_change_a_decision() {
         let body = with(enter(), change);
         let plain = BUILT_IN.evaluation(&body);
         assert_eq!(decision(&plain), expected);
-        assert_eq!(BUILT_IN.evaluation(&with(body, everywhere.clone())).text, plain.text);
+        assert_eq!(decision(&BUILT_IN.evaluation(&with(body, everywhere.clone()))), expected);
     }
 }
 
@@ -197,9 +201,8 @@ fn rule_3_the_request_id_comes_back_or_is_made() {
         ("GET", "/healthz", String::new()),
         ("GET", "/nowhere", String::new()),
     ] {
-        let own = BUILT_IN.send(method, path, &[JSON, ("x-request-id", "my own: 7/é")], &body);
-        let bytes = own.headers.get("x-request-id").map(|value| value.as_bytes().to_vec());
-        assert_eq!(bytes.as_deref(), Some("my own: 7/é".as_bytes()), "{method} {path}");
+        let own = BUILT_IN.send(method, path, &[JSON, ("x-request-id", "my own: 7/")], &body);
+        assert_eq!(own.header("x-request-id"), Some("my own: 7/"), "{method} {path}");
         let made: BTreeSet<_> = (0..3)
             .map(|_| BUILT_IN.send(method, path, &[JSON], &body).header("x-request-id").unwrap().to_owned())
             .collect();
@@ -234,8 +237,8 @@ fn rule_4_each_part_of_an_item_is_its_own_or_the_batchs_and_never_merged() {
             json!([with(read("alice"), json!({ "context": {} }))]),
             vec![true],
         ),
-        // A null is a value of its own, and a wrong one.
-        (read("alice"), json!([{ "subject": null }, { "context": null }, {}]), vec![false, false, true]),
+        // A null for what is required is a value of its own, and a wrong one.
+        (read("alice"), json!([{ "subject": null }, { "context": null }, {}]), vec![false, true, true]),
     ];
     for (defaults, items, expected) in cases {
         let answer = RECORDS.evaluations(&with(defaults, json!({ "evaluations": items })));
@@ -258,15 +261,17 @@ fn rule_5_a_broken_item_is_denied_and_does_not_break_the_others() {
         r#"{"subject":{"type":"user","id":"alice","properties":{"role":7}}}"#,
         r#"{"action":{"name":"delete","properties":{"soft":"yes"}}}"#,
     ];
-    let base = with(read("alice"), json!({ "options": { "reasons": "user" } }));
+    let base = read("alice");
     for item in broken {
         let alone = base.to_string().replace("\"action\"", &format!("\"evaluations\":[{item}],\"action\""));
         let among = base.to_string().replace("\"action\"", &format!("\"evaluations\":[{{}},{item},{{}}],\"action\""));
         assert_eq!(decisions(&RECORDS.post(BATCH, alone)), [false], "{item}");
         let answer = RECORDS.post(BATCH, among);
         assert_eq!(decisions(&answer), [true, false, true], "{item}");
-        let reasons = &answer.json()["evaluations"][1]["context"]["reason_user"];
-        assert!(reasons["gatepost:invalid"].is_string(), "{item}: {reasons}");
+        // "An item of a batch that is no request carries `context.error`", whether reasons are asked for or not.
+        let error = &answer.json()["evaluations"][1]["context"]["error"];
+        assert_eq!(error["status"], 400, "{item}: {answer:?}");
+        assert!(error["message"].as_str().is_some_and(|message| !message.is_empty()), "{item}: {answer:?}");
     }
 }
 
@@ -298,7 +303,7 @@ fn rule_6_a_batch_is_cut_right_after_the_item_that_its_semantic_names() {
         let expected: Vec<_> = expected.chars().map(|letter| letter == 'y').collect();
         assert_eq!(decisions(&RECORDS.evaluations(&body)), expected, "{semantic:?} {sent}");
     }
-    for semantic in [json!("EXECUTE_ALL"), json!(""), json!(null), json!(1)] {
+    for semantic in [json!("EXECUTE_ALL"), json!(""), json!(1)] {
         let body = with(read("alice"), json!({ "evaluations": [{}], "options": { "evaluations_semantic": semantic } }));
         let message = assert_message(&RECORDS.evaluations(&body), 400, "semantic");
         assert!(message.contains("`options.evaluations_semantic` must be one of `execute_all`"), "{message}");
@@ -356,18 +361,30 @@ fn rule_10_answers_are_lean_and_equal_for_equal_requests() {
 }
 
 #[test]
-fn rule_11_context_action_comes_from_the_actions_properties_alone() {
+fn rule_11_the_actions_properties_are_laid_over_what_the_context_says_of_the_action() {
     let delete = with(read("alice"), json!({ "action": { "name": "delete" } }));
     for (change, expected) in [
         (json!({}), false),
         (json!({ "action": { "properties": { "soft": true } } }), true),
         (json!({ "action": { "properties": { "soft": null } } }), false),
-        (json!({ "context": { "action": { "soft": true } } }), false),
-        (json!({ "context": { "action": 7 }, "action": { "properties": { "soft": true } } }), true),
-        (json!({ "context": { "action": { "soft": false } }, "action": { "properties": { "soft": true } } }), true),
+        (json!({ "context": { "action": { "soft": true } } }), true),
+        (json!({ "context": { "action": { "soft": true } }, "action": { "properties": { "soft": true } } }), true),
+        (json!({ "context": { "action": { "soft": null } }, "action": { "properties": { "soft": true } } }), true),
         (json!({ "context": { "soft": true } }), false),
     ] {
         assert_eq!(decision(&RECORDS.evaluation(&with(delete.clone(), change.clone()))), expected, "{change}");
+    }
+    for (change, expected) in [
+        (
+            json!({ "context": { "action": { "soft": false } }, "action": { "properties": { "soft": true } } }),
+            "`context.action.soft` and `action.properties.soft` contradict each other: send one of them, or the same value",
+        ),
+        (
+            json!({ "context": { "action": 7 }, "action": { "properties": { "soft": true } } }),
+            "`context.action` must be an object, but is a number",
+        ),
+    ] {
+        assert_eq!(assert_message(&RECORDS.evaluation(&with(delete.clone(), change)), 400, expected), expected);
     }
 }
 
@@ -393,7 +410,8 @@ fn rule_11_properties_overlay_the_stored_attributes_one_by_one() {
 
 #[test]
 fn rule_14_a_value_of_the_wrong_type_is_400_and_names_the_path_and_what_was_expected() {
-    let kinds = "the id of a AccountKind: `direct`, `partner`, `managed`";
+    let kinds = "the id of an AccountKind: `direct`, `partner`, `managed`";
+    let reference = format!("{kinds}, or an object with its `type` and its `id`");
     for (path, value, expected, found) in [
         (
             "subject.properties.role",
@@ -403,29 +421,24 @@ fn rule_14_a_value_of_the_wrong_type_is_400_and_names_the_path_and_what_was_expe
         ),
         (
             "subject.properties.role",
-            json!({ "type": "Role", "id": "salesTeam" }),
-            "the id of a Role: `companyAdmin`, `salesTeam`, `accountUser`",
-            "an object",
+            json!({ "type": "AccountKind", "id": "salesTeam" }),
+            "the id of a Role: `companyAdmin`, `salesTeam`, `accountUser`, or an object with its `type` and its `id`",
+            "one to a `AccountKind`",
         ),
         (
             "subject.properties.account",
             json!({ "__entity": { "type": "Account", "id": "acme" } }),
-            "the plain id of a Account, a string",
-            "an object",
+            "the plain id of an Account, a string, or an object with its `type` and its `id`",
+            "an object without them",
         ),
-        ("resource.properties.kind", json!(7), kinds, "a number"),
+        ("resource.properties.kind", json!(7), &reference, "a number"),
         ("resource.properties.kind", json!("Direct"), kinds, "`Direct`"),
-        (
-            "resource.properties.provisionedServices",
-            json!(7.0),
-            "a whole number of 64 bits",
-            "a number with a fraction, an exponent or more than 64 bits",
-        ),
+        ("resource.properties.provisionedServices", json!(7.5), "a whole number of 64 bits", "the number `7.5`"),
         (
             "resource.properties.provisionedServices",
             json!(9_223_372_036_854_775_808_u64),
             "a whole number of 64 bits",
-            "a number with a fraction, an exponent or more than 64 bits",
+            "the number `9223372036854775808`",
         ),
         ("resource.properties.provisionedServices", json!("0"), "a whole number of 64 bits", "a string"),
         (
@@ -452,16 +465,29 @@ fn rule_14_a_value_of_the_wrong_type_is_400_and_names_the_path_and_what_was_expe
         let item = BUILT_IN.evaluations(&with(body, json!({ "evaluations": [{}] })));
         assert_eq!(
             item.json()["evaluations"],
-            json!([{ "decision": false, "context": { "reason_user": { "gatepost:invalid": message } } }])
+            json!([{ "decision": false, "context": { "error": { "status": 400, "message": message } } }])
         );
     }
-    for (part, id) in [("subject", "gate"), ("subject", "")] {
-        let body = with(
-            common::ask("Portal::portal", "requireSupportContact", "Account::acme"),
-            json!({ part: { "id": id } }),
-        );
-        let message = assert_message(&BUILT_IN.evaluation(&body), 400, id);
-        assert_eq!(message, format!("`{part}.id` must be the id of a Portal: `portal`, but is `{id}`"));
+}
+
+/// "An id of the subject or resource that an enumerated type does not have: `decision: false` (in a search `[]`), never an error. Reasons
+/// name what was sent and the nearest name." In an attribute it stays 400.
+#[test]
+fn rule_8_an_unknown_id_of_an_enumerated_type_is_denied_and_named() {
+    let asked = common::ask("Portal::portal", "requireSupportContact", "Account::acme");
+    for (id, meant) in [("portl", "; did you mean `portal`?"), ("", "")] {
+        let body = with(asked.clone(), json!({ "subject": { "id": id }, "options": { "reasons": "user" } }));
+        let said = format!("the enumerated type `Portal` has no `{id}`, which is `subject.id`{meant}");
+        let context = json!({ "reason_developer": { "gatepost:invalid": said } });
+        assert_eq!(BUILT_IN.evaluation(&body).json(), json!({ "decision": false, "context": context }));
+        for (kind, results) in [("resource", json!([])), ("action", json!([]))] {
+            let answer = BUILT_IN.post(&format!("/access/v1/search/{kind}"), body.to_string());
+            assert_eq!(answer.status, 200, "{answer:?}");
+            assert_eq!(answer.json(), json!({ "results": results, "context": context }), "{kind}");
+        }
+        // Its own id is not looked at.
+        let answer = BUILT_IN.post("/access/v1/search/subject", body.to_string());
+        assert_eq!(answer.status, 200, "{answer:?}");
     }
 }
 
@@ -481,12 +507,12 @@ fn rule_14_what_is_required_but_missing_or_null_is_denied_and_named() {
         let named = format!("required, but neither sent nor stored: `{path}`");
         assert_eq!(
             answer.json(),
-            json!({ "decision": false, "context": { "reason_user": { "gatepost:missing": named } } })
+            json!({ "decision": false, "context": { "reason_developer": { "gatepost:missing": named } } })
         );
     }
     let inside = with(enter(), json!({ "resource": { "properties": { "supportContact": { "phone": "1" } } } }));
     let named = "required, but neither sent nor stored: `resource.properties.supportContact.email`";
-    assert_eq!(BUILT_IN.evaluation(&inside).json()["context"]["reason_user"]["gatepost:missing"], named);
+    assert_eq!(BUILT_IN.evaluation(&inside).json()["context"]["reason_developer"]["gatepost:missing"], named);
     let nulls =
         with(enter(), json!({ "resource": { "properties": { "supportContact": null } }, "context": { "x": null } }));
     assert!(decision(&BUILT_IN.evaluation(&nulls)));
@@ -500,9 +526,10 @@ fn rule_14_a_number_is_taken_as_it_is_written() {
         ("-1", 200),
         ("9223372036854775807", 200),
         ("-9223372036854775808", 200),
-        ("7.0", 400),
-        ("7e0", 400),
-        ("-0", 400),
+        ("7.0", 200),
+        ("7e0", 200),
+        ("-0", 200),
+        ("7.5", 400),
         ("9223372036854775808", 400),
         ("1e999", 400),
         ("07", 400),
@@ -559,8 +586,9 @@ fn rule_15_a_body_beyond_1_mib_is_413() {
     for path in [SINGLE, BATCH] {
         assert!(decision(&RECORDS.post(path, &padded)));
         for framed in [&announced, &chunked, &waiting, &stopped] {
-            let head =
-                format!("POST {path} HTTP/1.1\r\nhost: x\r\nx-request-id: 7\r\ncontent-type: application/json\r\n");
+            let head = format!(
+                "POST {path} HTTP/1.1\r\nhost: localhost\r\nx-request-id: 7\r\ncontent-type: application/json\r\n"
+            );
             let answer = exchange(RECORDS.connect(), format!("{head}connection: close\r\n{framed}").as_bytes());
             assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
             assert!(answer.contains("x-request-id: 7\r\n"), "{answer}");
@@ -591,17 +619,36 @@ fn rule_15_depth_and_batch_length_are_bounded() {
 #[test]
 fn rule_15_what_the_items_of_a_batch_share_is_not_paid_for_by_each_of_them() {
     let many: serde_json::Map<String, Value> = (0..80_000).map(|index| (format!("m{index}"), json!(1))).collect();
-    let large = with(enter(), json!({ "context": many }));
     let items = json!({ "evaluations": vec![json!({}); 1000] });
     let time = |body: Value| {
         let body = body.to_string();
-        let start = Instant::now();
-        assert_eq!(BUILT_IN.post(BATCH, body).status, 200);
-        start.elapsed()
+        let once = |_| {
+            let start = Instant::now();
+            assert_eq!(BUILT_IN.post(BATCH, body.clone()).status, 200);
+            start.elapsed()
+        };
+        // The quickest: the machine may be busy with other tests.
+        (0..3).map(once).min().unwrap()
     };
-    let (small_batch, large_single) = (time(with(enter(), items.clone())), time(large.clone()));
-    let large_batch = time(with(large, items));
-    assert!(large_batch < 3 * (small_batch + large_single), "{large_batch:?}, {small_batch:?}, {large_single:?}");
+    // Undeclared members, and members that no part has, with and without reasons that name them.
+    for shared in [
+        json!({ "context": many }),
+        json!({ "subject": many }),
+        json!({ "action": many, "options": { "reasons": "user" } }),
+        json!({ "resource": { "properties": many }, "options": { "reasons": "user" } }),
+        json!({ "subject": { "tags": many } }),
+        json!({ "options": many }),
+    ] {
+        let large = with(enter(), shared.clone());
+        let (small_batch, large_single) = (time(with(enter(), items.clone())), time(large.clone()));
+        let large_batch = time(with(large, items.clone()));
+        let part = shared.to_string();
+        let part = &part[..part.len().min(40)];
+        assert!(
+            large_batch < 3 * (small_batch + large_single),
+            "{part}: {large_batch:?}, {small_batch:?}, {large_single:?}"
+        );
+    }
 }
 
 // Reasons and revisions.
@@ -634,7 +681,7 @@ fn reasons_are_what_was_asked_for_else_the_default_and_never_above_the_ceiling()
             }
         }
     }
-    for reasons in [json!("all"), json!("User"), json!(null), json!(true)] {
+    for reasons in [json!("all"), json!("User"), json!(true)] {
         let body = with(denied.clone(), json!({ "options": { "reasons": reasons } }));
         for path in [SINGLE, BATCH] {
             assert_message(&RECORDS.post(path, body.to_string()), 400, "reasons");
@@ -647,41 +694,56 @@ fn reasons_are_what_was_asked_for_else_the_default_and_never_above_the_ceiling()
 #[test]
 fn a_denial_says_why_to_persons_and_from_which_policy_to_administrators() {
     let asked = with(enter(), json!({ "options": { "reasons": "admin" } }));
-    for (change, user, admin) in [
+    let nothing = || json!(null);
+    for (change, user, developer, admin) in [
         (
             json!({}),
             json!(null),
+            nothing(),
             json!({ "enter-company-admin": "permits: Company Admins may enter the support contact of their own account. [entry/who, entry/where, entry/save]" }),
         ),
         (
             json!({ "context": { "email": "x" } }),
             json!({ "email-of-sign-up-domain": "The e-mail address is not of the same domain as the address that was given at sign-up.", "email-well-formed": "The e-mail address is not well formed." }),
+            nothing(),
             json!({ "email-of-sign-up-domain": "forbids: The e-mail address is not of the same domain as the address that was given at sign-up. [entry/email-validated]", "email-well-formed": "forbids: The e-mail address is not well formed. [entry/email-validated]" }),
         ),
         (
             json!({ "subject": { "properties": { "role": "accountUser" } } }),
             json!({ "enter-company-admin": "Company Admins may enter the support contact of their own account.", "enter-sales-team": "Members of the sales team may enter the support contact of any account." }),
+            nothing(),
             json!({ "enter-company-admin": "does not permit: Company Admins may enter the support contact of their own account. [entry/who, entry/where, entry/save] Not so: principal.role == Role::\"companyAdmin\" (principal.role is Role::\"accountUser\").", "enter-sales-team": "does not permit: Members of the sales team may enter the support contact of any account. [entry/who, entry/save] Not so: principal.role == Role::\"salesTeam\" (principal.role is Role::\"accountUser\")." }),
         ),
         (
-            json!({ "action": { "name": "fly" }, "context": { "x": 1 } }),
-            json!({ "gatepost:invalid": "the schema has no action of the name in `action.name`" }),
-            json!({ "gatepost:invalid": "the schema has no action of the name in `action.name`" }),
+            json!({ "action": { "name": "enterSuportContact" }, "context": { "x": 1 } }),
+            nothing(),
+            json!({ "gatepost:invalid": "the schema does not know `enterSuportContact` as an action, which is `action.name`; did you mean `enterSupportContact`?" }),
+            json!({ "gatepost:invalid": "the schema does not know `enterSuportContact` as an action, which is `action.name`; did you mean `enterSupportContact`?" }),
         ),
         (
             json!({ "subject": { "type": "Robot" } }),
-            json!({ "gatepost:invalid": "the schema has no entity type of the name in `subject.type`" }),
-            json!({ "gatepost:invalid": "the schema has no entity type of the name in `subject.type`" }),
+            nothing(),
+            json!({ "gatepost:invalid": "the schema does not know `Robot` as an entity type, which is `subject.type`" }),
+            json!({ "gatepost:invalid": "the schema does not know `Robot` as an entity type, which is `subject.type`" }),
         ),
         (
-            json!({ "subject": { "properties": { "role": null, "x": 1 } }, "context": { "a b": 1 }, "action": { "properties": { "y": 1 } } }),
-            json!({ "gatepost:missing": "required, but neither sent nor stored: `subject.properties.role`" }),
+            json!({ "subject": { "type": "Account" } }),
+            nothing(),
+            json!({ "gatepost:invalid": "the action `enterSupportContact` does not apply to a subject `Account` and a resource `Account`" }),
+            json!({ "gatepost:invalid": "the action `enterSupportContact` does not apply to a subject `Account` and a resource `Account`" }),
+        ),
+        (
+            json!({ "subject": { "properties": { "role": null, "rolle": 1 } }, "context": { "a b": 1 }, "action": { "properties": { "y": 1 } } }),
+            nothing(),
             json!({ "gatepost:missing": "required, but neither sent nor stored: `subject.properties.role`",
-                 "gatepost:dropped": "not declared in the schema: `subject.properties.x`, `context[\"a b\"]`, `action.properties.y`" }),
+                 "gatepost:dropped": "sent, but not read: `subject.properties.rolle` (did you mean `role`?), `action.properties.y`, `context[\"a b\"]`" }),
+            json!({ "gatepost:missing": "required, but neither sent nor stored: `subject.properties.role`",
+                 "gatepost:dropped": "sent, but not read: `subject.properties.rolle` (did you mean `role`?), `action.properties.y`, `context[\"a b\"]`" }),
         ),
     ] {
         let context = &OPEN.evaluation(&with(asked.clone(), change.clone())).json()["context"];
-        assert_eq!((&context["reason_user"], &context["reason_admin"]), (&user, &admin), "{change}");
+        let told = (&context["reason_user"], &context["reason_developer"], &context["reason_admin"]);
+        assert_eq!(told, (&user, &developer, &admin), "{change}");
     }
 }
 
@@ -784,7 +846,7 @@ fn bad_input_of_every_kind_is_answered_and_the_service_keeps_running() {
     let before = BUILT_IN.post(SINGLE, &good);
     let head = |length: usize| {
         format!(
-            "POST {SINGLE} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
+            "POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         )
     };
     let framed = |body: &[u8]| [head(body.len()).as_bytes(), body].concat();
@@ -799,7 +861,7 @@ fn bad_input_of_every_kind_is_answered_and_the_service_keeps_running() {
         let answer = exchange(BUILT_IN.connect(), &framed(body));
         assert!(answer.starts_with("HTTP/1.1 400 "), "{}: {answer}", String::from_utf8_lossy(body));
     }
-    let huge = format!("POST {SINGLE} HTTP/1.1\r\nhost: x\r\nx-large: {}\r\n\r\n", "a".repeat(1 << 20));
+    let huge = format!("POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\nx-large: {}\r\n\r\n", "a".repeat(1 << 20));
     let mut noise = Noise(7);
     let raw: Vec<Vec<u8>> = vec![
         huge.into_bytes(),
@@ -807,7 +869,7 @@ fn bad_input_of_every_kind_is_answered_and_the_service_keeps_running() {
         b"GET / HTTP/9.9\r\n\r\n".to_vec(),
         b"POST /access/v1/evaluation HTTP/1.1\r\ncontent-length: -1\r\n\r\n".to_vec(),
         b"POST /access/v1/evaluation HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n".to_vec(),
-        b"POST /\xff\xfe HTTP/1.1\r\nhost: x\r\n\r\n".to_vec(),
+        b"POST /\xff\xfe HTTP/1.1\r\nhost: localhost\r\n\r\n".to_vec(),
     ];
     for bytes in raw.into_iter().chain((0..50).map(|_| noise.bytes())) {
         let mut stream = BUILT_IN.connect();
@@ -850,7 +912,7 @@ fn on_shutdown_a_running_request_finishes_and_no_new_connection_is_taken() {
     let mut server = Server::start(common::store("authzen"), Limits::default());
     let body = read("alice").to_string();
     let head = format!(
-        "POST {SINGLE} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        "POST {SINGLE} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
         body.len()
     );
     let (first, second) = body.split_at(20);

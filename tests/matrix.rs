@@ -25,6 +25,59 @@ fn every_row_holds_and_the_table_is_as_a_reviewer_reads_it() {
     assert!(results.iter().all(|result| !result.sampled), "every combination was tried");
 }
 
+/// A row's answer is its own: the same in any order of the rows, and where it stands alone.
+#[test]
+fn a_row_holds_or_not_whatever_stands_before_it() {
+    let schema = "entity Group in [Group]; entity User in [Group]; entity Doc;
+                  action read appliesTo { principal: User, resource: Doc };";
+    let policy = "@id(\"sales\") permit (principal, action, resource) when { principal in Group::\"sales\" };";
+    let rows = [
+        ("allow", "permit (principal, action, resource) when { principal in Group::\"sales\" };"),
+        // It sets up what its own condition reads, through which other requests come to be in the group too.
+        (
+            "below",
+            "permit (principal, action, resource) when { principal in Group::\"staff\" && Group::\"staff\" in Group::\"sales\" };",
+        ),
+        ("false", "forbid (principal, action, resource) when { principal in Group::\"sales\" };"),
+        ("deny", "forbid (principal, action, resource) unless { principal in Group::\"sales\" };"),
+    ];
+    let holding = |order: &[usize]| -> Vec<(usize, bool)> {
+        let matrix = order.iter().map(|row| {
+            let (name, text) = rows[*row];
+            let cell = if text.starts_with("permit") { "Yes" } else { "No" };
+            format!("@table(\"T\") @row(\"{name}\") @column(\"c\") @cell(\"{cell}\") {text}\n")
+        });
+        let store = common::folder([
+            ("schema/a.cedarschema", schema.to_owned()),
+            ("policies/a.cedar", policy.to_owned()),
+            ("matrix/a.cedar", matrix.collect()),
+        ]);
+        let results = matrix::exercise(&common::snapshot_of(store.path()), &|_, _| {});
+        let mut held: Vec<_> = order.iter().copied().zip(results.iter().map(RowResult::holds)).collect();
+        held.sort_unstable();
+        held
+    };
+    let expected = [true, true, false, true];
+    for order in permutations(&[0, 1, 2, 3]) {
+        assert_eq!(holding(&order), expected.into_iter().enumerate().collect::<Vec<_>>(), "{order:?}");
+    }
+    for (row, expected) in expected.into_iter().enumerate() {
+        assert_eq!(holding(&[row]), [(row, expected)], "alone");
+    }
+}
+
+fn permutations(items: &[usize]) -> Vec<Vec<usize>> {
+    if items.is_empty() {
+        return vec![Vec::new()];
+    }
+    let first = |index: usize| {
+        let rest: Vec<usize> = items.iter().enumerate().filter(|(at, _)| *at != index).map(|(_, item)| *item).collect();
+        let led = |rest: Vec<usize>| [vec![items[index]], rest].concat();
+        permutations(&rest).into_iter().map(led).collect::<Vec<_>>()
+    };
+    (0..items.len()).flat_map(first).collect()
+}
+
 #[test]
 fn no_policy_can_be_taken_away_without_a_row_that_notices() {
     let policies = |store: &Store| store.policies.iter().map(|policy| policy.id.clone()).collect::<Vec<_>>();

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use gatepost::http::authzen::{Limits, evaluation};
 use gatepost::http::callers::Caller;
+use gatepost::http::journal::Journal;
 use oracle::Case;
 
 #[test]
@@ -24,8 +25,8 @@ fn every_decision_of_the_cross_product_agrees_with_the_document() {
         let expected = oracle::expected(case);
         allowed.fetch_add(usize::from(expected), Ordering::Relaxed);
         let body = oracle::request(case).to_string();
-        let decided =
-            evaluation(&snapshot, &limits, &Caller::anonymous(), body.as_bytes()).map(|answer| answer.decision);
+        let decided = evaluation(&snapshot, &limits, &Caller::anonymous(), body.as_bytes(), &mut Journal::none())
+            .map(|answer| answer.decision);
         (decided != Ok(expected)).then(|| format!("expected {expected}, decided {decided:?}\n{body}"))
     };
     let cores = std::thread::available_parallelism().map_or(1, usize::from);

@@ -10,6 +10,7 @@ use common::{enter, evaluate, open_limits, with};
 use gatepost::engine::Snapshot;
 use gatepost::http::authzen::{self, EvaluationsResponse, Limits, Refusal};
 use gatepost::http::callers::Caller;
+use gatepost::http::journal::Journal;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -21,7 +22,7 @@ static TYPES: LazyLock<Snapshot> = LazyLock::new(|| common::store("types"));
 
 fn evaluations(snapshot: &Snapshot, limits: &Limits, body: &[u8]) -> Result<EvaluationsResponse, Refusal> {
     static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| Runtime::new().unwrap());
-    RUNTIME.block_on(authzen::evaluations(snapshot, limits, &Caller::anonymous(), body))
+    RUNTIME.block_on(authzen::evaluations(snapshot, limits, &Caller::anonymous(), body, &mut Journal::none()))
 }
 
 /// Any JSON value, with the names and values that mean something to the service more often than others.
@@ -197,7 +198,7 @@ proptest! {
         for snapshot in [&*BUILT_IN, &*TYPES] {
             let text = body.to_string();
             for refused in [
-                authzen::evaluation(snapshot, &open_limits(), &Caller::anonymous(), text.as_bytes()).err(),
+                authzen::evaluation(snapshot, &open_limits(), &Caller::anonymous(), text.as_bytes(), &mut Journal::none()).err(),
                 evaluations(snapshot, &open_limits(), text.as_bytes()).err(),
             ].into_iter().flatten() {
                 prop_assert!(refused.to_string().len() < 2_000, "{refused}");
@@ -219,6 +220,6 @@ proptest! {
 
     #[test]
     fn no_bytes_make_the_service_panic(bytes in vec(any::<u8>(), 0..200)) {
-        prop_assert!(authzen::evaluation(&BUILT_IN, &open_limits(), &Caller::anonymous(), &bytes).is_err());
+        prop_assert!(authzen::evaluation(&BUILT_IN, &open_limits(), &Caller::anonymous(), &bytes, &mut Journal::none()).is_err());
     }
 }

@@ -13,6 +13,7 @@ use common::server::{Answer, Server};
 use common::{decide, folder, snapshot_of, with};
 use gatepost::engine::{Search, Snapshot, Target};
 use gatepost::http::authzen::{self, Limits};
+use gatepost::request::Facts;
 use gatepost::request::json::{DEEPEST, Json};
 use random::Random;
 use serde_json::{Value, json};
@@ -32,8 +33,8 @@ fn searched(snapshot: &Snapshot, body: &Value, target: Option<Target>) -> Result
         (allowed.map(|candidate| (*candidate).to_owned()).collect(), decided.len())
     }
     match target {
-        Some(target) => snapshot.search(question, target).map(|search| found(&search)),
-        None => snapshot.search_actions(question).map(|search| found(&search)),
+        Some(target) => snapshot.search(question, target, Facts::FromPlugins).map(|search| found(&search)),
+        None => snapshot.search_actions(question, |_| true).map(|search| found(&search)),
     }
     .map_err(|error| error.to_string())
 }
@@ -52,6 +53,8 @@ fn brute_force(snapshot: &Snapshot, body: &Value, part: &str, ids: &[String]) ->
             Ok(decision) if decision.allowed => allowed.push(id.clone()),
             Ok(_) => {}
             Err(error) if part == "action" && error.starts_with("`context") => {}
+            // What is said of the candidates and of the other entity is one entity here: such a candidate is no result.
+            Err(error) if part != "action" && error.contains("contradict each other") => {}
             Err(error) => return Err(error),
         }
     }
@@ -63,11 +66,11 @@ fn brute_force(snapshot: &Snapshot, body: &Value, part: &str, ids: &[String]) ->
 #[test]
 fn every_search_finds_exactly_what_single_evaluations_allow() {
     let (mut cases, mut found, mut candidates, mut decided, mut errors) = (0, 0, 0, 0, 0);
-    for seed in 0..270 {
+    for seed in 0..135 {
         let mut random = Random::new(seed);
         let store = random.store();
         let snapshot = snapshot_of(folder(store.files.iter().map(|(path, text)| (path, text))).path());
-        for _ in 0..40 {
+        for _ in 0..80 {
             let body = random.question(&store);
             let (part, target) = random.pick(&[
                 ("subject", Some(Target::Principal)),
@@ -102,6 +105,41 @@ fn every_search_finds_exactly_what_single_evaluations_allow() {
     // The cases are worth something: many are allowed, many are not, and the filter tells most of these.
     assert!(found * 20 > candidates && found * 2 < candidates, "{found} of {candidates}");
     assert!((decided - found) * 2 < candidates - found, "{decided} of {candidates} decided on, {found} allowed");
+}
+
+/// Searches over HTTP, in pages of every small size: each result once, and the last page is the last.
+#[test]
+fn the_pages_of_every_search_hold_its_results() {
+    for seed in 1_000..1_006 {
+        let mut random = Random::new(seed);
+        let store = random.store();
+        let files = folder(store.files.iter().map(|(path, text)| (path, text)));
+        let server = Server::start(snapshot_of(files.path()), Limits::default());
+        for _ in 0..40 {
+            let body = random.question(&store);
+            let path = random.pick(&[SUBJECT, RESOURCE, ACTION]);
+            let whole = server.post(path, body.to_string());
+            if whole.status == 400 {
+                continue;
+            }
+            let whole = results(&whole);
+            for limit in [1, 2, 5] {
+                let (mut found, mut page) = (Vec::new(), json!({ "limit": limit }));
+                loop {
+                    let answer = server.post(path, with(body.clone(), json!({ "page": page })).to_string());
+                    let here = results(&answer);
+                    let token = next_token(&answer);
+                    assert!(here.len() == limit || token.is_empty(), "seed {seed}: {answer:?}");
+                    found.extend(here);
+                    if token.is_empty() {
+                        break;
+                    }
+                    page = json!({ "token": token });
+                }
+                assert_eq!(found, whole, "seed {seed}, {path}: {body}");
+            }
+        }
+    }
 }
 
 fn results(answer: &Answer) -> Vec<String> {
@@ -181,9 +219,11 @@ fn pages_follow_one_another_to_the_last_and_hold_every_result_once() {
     let answer = server.post(SUBJECT, body.to_string());
     assert_eq!((results(&answer).len(), next_token(&answer).is_empty()), (150, false));
     assert!(answer.text.starts_with("{\"page\":{\"next_token\":"), "{}", answer.text);
-    // A limit of nothing: nothing, and where it would begin.
+    // A limit of nothing is as if there were none.
     let answer = server.post(SUBJECT, who_reads(json!({ "limit": 0 })).to_string());
-    assert_eq!((results(&answer).len(), next_token(&answer).is_empty()), (0, false));
+    assert_eq!((results(&answer).len(), next_token(&answer).is_empty()), (150, false));
+    let following = server.post(SUBJECT, who_reads(json!({ "token": next_token(&answer) })).to_string());
+    assert_eq!(results(&following).len(), 50, "the rest");
 }
 
 /// Rule 10: "the same request three times gives the same bytes", tokens included.
@@ -209,15 +249,23 @@ fn a_token_is_for_the_request_that_it_came_with() {
     let token = next_token(&server.post(SUBJECT, first.to_string()));
     let following = with(first, json!({ "page": { "token": token } }));
     assert_eq!(results(&server.post(SUBJECT, following.to_string())).len(), 3);
-    let unchanged = with(following.clone(), json!({ "page": { "more": 1, "limit": 3 } }));
-    assert_eq!(results(&server.post(SUBJECT, unchanged.to_string())).len(), 3);
+    // B4: "page tokens ignore unknown members of AuthZEN's own objects".
+    for unchanged in [
+        json!({ "page": { "more": 1, "limit": 3 } }),
+        json!({ "page": { "limit": 0 } }),
+        json!({ "more": {}, "action": { "more": 1 }, "resource": { "more": [] }, "subject": { "more": null } }),
+        json!({ "options": { "more": 1, "strict": null } }),
+        json!({ "subject": { "properties": null } }),
+    ] {
+        let answer = server.post(SUBJECT, with(following.clone(), unchanged).to_string());
+        assert_eq!(results(&answer).len(), 3);
+    }
     let mut reordered: Vec<(String, Value)> = following.as_object().unwrap().clone().into_iter().collect();
     reordered.reverse();
     let text: Vec<String> = reordered.iter().map(|(name, value)| format!("{name:?}: {value}")).collect();
     assert_eq!(results(&server.post(SUBJECT, format!("{{ {} }}", text.join(", ")))).len(), 3);
     for change in [
         json!({ "page": { "limit": 4 } }),
-        json!({ "page": { "limit": 0 } }),
         json!({ "context": { "page": 2 } }),
         json!({ "context": { "x": [1.25, null, "a"] } }),
         json!({ "context": { "x": [1.5, "a", null] } }),
@@ -225,7 +273,11 @@ fn a_token_is_for_the_request_that_it_came_with() {
         json!({ "resource": { "id": "two" } }),
         json!({ "action": { "name": "write" } }),
         json!({ "subject": { "properties": { "locked": false } } }),
-        json!({ "options": {} }),
+        json!({ "subject": { "tags": { "t": "u" } } }),
+        json!({ "subject": { "parents": [] } }),
+        json!({ "action": { "properties": { "p": 1 } } }),
+        json!({ "options": { "strict": false } }),
+        json!({ "options": { "reasons": "user" } }),
     ] {
         let answer = server.post(SUBJECT, with(following.clone(), change.clone()).to_string());
         assert!(message(&answer).contains("differs"), "{change}: {answer:?}");
@@ -307,6 +359,18 @@ fn rule_7_what_a_search_takes_and_what_it_finds_nothing_for() {
     }
     // An id that is not stored is decided as in an evaluation.
     assert_eq!(results(&ask(json!({ "resource": { "id": "record-9" } }))), ["alice", "bob"]);
+}
+
+/// The README's search is answered as the README says.
+#[test]
+fn the_readme_shows_what_the_service_answers() {
+    let server = Server::start(common::built_in(), Limits::default());
+    let answer = server.post(ACTION, common::enter().to_string());
+    let shown = format!(
+        "{ACTION} -H 'Content-Type: application/json' --data-binary @requests/enter-support-contact.json\n{}\n",
+        answer.text
+    );
+    assert!(include_str!("../README.md").contains(&shown), "{shown}");
 }
 
 #[test]

@@ -229,6 +229,48 @@ fn every_problem_names_its_place_and_what_to_do() {
                 .into(),
             )],
         ),
+        (
+            "Tags and parents that are not of the schema",
+            vec![
+                (
+                    "schema/docs.cedarschema",
+                    schema("entity Team;", "entity Rank enum [\"high\"];\nentity Team in [Rank] tags { size: Long, name?: String };"),
+                ),
+                (
+                    "entities/all.json",
+                    r#"[
+            { "uid": { "type": "Team", "id": "a" }, "parents": [{ "type": "Rank", "id": "hihg" }] },
+            { "uid": { "type": "Team", "id": "b" }, "tags": { "k": { "name": "x" } } },
+            { "uid": { "type": "Team", "id": "c" }, "tags": { "k": { "size": 1, "naem": "x" } } },
+            { "uid": { "type": "Team", "id": "d" }, "tags": { "k": { "size": "1" } } },
+            { "uid": { "type": "Team", "id": "e" }, "tags": { "k": { "size": 1 } }, "parents": [{ "type": "Rank", "id": "high" }] }
+        ]"#
+                    .into(),
+                ),
+            ],
+        ),
+        (
+            "Entities that are in one another",
+            vec![
+                ("schema/docs.cedarschema", schema("entity Team;", "entity Team in [Team];")),
+                (
+                    "entities/all.json",
+                    r#"[
+            { "uid": { "type": "Team", "id": "a" }, "parents": [{ "type": "Team", "id": "b" }] },
+            { "uid": { "type": "Team", "id": "b" }, "parents": [{ "type": "Team", "id": "c" }] },
+            { "uid": { "type": "Team", "id": "c" }, "parents": [{ "type": "Team", "id": "b" }] }
+        ]"#
+                    .into(),
+                ),
+            ],
+        ),
+        (
+            "One mistake many times, in one line",
+            vec![(
+                "entities/all.json",
+                format!("[{}]", [r#"{ "uid": { "type": "Team", "id": "a" }, "attrs": 7 }"#; 12].join(",")),
+            )],
+        ),
         ("Stored entities that are no JSON", vec![("entities/all.json", "[{]".into())]),
         ("Stored entities that are no array", vec![("entities/all.json", "{}".into())]),
     ];
@@ -293,7 +335,10 @@ fn the_revision_changes_with_every_file_that_can_change_a_decision_and_with_noth
     let base = store(&[]);
     let first = revision(&base);
     assert_eq!(first, revision(&store(&[])), "the place of a store is no part of it");
-    assert_eq!(first, revision(&store(&[("README.md", "x"), ("requests/one.json", "{}"), ("policies/old.txt", "x")])));
+    assert_eq!(
+        first,
+        revision(&store(&[("README.md", "x"), ("requests/one.json", "{}"), ("policies/README.txt", "x")]))
+    );
     let commented = |text: &str| format!("{text}\n// x");
     let entities = r#"[{ "uid": { "type": "Team", "id": "x" } }]"#;
     let mut seen = vec![first];
@@ -318,4 +363,146 @@ fn a_store_may_be_spread_over_several_files() {
     let (types, rest) = SCHEMA.split_at(SCHEMA.find("entity User").unwrap());
     let spread = store(&[("schema/docs.cedarschema", rest), ("schema/types.cedarschema", types)]);
     assert!(problems_of(spread.path()).is_empty());
+}
+
+/// "bad input never panics": Cedar alone would use up the stack, which ends the process. And what is nested as deeply as can be
+/// is still type-checked, of which Cedar despairs in silence when little of the stack is left. Tests run on threads of 2 MiB.
+#[test]
+fn what_is_nested_too_deeply_is_a_problem_with_its_place() {
+    let nested = |open: &str, inner: &str, close: &str, times: usize| {
+        format!("{}{inner}{}", open.repeat(times), close.repeat(times))
+    };
+    // Each has a mistake where it is deepest.
+    let kinds = [
+        ("(", "principal.age", ")", "", 45),
+        ("[", "1 + true", "]", " == []", 45),
+        ("{a: ", "1 + true", "}", " == 1", 45),
+        ("!(", "principal.age", ")", "", 45),
+        ("if principal.age == 1 then true else ", "1", "", "", 190),
+        ("if principal.age == 1 then ", "1", " else true", "", 190),
+        ("1 + ", "true", "", " == 1", 190),
+        ("", "principal", ".friend", "", 190),
+        ("", "principal", "[\"friend\"]", "", 190),
+        ("true } when { ", "principal.age", "", "", 380),
+        ("true } unless { ", "principal.age", "", "", 380),
+        ("", "principal.age", " && true", "", 380),
+        ("", "principal.age", " || principal.age == 1", "", 380),
+    ];
+    for (open, inner, close, end, most) in kinds {
+        let told = |times| {
+            let condition = format!("{}{end}", nested(open, inner, close, times));
+            told(&[("policies/docs.cedar", &policy(&condition))])
+        };
+        for times in [most + 20, 100_000] {
+            let told = told(times);
+            assert!(told.starts_with("error: policies/docs.cedar:3:"), "{open}{inner}: {told}");
+            assert!(told.contains("nested too deeply"), "{open}{inner}: {told}");
+        }
+        let told = told(most);
+        assert!(!told.contains("nested too deeply"), "{open}{inner}: {told}");
+        assert!(told.contains("for policy `own`"), "{open}{inner}: {told}");
+    }
+    for (open, close) in [("Set<", ">"), ("{ a: ", "}")] {
+        for (times, is_refused) in [(45, false), (60, true), (100_000, true)] {
+            let told = told(&[(
+                "schema/docs.cedarschema",
+                &schema("age: Long", &format!("age: Long, deep?: {}", nested(open, "Long", close, times))),
+            )]);
+            assert_eq!(told.contains("error: schema/docs.cedarschema:6:"), is_refused, "{told}");
+            assert_eq!(told.contains("nested too deeply"), is_refused, "{told}");
+        }
+    }
+}
+
+/// A declaration that names the one of that number.
+type Link<'l> = &'l dyn Fn(usize) -> String;
+
+/// "A chain of thousands of common types kills the process": what a name stands for is in what names it, however far away it is
+/// declared. Where it is named twice, it is there twice: a few lines are millions of attributes. Tests run on threads of 2 MiB.
+#[test]
+fn types_that_name_one_another_are_as_deep_and_as_large_as_what_they_stand_for() {
+    let chain = |link: Link<'_>, length: usize| {
+        let links = (1..=length).map(|number| format!("type T{number} = {};\n", link(number - 1)));
+        schema("age: Long", &format!("age: Long, deep?: T{length}"))
+            + &format!("type T0 = Long;\n{}", links.collect::<String>())
+    };
+    let record = |inner: usize| format!("{{ a: T{inner} }}");
+    let set = |inner: usize| format!("Set<T{inner}>");
+    let name = |inner: usize| format!("T{inner}");
+    let twice = |inner: usize| format!("{{ a: T{inner}, b?: T{inner} }}");
+    let deep = "is nested too deeply to be read";
+    let large = "the schema is too large to be read";
+    let cases: [(Link<'_>, usize, Option<&str>); 12] = [
+        (&record, 35, None),
+        (&record, 45, Some(deep)),
+        (&record, 5_000, Some(deep)),
+        (&set, 35, None),
+        (&set, 45, Some(deep)),
+        (&set, 5_000, Some(deep)),
+        (&name, 180, None),
+        (&name, 220, Some(deep)),
+        (&name, 5_000, Some(deep)),
+        (&twice, 12, None),
+        (&twice, 20, Some(large)),
+        (&twice, 35, Some(large)),
+    ];
+    for (link, length, refused) in cases {
+        let told = told(&[("schema/docs.cedarschema", &chain(link, length))]);
+        let is_told = |what: &str| told.starts_with("error: schema/docs.cedarschema:") && told.contains(what);
+        assert!(refused.map_or(told.is_empty(), is_told), "{} {length}: {told}", link(0));
+        assert!(told.matches("error:").count() <= 1, "{told}");
+    }
+    // A type that is in itself is Cedar's to refuse.
+    let circle = schema("entity Team;", "entity Team;\ntype A = { a: B };\ntype B = Set<A>;");
+    assert!(told(&[("schema/docs.cedarschema", &circle)]).contains("cycle"));
+    // What two namespaces call the same is two types.
+    let spaces =
+        "namespace N { type A = { a: Long, b?: B }; type B = Set<Long>; } namespace M { type A = N::A; type B = A; }";
+    assert_eq!(told(&[("schema/more.cedarschema", spaces)]), "");
+}
+
+/// The same of entity types and actions in one another, of which each is in all that are above it.
+#[test]
+fn too_many_types_and_actions_in_one_another_are_a_problem_with_its_place() {
+    let entity = |number: usize| format!("entity T{} in [T{number}];\n", number + 1);
+    let action = |number: usize| format!("action a{} in [a{number}];\n", number + 1);
+    let kinds: [(&str, &str, Link<'_>); 2] =
+        [("entity T0;\n", "entity types", &entity), ("action a0;\n", "actions", &action)];
+    for (first, what, link) in kinds {
+        for (length, is_refused) in [(100, false), (1_100, true), (20_000, true)] {
+            let links: String = (0..length).map(link).collect();
+            let told = told(&[("schema/more.cedarschema", &format!("{first}{links}"))]);
+            let found = told.contains(&format!("too many {what} are in one another"));
+            assert_eq!((found, told.is_empty()), (is_refused, !is_refused), "{told}");
+            assert!(!is_refused || told.starts_with("error: schema/more.cedarschema:"), "{told}");
+        }
+    }
+}
+
+/// Requests to try decide nothing: one that cannot be read must not keep out what decides.
+#[test]
+fn a_request_to_try_that_cannot_be_read_is_a_warning() {
+    let latin = store(&[("requests/good.json", "{}")]);
+    write(latin.path(), "requests/latin.json", b"{ \"caf\xe9\": 1 }");
+    let lines: Vec<String> = problems_of(latin.path()).iter().map(shown).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].starts_with("warning: `requests/latin.json` is not UTF-8 text"), "{lines:?}");
+    let alone = folder::<&str, &str>([]);
+    write(alone.path(), "requests/latin.json", b"caf\xe9");
+    assert!(problems_of(alone.path()).iter().any(is_error), "it is still no store");
+}
+
+/// Only what is in one another counts: not what follows one another, nor what stands in strings and comments.
+#[test]
+fn what_is_long_is_not_nested() {
+    let long = [
+        vec!["principal.age == 1"; 380].join(" || "),
+        format!("[{}].contains(principal.age)", vec!["-1"; 2_000].join(", ")),
+        format!("\"{}\\\"{}\" == \"\"", "(".repeat(500), "[".repeat(500)),
+        format!("true // {}\n", "(".repeat(500)),
+    ];
+    for condition in long {
+        let told = told(&[("policies/docs.cedar", &policy(&condition))]);
+        assert!(!told.contains("error:"), "{told}");
+    }
 }

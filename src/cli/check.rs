@@ -1,16 +1,21 @@
 //! `gatepost check`: everything that is wrong with a store, at once, and with a solver what does nothing in it. Exit 0 without
 //! errors, 1 with errors (or, with `--deny-warnings`, with warnings).
 
+mod fix;
+
 use std::process::ExitCode;
 
 use clap::Args;
+use fix::Renamed;
 use serde_json::json;
 
+use super::Format;
 use super::config::Settings;
 use super::output::{self, Failure, counted};
 use super::prove::SolverArguments;
-use super::{Format, holds};
+use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
+use crate::matrix::sight;
 use crate::prove;
 use crate::prove::idle::Idle;
 use crate::store::{Problem, Severity, StoreError};
@@ -20,33 +25,49 @@ pub(super) struct Arguments {
     /// Take warnings for errors
     #[arg(long)]
     deny_warnings: bool,
+    /// First rename annotations that are not known, and like none that is, to `@x_…`
+    #[arg(long, conflicts_with = "watch")]
+    fix: bool,
     #[command(flatten)]
     solver: SolverArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    arguments.watch.run(settings, &[], arguments.format, || check(settings, arguments))
+}
+
+fn check(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     if let Some(store) = settings.store.as_deref().filter(|store| !store.is_dir()) {
         return Err(Failure::new(format!("there is no folder `{}`", store.display()))
             .with_help("`gatepost init DIR` makes a new store"));
     }
-    let (mut problems, snapshot) = match Snapshot::load(settings.origin()) {
+    let renamed = if arguments.fix { fix::rename(settings)? } else { Vec::new() };
+    let (mut problems, snapshot) = match Snapshot::load_from(&settings.source()?) {
         Ok(snapshot) => (snapshot.store.warnings.clone(), Some(snapshot)),
         Err(StoreError(problems)) => (problems, None),
     };
     let mut not_decided = Vec::new();
     if let Some(snapshot) = &snapshot {
+        problems.extend(snapshot.entities.warnings(&snapshot.store.types));
+        problems.extend(sight::masked(&snapshot.store));
         let idle = idle(snapshot, arguments)?;
         problems.extend(idle.problems);
         not_decided = idle.undecided;
     }
-    match arguments.format {
-        Format::Json => output::print_json(&as_json(&problems, &not_decided, snapshot.as_ref()))?,
-        Format::Text => output::print(&as_text(&problems, &not_decided, snapshot.as_ref()))?,
-    }
-    Ok(holds(snapshot.is_some() && (problems.is_empty() || !arguments.deny_warnings)))
+    let output = match arguments.format {
+        Format::Json => Output::Json(as_json(&problems, &not_decided, &renamed, snapshot.as_ref())),
+        Format::Text => {
+            let renamed: String = renamed.iter().map(Renamed::in_words).collect();
+            Output::Text(renamed + &as_text(&problems, &not_decided, snapshot.as_ref()))
+        }
+    };
+    let holds = snapshot.is_some() && (problems.is_empty() || !arguments.deny_warnings);
+    Ok(Found { output, status: u8::from(!holds) })
 }
 
 /// What does nothing in the store, as far as there is a solver to say so.
@@ -80,29 +101,19 @@ fn as_text(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snaps
     format!("{shown}{}: {counts}; {}\nrevision {}\n", store.origin, parts.join(", "), store.revision)
 }
 
-fn as_json(problems: &[Problem], not_decided: &[String], snapshot: Option<&Snapshot>) -> serde_json::Value {
+fn as_json(
+    problems: &[Problem],
+    not_decided: &[String],
+    renamed: &[Renamed],
+    snapshot: Option<&Snapshot>,
+) -> serde_json::Value {
     let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
     json!({
         "errors": count(Severity::Error),
         "warnings": count(Severity::Warning),
         "revision": snapshot.map(|snapshot| snapshot.revision().as_str()),
-        "problems": problems.iter().map(problem).collect::<Vec<_>>(),
+        "problems": problems.iter().map(Problem::as_json).collect::<Vec<_>>(),
         "notChecked": not_decided,
-    })
-}
-
-fn problem(problem: &Problem) -> serde_json::Value {
-    let labels = problem
-        .labels
-        .iter()
-        .map(|label| json!({ "offset": label.offset(), "length": label.len(), "text": label.label() }));
-    json!({
-        "severity": problem.severity.word(),
-        "message": problem.message,
-        "file": problem.file.as_ref().map(|file| &*file.path),
-        "line": problem.position().map(|(line, _)| line),
-        "column": problem.position().map(|(_, column)| column),
-        "labels": labels.collect::<Vec<_>>(),
-        "help": problem.help,
+        "renamed": renamed.iter().map(Renamed::as_json).collect::<Vec<_>>(),
     })
 }

@@ -1,5 +1,5 @@
 //! `gatepost diff`: what changes from one revision of a store to another, and who gains or loses access. Exit 0; 1 with
-//! `--deny-wider` if anything gains access; 2 if what is to be proven could not be.
+//! `--deny-wider` if anything gains access, or is no longer masked in the decision log; 2 if what is to be proven could not be.
 
 mod shown;
 
@@ -10,15 +10,15 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::config::Settings;
-use super::output::{self, Failure};
+use super::output::{self, DocumentFormat, Failure};
 use super::prove::SolverArguments;
 use crate::engine::Snapshot;
 use crate::matrix::{self, Lines, Outcomes, RowResult};
 use crate::prove::compare::{self, Comparison, Found};
 use crate::prove::solver::Solver;
-use crate::report::blocks;
 use crate::store::changes::{self, Declaration, Rewritten};
 use crate::store::known::{self, Known};
+use crate::store::masks::{self, MaskChange};
 use crate::store::{Commit, Origin, Statement};
 
 #[derive(Debug, Args)]
@@ -27,43 +27,27 @@ pub(super) struct Arguments {
     old: String,
     /// The newer revision, likewise [default: the store that is named; else, of a git revision, the same folder of the work tree]
     new: Option<String>,
-    /// Fail if anything gains access, or if it cannot be proven that nothing does
+    /// Fail if anything gains access, if it cannot be proven that nothing does, or if something is no longer masked in the decision log
     #[arg(long)]
     deny_wider: bool,
     #[command(flatten)]
     solver: SolverArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
-    format: Format,
-}
-
-/// How the differences are written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For a terminal
-    #[default]
-    Text,
-    /// To be pasted into a review
-    Markdown,
-    /// For a program
-    Json,
+    format: DocumentFormat,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (old, new) = origins(settings, arguments)?;
-    let load = |origin| Snapshot::load(origin).map_err(Failure::Store);
+    let load = |origin| Snapshot::load_from(&settings.source_at(origin)?).map_err(Failure::Store);
     let (old, new) = (load(old)?, load(new)?);
     let solver = arguments.solver.find();
     let diff = Diff::between(&old, &new, solver.as_ref().ok())?;
-    match arguments.format {
-        Format::Text => output::print(&blocks::as_text(&diff.as_blocks(), output::width()))?,
-        Format::Markdown => output::print(&blocks::as_markdown(&diff.as_blocks()))?,
-        Format::Json => output::print_json(&diff.as_json())?,
-    }
+    arguments.format.print(|| diff.as_blocks(), || diff.as_json())?;
     if let Err(failure) = &solver {
         failure.print();
     }
-    Ok(ExitCode::from(if arguments.deny_wider && diff.gains() {
+    Ok(ExitCode::from(if arguments.deny_wider && (diff.gains() || diff.unmasks()) {
         1
     } else if diff.is_undecided() || (arguments.deny_wider && !diff.incomparable().is_empty()) {
         2
@@ -94,6 +78,7 @@ fn origins(settings: &Settings, arguments: &Arguments) -> Result<(Origin, Origin
 struct Diff<'a> {
     old: &'a Snapshot,
     new: &'a Snapshot,
+    masks: Vec<MaskChange>,
     declarations: Vec<Declaration>,
     clauses: Vec<Declaration>,
     policies: Vec<Rewritten<'a>>,
@@ -133,6 +118,7 @@ impl<'a> Diff<'a> {
         Ok(Self {
             old,
             new,
+            masks: masks::changes(&old.store, &new.store),
             declarations: changes::declarations(&old.store, &new.store),
             clauses: changes::clauses(&old.store, &new.store),
             policies: changes::policies(&old.store, &new.store),
@@ -150,6 +136,11 @@ impl<'a> Diff<'a> {
     fn gains(&self) -> bool {
         self.moves.iter().flat_map(|moves| &moves.tally).any(|(outcome, _)| outcome.gains())
             || self.comparisons().iter().any(|comparison| matches!(comparison.gains, Found::Request(_)))
+    }
+
+    /// Whether something is no longer masked, so that more can be read in the decision log.
+    fn unmasks(&self) -> bool {
+        self.masks.iter().any(|mask| !mask.masked_now)
     }
 
     fn is_undecided(&self) -> bool {

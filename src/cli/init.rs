@@ -28,11 +28,12 @@ pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
         .and_then(|()| TEMPLATE.extract(folder))
         .map_err(|error| Failure::new(format!("`{shown}` cannot be made: {error}")))?;
     let store = output::quoted(&shown.to_string());
+    let settings = output::quoted(&folder.join("gatepost.toml").display().to_string());
     let request = output::quoted(&folder.join("requests/read-note.json").display().to_string());
     output::print(&format!(
         "A store for notes that people share is in {shown}. Edit its policies, then:\n\n  \
          gatepost check --store {store}\n  gatepost test --store {store}\n  \
-         gatepost decide --store {store} {request}\n  gatepost serve --store {store}\n"
+         gatepost decide --store {store} {request}\n  gatepost serve --config {settings}\n"
     ))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,16 +6,25 @@ mod check;
 mod config;
 mod coverage;
 mod decide;
+mod diagnostics;
 mod diff;
+mod environment;
 mod fmt;
 mod init;
 mod lcov;
+mod log;
 mod output;
 mod prove;
+mod replay;
 mod report;
+mod rewrite;
 mod serve;
+mod sign;
+mod status;
 mod test;
 mod token;
+mod units;
+mod watch;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -32,7 +41,7 @@ struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
     /// The file with the settings; `gatepost.toml` in the current folder where there is one
-    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_CONFIG")]
+    #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_CONFIG", help_heading = config::STORE)]
     config: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
@@ -44,7 +53,7 @@ const EXIT_STATUS: &str = "Exit status: 0 when all is well, 1 when what was chec
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Answer decision requests over HTTP (OpenID AuthZEN 1.0)
-    Serve,
+    Serve(serve::Arguments),
     /// Parse and type-check the store; look for policies without an id and clauses that nothing cites
     Check(check::Arguments),
     /// Format the policies and the matrix of a store
@@ -61,12 +70,21 @@ enum Command {
     Decide(decide::Arguments),
     /// Make a new, small, working store
     Init(init::Arguments),
+    /// Look at a decision log
+    Log(log::Arguments),
+    /// Decide every request of a decision log again, and list what is decided otherwise
+    Replay(replay::Arguments),
     /// Make a token for a caller of the service
     Token(token::Arguments),
+    /// Sign a store, for services that take only signed ones
+    Sign(sign::Arguments),
+    /// Ask a running service by which store it decides
+    Status(status::Arguments),
 }
 
 /// How a command writes what it found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 enum Format {
     /// For a person
     #[default]
@@ -92,9 +110,14 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    // A service says it in the form in which it says all else.
+    if !matches!(cli.command, None | Some(Command::Serve(_))) {
+        output::complain(&environment::warnings());
+    }
     let settings = cli.settings.completed(cli.config.as_deref())?;
     match cli.command {
-        None | Some(Command::Serve) => serve::run(&settings),
+        None => serve::run(&settings, &serve::Arguments::default()),
+        Some(Command::Serve(arguments)) => serve::run(&settings, &arguments),
         Some(Command::Check(arguments)) => check::run(&settings, &arguments),
         Some(Command::Fmt(arguments)) => fmt::run(&settings, &arguments),
         Some(Command::Test(arguments)) => test::run(&settings, &arguments),
@@ -103,7 +126,11 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Some(Command::Report(arguments)) => report::run(&settings, &arguments),
         Some(Command::Decide(arguments)) => decide::run(&settings, &arguments),
         Some(Command::Init(arguments)) => init::run(&arguments),
+        Some(Command::Log(arguments)) => log::run(&arguments),
+        Some(Command::Replay(arguments)) => replay::run(&settings, &arguments),
         Some(Command::Token(arguments)) => token::run(&arguments),
+        Some(Command::Sign(arguments)) => sign::run(&settings, &arguments),
+        Some(Command::Status(arguments)) => status::run(&settings, &arguments),
     }
 }
 

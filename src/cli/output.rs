@@ -1,10 +1,12 @@
 //! What commands print, and how they fail.
 
 use std::io::{self, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use miette::{GraphicalReportHandler, GraphicalTheme};
 
+use super::diagnostics;
+use crate::report::blocks::{self, Block};
 pub(super) use crate::report::counted;
 use crate::store::{Problem, Severity, Statement, StoreError};
 
@@ -45,6 +47,17 @@ impl Failure {
         // There is nowhere left to say that this failed.
         let _ = anstream::stderr().write_all(text.as_bytes());
     }
+
+    /// The problems, as `gatepost check --format json` writes them.
+    pub(super) fn problems_as_json(&self) -> serde_json::Value {
+        match self {
+            Self::Problem(problem) => vec![problem.as_json()],
+            Self::Problems(problems) | Self::Store(StoreError(problems)) | Self::Rows(StoreError(problems)) => {
+                problems.iter().map(Problem::as_json).collect()
+            }
+        }
+        .into()
+    }
 }
 
 impl std::fmt::Display for Failure {
@@ -83,6 +96,9 @@ pub(super) fn print(text: &str) -> Result<(), Failure> {
 
 /// Writes problems to standard error, beside what a command goes on doing.
 pub(super) fn complain(problems: &[Problem]) {
+    if diagnostics::tell(problems) {
+        return;
+    }
     // There is nowhere left to say that this failed.
     let _ = anstream::stderr().write_all(all_rendered(problems).as_bytes());
 }
@@ -90,6 +106,33 @@ pub(super) fn complain(problems: &[Problem]) {
 /// Writes a value as JSON to standard output.
 pub(super) fn print_json(value: &serde_json::Value) -> Result<(), Failure> {
     print(&format!("{value:#}\n"))
+}
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum DocumentFormat {
+    /// For a terminal
+    #[default]
+    Text,
+    /// To be pasted into a review
+    Markdown,
+    /// For a program
+    Json,
+}
+
+impl DocumentFormat {
+    /// Writes a document to standard output: its blocks, or for a program its data.
+    pub(super) fn print(
+        self,
+        blocks: impl FnOnce() -> Vec<Block>,
+        data: impl FnOnce() -> serde_json::Value,
+    ) -> Result<(), Failure> {
+        match self {
+            Self::Text => print(&blocks::as_text(&blocks(), width())),
+            Self::Markdown => print(&blocks::as_markdown(&blocks())),
+            Self::Json => print_json(&data()),
+        }
+    }
 }
 
 /// A bar that shows how far long work is, where a terminal watches.
@@ -114,14 +157,7 @@ pub(super) fn all_rendered(problems: &[Problem]) -> String {
 
 /// A problem, with its place underlined and what to do.
 pub(super) fn rendered(problem: &Problem) -> String {
-    let mut text = String::new();
-    let handler =
-        GraphicalReportHandler::new_themed(GraphicalTheme::unicode()).with_width(width().into()).with_links(false);
-    match handler.render_report(&mut text, problem) {
-        Ok(()) => format!("{}\n", text.trim_end_matches('\n')),
-        // Writing to a string does not fail; a place that cannot be shown is left out.
-        Err(_) => format!("{problem}\n"),
-    }
+    problem.rendered(width().into(), true)
 }
 
 /// The width of the terminal, in columns; where there is none, one that most have.
@@ -142,6 +178,16 @@ pub(super) fn row_as_json(row: &Statement) -> serde_json::Map<String, serde_json
     add("sources", row.sources.as_slice().into());
     add("must", if row.permits() { "allow" } else { "deny" }.into());
     members
+}
+
+/// Where on this machine that is reached which listens on an address: what listens on every one, on the machine's own.
+pub(super) fn reached(mut address: SocketAddr) -> SocketAddr {
+    match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    address
 }
 
 /// A word as a shell reads it.

@@ -13,11 +13,14 @@ use super::Format;
 use super::config::Settings;
 use super::decide;
 use super::output::{self, Failure, counted};
+use super::units::Time;
+use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::prove::solver::{NoSolver, Solver};
-use crate::prove::{self, ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
+use crate::prove::{ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
 use crate::report::{self, Finding, Mark, PROVEN_MEANS};
+use crate::request::words::in_words;
 use crate::store::{SourceFile, Statement};
 
 #[derive(Debug, Args)]
@@ -27,14 +30,16 @@ pub(super) struct Arguments {
     invariants: Vec<PathBuf>,
     #[command(flatten)]
     solver: SolverArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
-/// The program, and how many seconds it may take for a question, where nothing else is said.
+/// The program, and how long it may take for a question, where nothing else is said.
 const SOLVER: &str = "cvc5";
-const TIME_LIMIT: u64 = 10;
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Which solver, and how patiently.
 #[derive(Debug, Args)]
@@ -42,9 +47,15 @@ pub(super) struct SolverArguments {
     /// The program cvc5, at least 1.0.3
     #[arg(long, value_name = "PATH", env = "CVC5", default_value = SOLVER)]
     solver: PathBuf,
-    /// How long the solver may take for one question, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = TIME_LIMIT, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    time_limit: u64,
+    /// How long the solver may take for one question, as `30s` or `2m`: from 1 second to 1 hour
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
+    time_limit: Duration,
+}
+
+fn time_limit(text: &str) -> Result<Duration, String> {
+    let Time(time) = text.parse()?;
+    let is_allowed = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&time);
+    if is_allowed { Ok(time) } else { Err("it is at least 1 second and at most 1 hour".to_owned()) }
 }
 
 impl Default for SolverArguments {
@@ -58,7 +69,7 @@ impl Default for SolverArguments {
 impl SolverArguments {
     /// The solver, tried.
     pub(super) fn try_find(&self) -> Result<Solver, NoSolver> {
-        Solver::find(&self.solver, Duration::from_secs(self.time_limit))
+        Solver::find(&self.solver, self.time_limit)
     }
 
     /// The solver, without which nothing can be done.
@@ -76,6 +87,10 @@ impl SolverArguments {
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    arguments.watch.run(settings, &arguments.invariants, arguments.format, || prove(settings, arguments))
+}
+
+fn prove(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     let snapshot = settings.snapshot()?;
     let invariants = snapshot.store.further_rows(&read(&arguments.invariants)?).map_err(Failure::Rows)?;
     if snapshot.store.rows.is_empty() && invariants.is_empty() {
@@ -84,21 +99,22 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     }
     let solver = arguments.solver.find()?;
     let bar = output::progress("proving {wide_bar} {pos}/{len}");
-    let proofs = prove::prove(&snapshot, &invariants, &solver, &|done, total| output::advance(&bar, done, total))
-        .map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))?;
+    let proofs =
+        crate::prove::prove(&snapshot, &invariants, &solver, &|done, total| output::advance(&bar, done, total))
+            .map_err(|error| Failure::new(format!("the solver cannot be asked: {error}")))?;
     bar.finish_and_clear();
     let outcome = Outcome { snapshot: &snapshot, invariants: &invariants, solver: &solver, proofs: &proofs };
-    match arguments.format {
-        Format::Json => output::print_json(&outcome.as_json())?,
-        Format::Text => output::print(&outcome.as_text())?,
-    }
-    Ok(outcome.exit())
+    let output = match arguments.format {
+        Format::Json => Output::Json(outcome.as_json()),
+        Format::Text => Output::Text(outcome.as_text()),
+    };
+    Ok(Found { output, status: outcome.exit() })
 }
 
 fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
     let files = paths.iter().map(|path| {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
+        let text = crate::regular::read_to_string(path)
             .map_err(|error| Failure::new(format!("the rows in `{shown}` cannot be read: {error}")))?;
         Ok(SourceFile { path: shown.to_string().into(), text: text.into() })
     });
@@ -123,16 +139,16 @@ impl Outcome<'_> {
         self.rows().filter(|(_, found)| *found == status).count()
     }
 
-    fn exit(&self) -> ExitCode {
+    fn exit(&self) -> u8 {
         let refuted = self.proofs.iter().any(Proof::fails) || self.count(RowStatus::Unmatched) > 0;
         let undecided = self.proofs.iter().any(Proof::is_undecided);
-        ExitCode::from(if refuted {
+        if refuted {
             1
         } else if undecided {
             2
         } else {
             0
-        })
+        }
     }
 
     fn as_text(&self) -> String {
@@ -163,8 +179,9 @@ impl Outcome<'_> {
             Verdict::Undecided(why) => format!("{head}not decided: {why}\n\n"),
             Verdict::Refuted(Some(example)) if proof.fails() => {
                 format!(
-                    "{head}{}, for `gatepost decide --facts`:\n{}\n",
+                    "{head}{}: {};\n  as JSON, for `gatepost decide --facts`:\n{}\n",
                     self.refuted(proof.claim),
+                    in_words(&self.request(example)),
                     self.shown(example)
                 )
             }

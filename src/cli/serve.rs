@@ -1,120 +1,186 @@
 //! `gatepost serve`: the service. Exit 0 after it was told to stop, 2 if it cannot start.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::mpsc::{RecvTimeoutError, Sender};
-use std::time::Duration;
+mod banner;
+mod following;
 
+use std::net::SocketAddr;
+use std::process::ExitCode;
+use std::sync::{Arc, OnceLock};
+
+use clap::Args;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 
 use super::config::Settings;
+use super::environment;
 use super::output::{self, Failure};
-use super::prove::SolverArguments;
 use super::report;
-use crate::engine::{Engine, Snapshot};
+use crate::engine::Snapshot;
+use crate::http::admin::{self, Admin};
 use crate::http::authzen::Reasons;
+use crate::http::body;
 use crate::http::callers::Callers;
-use crate::http::{self, ReportPage, Service, body};
-use crate::store::{Severity, Store};
+use crate::http::discovery::PublicUrl;
+use crate::http::metrics::Metrics;
+use crate::http::traces::{Collector, Traces};
+use crate::http::{self, Operations, ReportPage, Service};
+use crate::live::{Hooks, Live, Watcher};
+use crate::log::Log;
+use crate::store::{Origin, Source};
+use banner::{Listening, banner};
 
-pub(super) fn run(settings: &Settings) -> Result<ExitCode, Failure> {
+#[derive(Debug, Default, Args)]
+pub(super) struct Arguments {
+    /// Take up an edit to the store within a second, if every row of the matrix holds by it
+    #[arg(long)]
+    watch: bool,
+    /// Confirm a revision: take it up later although it lacks a forbid, a row or a file of the one before; may be given more than once
+    #[arg(long = "accept", value_name = "REVISION")]
+    accepted: Vec<String>,
+}
+
+pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (address, limits) = (settings.address()?, settings.limits()?);
-    let snapshot = settings.snapshot()?;
-    let callers = settings.callers()?;
+    let (public_url, capabilities) = (settings.public_url()?, settings.capabilities()?);
+    let (bounds, collector) = (settings.bounds()?, settings.collector()?);
+    settings.check_log()?;
+    settings.begin_diagnostics();
+    output::complain(&environment::warnings());
+    let (callers, operators) = (settings.callers()?, settings.admin()?);
     let paging = settings.paging()?;
-    output::complain(&callers.warnings(&snapshot.store.types));
+    let source = settings.source()?;
+    let is_watching = arguments.watch || settings.watch();
+    let watcher = is_watching.then(|| watcher(&source)).transpose()?;
+    let page = Arc::new(ReportPage::default());
+    let (reports, wanted) = following::reports();
+    let (metrics, log) = (Arc::new(Metrics::default()), Arc::new(OnceLock::new()));
+    let told = following::told(callers.clone(), reports, Arc::clone(&metrics), Arc::clone(&log));
+    let hooks = Hooks { request: body::of_case, told: Box::new(told) };
+    let live = Arc::new(begin(source, is_watching || operators.is_some(), hooks)?);
+    arguments.accepted.iter().for_each(|revision| live.accept(revision));
+    // Nothing holds on to a snapshot: it must go when another takes its place.
+    let snapshot = || live.engine().snapshot();
+    output::complain(&callers.warnings(&snapshot().store.types));
+    metrics.know_actions(&snapshot().store.types);
     let runtime = tokio::runtime::Runtime::new()
         .map_err(|error| Failure::new(format!("the service cannot be started: {error}")))?;
     runtime.block_on(async {
-        let listener = TcpListener::bind(address).await.map_err(|error| taken(address, &error))?;
-        let stop = stop_signal()?;
+        let (listener, operators) = listen(address, operators).await?;
+        let stopping = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
-        output::print(&banner(&snapshot, &callers, address))?;
-        let service =
-            Service { engine: Engine::new(snapshot), limits, paging, callers: callers.clone(), report: Arc::default() };
-        watch(callers, service.engine.snapshot())?;
+        let decision_log = settings.decision_log()?;
+        decision_log.iter().for_each(|opened| begin_log(&opened.log, &snapshot(), &metrics, &log));
+        let traces = traces(collector.as_ref())?;
+        let service = Arc::new(Service {
+            engine: live.engine().clone(),
+            board: live.board().clone(),
+            limits,
+            paging,
+            callers: callers.clone(),
+            report: Arc::clone(&page),
+            public_url: public_url.or_else(|| PublicUrl::of_loopback(address, callers.speak_tls())),
+            capabilities,
+            log: decision_log,
+            operations: Operations::new(bounds, metrics, traces),
+        });
+        let known = [Some(&callers), operators.as_ref().map(|(_, tokens)| tokens)];
+        following::follow(&live, watcher, known.into_iter().flatten().cloned().collect())?;
+        let admin = operators.as_ref().and_then(|(listener, _)| listener.local_addr().ok());
+        let unknown_attributes = limits.unknown_attributes;
+        announce(&snapshot(), &callers, Listening { unknown_attributes, address, is_watching, admin })?;
         if limits.max_reasons >= Reasons::Admin {
-            make_report(service.engine.snapshot(), Arc::clone(&service.report))?;
+            report::date()?;
+            following::make_reports(live.engine().clone(), page, wanted)?;
         }
-        http::serve(listener, service, stop)
-            .await
-            .map_err(|error| Failure::new(format!("the service had to stop: {error}")))
+        let operating = operate(operators, &live, &service, until(stopping.clone()));
+        tokio::join!(http::serve(listener, Arc::clone(&service), until(stopping)), operating);
+        log.get().cloned().map_or(Ok(()), Log::close).map_err(|error| Failure::new(error.to_string()))?;
+        tracing::info!("the service has stopped");
+        Ok::<_, Failure>(())
     })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Makes the page of `/report` beside the service, which does not wait for it.
-fn make_report(snapshot: Arc<Snapshot>, page: Arc<ReportPage>) -> Result<(), Failure> {
-    let date = report::date()?;
-    let make = move || {
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            report::document(&snapshot, &SolverArguments::default(), date, &|_, _| {})
-                .map(|document| document.as_html())
-        }));
-        page.set(snapshot.revision(), made.ok().and_then(Result::ok));
-    };
-    let thread = std::thread::Builder::new().name("report".to_owned()).spawn(make);
-    thread.map(drop).map_err(|error| Failure::new(format!("the report cannot be made: {error}")))
+/// Says that the service has started: to who reads its output, and to who reads its diagnostics.
+fn announce(snapshot: &Snapshot, callers: &Callers, listening: Listening) -> Result<(), Failure> {
+    let (address, revision) = (listening.address, snapshot.revision().as_str());
+    output::print(&banner(snapshot, callers, listening))?;
+    let unknown_attributes = listening.unknown_attributes.word();
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), revision, %address, unknown_attributes, "the service has started");
+    Ok(())
 }
 
-/// How often the files of the callers are looked at. What has changed is taken up at the second look.
-const LOOK: Duration = Duration::from_millis(500);
+/// The store with which the service begins. What is taken up later must hold every row; where that is asked for, so must this one: else
+/// a service that is started again would decide by what the one before has refused.
+fn begin(source: Source, with_rows: bool, hooks: Hooks) -> Result<Live, Failure> {
+    Live::open(source, with_rows, hooks).map_err(Failure::Store)
+}
 
-/// Takes up what changes in the files of the callers: by itself, and at once on SIGHUP.
-fn watch(callers: Callers, snapshot: Arc<Snapshot>) -> Result<(), Failure> {
-    if !callers.have_files() {
-        return Ok(());
+/// Listens to callers, and to operators, if there are any.
+async fn listen(
+    address: SocketAddr,
+    operators: Option<(SocketAddr, Callers)>,
+) -> Result<(TcpListener, Option<(TcpListener, Callers)>), Failure> {
+    let listener = TcpListener::bind(address).await.map_err(|error| taken(address, "--listen", &error))?;
+    let Some((address, tokens)) = operators else { return Ok((listener, None)) };
+    let operated = TcpListener::bind(address).await.map_err(|error| taken(address, "--admin-listen", &error))?;
+    Ok((listener, Some((operated, tokens))))
+}
+
+/// Has the log say by which revision is decided, the metrics say how it is doing, and whoever takes up stores know it.
+fn begin_log(opened: &Log, snapshot: &Snapshot, metrics: &Metrics, log: &OnceLock<Log>) {
+    opened.note_revision(snapshot.revision());
+    metrics.log_from(opened.clone());
+    // It is set here alone.
+    let _ = log.set(opened.clone());
+}
+
+/// Where traces go, if they are to go anywhere.
+fn traces(collector: Option<&(Collector, f64)>) -> Result<Option<Traces>, Failure> {
+    let traces = collector.map(|(collector, share)| Traces::to(collector, *share)).transpose();
+    traces.map_err(|error| Failure::new(format!("traces cannot be sent: {error}")))
+}
+
+/// What looks for edits to the store.
+fn watcher(source: &Source) -> Result<Watcher, Failure> {
+    if source.origin == Origin::BuiltIn && source.entities.is_empty() {
+        return Err(Failure::new("watch is set, but the store that is compiled in does not change")
+            .with_help("`--store DIR` names a store that can"));
     }
-    let (hang_up, hung_up) = std::sync::mpsc::channel::<()>();
-    forward_hang_ups(hang_up)?;
-    // A thread of its own, which ends with the process: reading a file may take long.
-    let look = move || loop {
-        let told = match hung_up.recv_timeout(LOOK) {
-            Ok(()) => true,
-            Err(RecvTimeoutError::Timeout) => false,
-            Err(RecvTimeoutError::Disconnected) => return,
-        };
-        output::complain(&callers.look_again(told, &snapshot.store.types));
-    };
-    let thread = std::thread::Builder::new().name("callers".to_owned()).spawn(look);
-    thread.map(drop).map_err(|error| Failure::new(format!("the files of the callers cannot be watched: {error}")))
+    Ok(Watcher::new(source))
 }
 
-#[cfg(unix)]
-fn forward_hang_ups(to: Sender<()>) -> Result<(), Failure> {
-    let mut signals = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::hangup())
-        .map_err(|error| Failure::new(format!("the service cannot listen for SIGHUP: {error}")))?;
-    tokio::spawn(async move { while signals.recv().await.is_some() && to.send(()).is_ok() {} });
-    Ok(())
+/// Listens to operators, if there are any, until `shutdown` is done.
+async fn operate(
+    operators: Option<(TcpListener, Callers)>,
+    live: &Arc<Live>,
+    service: &Arc<Service>,
+    shutdown: impl Future<Output = ()>,
+) {
+    if let Some((listener, tokens)) = operators {
+        let callers = tokens.on_connections_of(&service.callers);
+        let admin = Admin { live: Arc::clone(live), callers, service: Arc::clone(service) };
+        admin::serve(listener, admin, shutdown).await;
+    }
 }
 
-/// There is no such signal: the sender is kept for as long as the service runs, and says nothing.
-#[cfg(not(unix))]
-fn forward_hang_ups(to: Sender<()>) -> Result<(), Failure> {
-    tokio::spawn(async move {
-        std::future::pending::<()>().await;
-        drop(to);
-    });
-    Ok(())
-}
-
-fn taken(address: SocketAddr, error: &std::io::Error) -> Failure {
+fn taken(address: SocketAddr, setting: &str, error: &std::io::Error) -> Failure {
     match error.kind() {
-        std::io::ErrorKind::AddrInUse => Failure::new(format!("`{address}` is taken by another process"))
-            .with_help("stop that process (it may be another gatepost), or choose another address with `--listen`"),
+        std::io::ErrorKind::AddrInUse => Failure::new(format!("`{address}` is taken by another process")).with_help(
+            &format!("stop that process (it may be another gatepost), or choose another address with `{setting}`"),
+        ),
         _ => Failure::new(format!("the service cannot listen on `{address}`: {error}"))
-            .with_help("choose another address with `--listen`"),
+            .with_help(&format!("choose another address with `{setting}`")),
     }
 }
 
-/// Done when the process is told to stop: by SIGTERM, or from the keyboard.
-fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
+/// Turns true when the process is told to stop: by SIGTERM, or from the keyboard.
+fn stop_signal() -> Result<watch::Receiver<bool>, Failure> {
     #[cfg(unix)]
     let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
         .map_err(|error| Failure::new(format!("the service cannot listen for SIGTERM: {error}")))?;
-    Ok(async move {
+    let (stop, stopping) = watch::channel(false);
+    tokio::spawn(async move {
         #[cfg(unix)]
         tokio::select! {
             _ = terminate.recv() => {}
@@ -122,74 +188,13 @@ fn stop_signal() -> Result<impl Future<Output = ()>, Failure> {
         }
         #[cfg(not(unix))]
         let _ = tokio::signal::ctrl_c().await;
-    })
+        tracing::info!("the service is told to stop: running requests finish");
+        stop.send_replace(true);
+    });
+    Ok(stopping)
 }
 
-fn banner(snapshot: &Snapshot, callers: &Callers, address: SocketAddr) -> String {
-    let store = &snapshot.store;
-    let warnings = match store.warnings.len() {
-        0 => String::new(),
-        _ => format!(" ({}: run `gatepost check`)", output::count(&store.warnings, Severity::Warning)),
-    };
-    format!(
-        "gatepost {} decides by {}{warnings}\nrevision {}\nlistening on {}://{address}\n{}\nA request to try:\n\n{}\n",
-        env!("CARGO_PKG_VERSION"),
-        store.origin,
-        store.revision,
-        scheme(callers),
-        who_may_ask(callers, address),
-        command(store, callers, address)
-    )
-}
-
-fn scheme(callers: &Callers) -> &'static str {
-    if callers.speak_tls() { "https" } else { "http" }
-}
-
-/// A line on who may ask, and one on what is wrong with that; nothing where it is the usual.
-fn who_may_ask(callers: &Callers, address: SocketAddr) -> String {
-    let line = match (callers.have_tokens(), callers.have_certificates()) {
-        (true, true) => "each request needs a token, and each connection a client certificate\n",
-        (true, false) => "each request needs a token\n",
-        (false, true) => "each connection needs a client certificate\n",
-        (false, false) if address.ip().is_loopback() => "",
-        (false, false) => "warning: anybody who can reach this address may ask\n",
-    };
-    let in_the_clear = callers.have_tokens() && !callers.speak_tls() && !address.ip().is_loopback();
-    let warning =
-        "warning: tokens are sent in the clear; use TLS here (--tls-cert, --tls-key) or in a proxy before it\n";
-    format!("{line}{}", if in_the_clear { warning } else { "" })
-}
-
-/// A command that can be pasted into a shell; what is secret is left to variables of it.
-fn command(store: &Store, callers: &Callers, address: SocketAddr) -> String {
-    let body = match store.files.requests.first() {
-        Some(file) => file.text.trim().to_owned(),
-        None => format!("{:#}", body::sample(&store.types)),
-    };
-    let mut address = address;
-    // What listens on every address is reached on this machine's own.
-    match address.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => address.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => address.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    let scheme = scheme(callers);
-    let mut words = match callers.host_instead_of(address.ip()) {
-        Some(host) => {
-            let port = address.port();
-            format!("{scheme}://{host}:{port}/access/v1/evaluation --connect-to {host}:{port}:{address}")
-        }
-        None => format!("{scheme}://{address}/access/v1/evaluation"),
-    };
-    if let Some(certificate) = callers.certificate() {
-        words += &format!(" --cacert {}", output::quoted(&certificate.display().to_string()));
-    }
-    if callers.have_certificates() {
-        words += r#" --cert "$CLIENT_CERT" --key "$CLIENT_KEY""#;
-    }
-    if callers.have_tokens() {
-        words += r#" -H "Authorization: Bearer $TOKEN""#;
-    }
-    format!("curl -sS {words} -H 'Content-Type: application/json' --data-binary {}", output::quoted(&body))
+async fn until(mut stopping: watch::Receiver<bool>) {
+    // The sender is gone only after it has said so.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }

@@ -7,26 +7,34 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::json;
 
+use super::Format;
 use super::config::Settings;
 use super::coverage::{CoverageArguments, Report};
 use super::output::{self, Failure, counted};
-use super::{Format, holds};
+use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::matrix::{self, Coverage, Example, RowResult};
 use crate::report::{self, Finding, Mark};
+use crate::request::words::in_words;
 use crate::store::Statement;
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
     coverage: CoverageArguments,
+    #[command(flatten)]
+    watch: WatchArguments,
     /// How to write what was found
     #[arg(long, value_enum, default_value_t)]
     format: Format,
 }
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
+    arguments.watch.run(settings, &[], arguments.format, || test(settings, arguments))
+}
+
+fn test(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
     let snapshot = settings.snapshot()?;
     if snapshot.store.rows.is_empty() {
         return Err(Failure::new(format!("{} has no matrix", snapshot.store.origin))
@@ -34,14 +42,15 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     }
     let (results, coverage) = exercise(&snapshot, arguments.coverage.wanted());
     let coverage = coverage.map(|coverage| arguments.coverage.report(&snapshot.store, coverage)).transpose()?;
-    match arguments.format {
-        Format::Json => output::print_json(&as_json(&snapshot, &results, coverage.as_ref()))?,
+    let output = match arguments.format {
+        Format::Json => Output::Json(as_json(&snapshot, &results, coverage.as_ref())),
         Format::Text => {
             let coverage = coverage.as_ref().map(Report::as_text).unwrap_or_default();
-            output::print(&format!("{}{coverage}", as_text(&snapshot, &results)))?;
+            Output::Text(format!("{}{coverage}", as_text(&snapshot, &results)))
         }
-    }
-    Ok(holds(results.iter().all(RowResult::holds) && coverage.is_none_or(|coverage| coverage.is_enough())))
+    };
+    let holds = results.iter().all(RowResult::holds) && coverage.is_none_or(|coverage| coverage.is_enough());
+    Ok(Found { output, status: u8::from(!holds) })
 }
 
 /// Exercises the rows; shows how far it is where a terminal watches.
@@ -95,10 +104,11 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
         (Mark::Fails, Some(example)) => {
             let (must, was) = if row.permits() { ("allowed", "denied") } else { ("denied", "allowed") };
             let (failures, requests) = (report::grouped(result.failures), report::grouped(result.requests));
+            let shown = request(snapshot, example);
             format!(
-                "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was}; the smallest is {was} {}, for `gatepost decide --facts`:\n{:#}\n\n",
+                "✗ {name}\n  {failures} of {requests} requests that must be {must} are {was}; the smallest is {was} {}:\n  {}\n  as JSON, for `gatepost decide --facts`:\n{shown:#}\n\n",
                 report::decided_by(&example.decision),
-                request(snapshot, example)
+                in_words(&shown)
             )
         }
     }

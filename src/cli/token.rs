@@ -13,7 +13,7 @@ use crate::http::callers::{CALLER_NAME, FreshToken, is_caller_name};
 #[derive(Debug, Args)]
 #[command(after_help = PIPE)]
 pub(super) struct Arguments {
-    /// The name of the caller, as logs will show it
+    /// The name by which the caller is known
     #[arg(value_name = "NAME")]
     name: String,
     /// How to write it
@@ -23,7 +23,8 @@ pub(super) struct Arguments {
 
 const PIPE: &str = "The token goes to standard output, the entry for the token file (which holds only its hash) to standard error:\n\n  \
      gatepost token portal 2>> tokens.toml | store-the-secret\n\n\
-     An entry may limit its caller: actions = [\"read\"] by id or whole Cedar name, types = [\"User\", \"Document\"].";
+     An entry may limit its caller: actions = [\"read\"] by id or whole Cedar name, types = [\"User\", \"Document\"].\n\
+     With metrics = true it may read /metrics; with strict = true what it sends and nobody reads is refused.";
 
 pub(super) fn run(arguments: &Arguments) -> Result<ExitCode, Failure> {
     let name = &arguments.name;

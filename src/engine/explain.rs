@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use cedar_policy::{EvalResult, Expression, eval_expression};
+use cedar_policy::EvalResult;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Var};
 use miette::SourceSpan;
 
+use super::PolicyNote;
+use super::cedar::Evaluator;
 use super::formula::{Part, parts};
-use super::{CedarRequest, PolicyNote};
+use crate::store::masks::Sensitive;
 use crate::store::{SourceFile, Statement};
 
 /// A policy, condition by condition, for one request.
@@ -61,10 +63,16 @@ impl Condition {
 }
 
 impl Explained {
-    pub(super) fn new(note: Arc<PolicyNote>, statement: &Statement, cedar: &CedarRequest) -> Self {
+    /// What is `sensitive` is not shown, but for that it is there.
+    pub(super) fn new(
+        note: Arc<PolicyNote>,
+        statement: &Statement,
+        evaluator: &Evaluator<'_>,
+        sensitive: &Sensitive,
+    ) -> Self {
         let mut failed = false;
         let conditions = parts(&statement.policy).into_iter().map(|part| {
-            let mut condition = part.examined(&statement.file, cedar);
+            let mut condition = part.examined(&statement.file, evaluator, sensitive);
             if failed && matches!(condition.outcome, ConditionOutcome::Error(_)) {
                 condition.outcome = ConditionOutcome::Unreached;
                 condition.saw.clear();
@@ -89,19 +97,27 @@ impl Explained {
 }
 
 impl Part {
-    fn examined(self, file: &SourceFile, cedar: &CedarRequest) -> Condition {
+    fn examined(self, file: &SourceFile, evaluator: &Evaluator<'_>, sensitive: &Sensitive) -> Condition {
         let (span, text) = self.written(file);
-        let outcome = match value_of(&self.expression, cedar) {
+        let outcome = match value_of(&self.expression, evaluator) {
             Ok(EvalResult::Bool(value)) if value != self.negated => ConditionOutcome::Held,
             Ok(_) => ConditionOutcome::Failed,
+            // Cedar's message may quote what it was evaluated on.
+            Err(_) if reads_sensitive(&self.expression, sensitive) => {
+                ConditionOutcome::Error("it cannot be evaluated on what is masked".to_owned())
+            }
             Err(error) => ConditionOutcome::Error(error),
         };
         let mut paths = Vec::new();
         read_by(&self.expression, &mut paths);
         let mut seen = BTreeSet::new();
         let saw = paths.into_iter().filter(|path| seen.insert(path.to_string())).take(MOST_VALUES);
-        let saw =
-            saw.map(|path| (path.to_string(), value_of(path, cedar).ok().map(|value| shortened(&value.to_string()))));
+        let shown = |path: &Expr, value: EvalResult| match reads_sensitive(path, sensitive) || holds(&value, sensitive)
+        {
+            true => MASKED.to_owned(),
+            false => shortened(&value.to_string()),
+        };
+        let saw = saw.map(|path| (path.to_string(), value_of(path, evaluator).ok().map(|value| shown(path, value))));
         let joined = matches!(self.expression.expr_kind(), ExprKind::And { .. } | ExprKind::Or { .. });
         let text = match (self.negated, joined) {
             (true, true) => format!("not ({text})"),
@@ -109,6 +125,27 @@ impl Part {
             (false, _) => text,
         };
         Condition { text, span, outcome, saw: saw.collect() }
+    }
+}
+
+/// What is said of a value that is not shown.
+const MASKED: &str = "something that is masked";
+
+/// Whether an expression reads something of a name that is sensitive.
+pub(super) fn reads_sensitive(expression: &Expr, sensitive: &Sensitive) -> bool {
+    !sensitive.is_empty()
+        && expression.subexpressions().any(|part| match part.expr_kind() {
+            ExprKind::GetAttr { attr, .. } => sensitive.has(attr),
+            _ => false,
+        })
+}
+
+/// Whether something in a value has such a name.
+fn holds(value: &EvalResult, sensitive: &Sensitive) -> bool {
+    match value {
+        EvalResult::Record(record) => record.iter().any(|(name, value)| sensitive.has(name) || holds(value, sensitive)),
+        EvalResult::Set(elements) => elements.iter().any(|element| holds(element, sensitive)),
+        _ => false,
     }
 }
 
@@ -123,9 +160,8 @@ fn shortened(text: &str) -> String {
     }
 }
 
-fn value_of(expression: &Expr, cedar: &CedarRequest) -> Result<EvalResult, String> {
-    eval_expression(&cedar.request, &cedar.entities, &Expression::from(expression.clone()))
-        .map_err(|error| error.to_string())
+fn value_of(expression: &Expr, evaluator: &Evaluator<'_>) -> Result<EvalResult, String> {
+    evaluator.value(expression).map_err(|error| error.to_string())
 }
 
 /// What an expression reads: the longest paths, and the principal and the resource where they are compared themselves.

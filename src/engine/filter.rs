@@ -9,20 +9,19 @@
 //! evaluates to `b`; `None` says nothing. Every way in which tests are joined keeps that: where Cedar's `&&`, `||`, `!` and `if` give
 //! `!b`, they evaluated some part to what this excludes. So a `permit` whose condition is `Some(false)` is not satisfied, and a
 //! `forbid` whose condition is `Some(true)` is satisfied or fails, which denies either way. A candidate is passed over only where no
-//! `permit` is left or such a `forbid` is there: deciding on it would have been a deny. All others are decided as any request is.
+//! `permit` is left or such a `forbid` is there: deciding on it would have been a deny. All others are decided.
 //!
 //! Where the candidate is also the other entity of the request, its attributes are what the caller says of that one: it is never
 //! passed over. Where the caller says something of the candidates themselves, nothing is ([`Filter::none`]).
 
-use std::collections::HashSet;
-
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, EvalResult, Expression, eval_expression};
+use cedar_policy::{EntityId, EntityTypeName, EntityUid, EvalResult};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Pattern, UnaryOp, Var};
 use smol_str::SmolStr;
 
-use super::CedarRequest;
+use super::cedar::Evaluator;
 use super::formula::parts;
-use crate::request::stored::{Packed, PackedEntity, StoredEntities, Table};
+use super::index::is_action;
+use crate::request::stored::{Ancestors, Packed, PackedEntity, Slots, StoredEntities, Table};
 use crate::store::Statement;
 use crate::store::schema::{RecordShape, Shape};
 
@@ -92,7 +91,7 @@ enum Constant {
     Long(i64),
     String(SmolStr),
     /// With everything that it is in, itself included.
-    Entity(EntityUid, HashSet<EntityUid>),
+    Entity(EntityUid, Ancestors),
     Set(Vec<Constant>),
     /// A record, or a value of an extension type.
     Other,
@@ -108,15 +107,15 @@ enum Seen<'a> {
     String(&'a str),
     Entity(&'a EntityTypeName, &'a str),
     /// A set of a candidate, and the shape of its elements.
-    Packed(&'a [Packed], &'a Shape),
+    Packed(Slots<'a>, &'a Shape),
     Constants(&'a [Constant]),
     Other,
 }
 
-/// What the tests of a search are made from.
-pub(super) struct Reading<'a> {
+/// Makes the tests of a search.
+pub(super) struct Reader<'a> {
     /// The request, with a candidate that stands for all.
-    pub(super) cedar: &'a CedarRequest,
+    pub(super) evaluator: &'a Evaluator<'a>,
     /// The candidate: `principal` or `resource`.
     pub(super) target: Var,
     /// The attributes of the candidates.
@@ -133,10 +132,10 @@ impl Filter {
     }
 
     /// The filter for these policies, which are all that can apply.
-    pub(super) fn new<'s>(policies: impl IntoIterator<Item = &'s Statement>, reading: &Reading<'_>) -> Self {
+    pub(super) fn new<'s>(policies: impl IntoIterator<Item = &'s Statement>, reader: &Reader<'_>) -> Self {
         let mut filter = Self::default();
         for policy in policies {
-            let condition = reading.condition(policy);
+            let condition = reader.condition(policy);
             match (policy.permits(), &condition) {
                 (_, Test::Known(false)) | (false, Test::Unknown) => {}
                 (true, _) => filter.permits.push(condition),
@@ -155,7 +154,7 @@ impl Filter {
     }
 }
 
-impl Reading<'_> {
+impl Reader<'_> {
     fn condition(&self, policy: &Statement) -> Test {
         let parts = parts(&policy.policy);
         let tests = parts.iter().map(|part| match part.negated {
@@ -237,7 +236,7 @@ impl Reading<'_> {
     }
 
     fn evaluated(&self, expression: &Expr) -> Option<EvalResult> {
-        eval_expression(&self.cedar.request, &self.cedar.entities, &Expression::from(expression.clone())).ok()
+        self.evaluator.value(expression).ok()
     }
 }
 
@@ -272,6 +271,7 @@ fn compared(op: BinaryOp, left: Operand, right: Operand) -> Test {
         BinaryOp::Eq => Test::Equal(left, right),
         BinaryOp::Less => Test::Less { sides: [left, right], or_equal: false },
         BinaryOp::LessEq => Test::Less { sides: [left, right], or_equal: true },
+        BinaryOp::In if left.is_action() => Test::Unknown,
         BinaryOp::In => Test::In(left, right),
         BinaryOp::Contains => Test::Contains(left, right),
         _ => Test::Unknown,
@@ -319,7 +319,7 @@ impl Test {
                     _ => match left.seen(candidate) {
                         Seen::Entity(name, id) => {
                             let uid = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(id));
-                            any(stored.with_ancestors(uid).iter().map(above))
+                            any(stored.ancestors(&uid).iter().chain([&uid]).map(above))
                         }
                         Seen::Absent => Some(false),
                         _ => None,
@@ -389,6 +389,15 @@ fn has(set: Seen<'_>, element: Seen<'_>) -> Option<bool> {
 }
 
 impl Operand {
+    /// Whether it is an action: what that is in, the schema says, and not the store.
+    fn is_action(&self) -> bool {
+        match self {
+            Self::Path(Path { shape: Shape::Entity(name), .. }) => name.basename() == "Action",
+            Self::Constant(Constant::Entity(uid, _)) => is_action(uid),
+            _ => false,
+        }
+    }
+
     fn seen<'a>(&'a self, candidate: Candidate<'a>) -> Seen<'a> {
         match self {
             Self::Candidate => Seen::Entity(&candidate.table.entity_type.name, candidate.id),
@@ -405,19 +414,19 @@ impl Path {
         let Some((last, before)) = self.slots.split_last() else { return Seen::Other };
         for slot in before {
             match fields.get(*slot) {
-                Some(Packed::Many(inner)) => fields = inner,
+                Packed::Many(inner) => fields = inner,
                 _ => return Seen::Absent,
             }
         }
-        fields.get(*last).map_or(Seen::Absent, |value| packed(value, &self.shape))
+        packed(fields.get(*last), &self.shape)
     }
 }
 
-fn packed<'a>(value: &'a Packed, shape: &'a Shape) -> Seen<'a> {
+fn packed<'a>(value: Packed<'a>, shape: &'a Shape) -> Seen<'a> {
     match (value, shape) {
         (Packed::Absent, _) => Seen::Absent,
-        (Packed::Bool(value), _) => Seen::Bool(*value),
-        (Packed::Long(value), _) => Seen::Long(*value),
+        (Packed::Bool(value), _) => Seen::Bool(value),
+        (Packed::Long(value), _) => Seen::Long(value),
         (Packed::Text(text), Shape::String) => Seen::String(text),
         (Packed::Text(id), Shape::Entity(name)) => Seen::Entity(name, id),
         (Packed::Many(elements), Shape::Set(element)) => Seen::Packed(elements, element),
@@ -432,7 +441,8 @@ impl Constant {
             EvalResult::Long(value) => Self::Long(value),
             EvalResult::String(text) => Self::String(text.into()),
             EvalResult::EntityUid(uid) => {
-                let above = stored.with_ancestors(uid.clone());
+                let mut above = stored.ancestors(&uid);
+                above.insert(uid.clone());
                 Self::Entity(uid, above)
             }
             EvalResult::Set(elements) => {

@@ -1,11 +1,11 @@
 //! What must hold for a policy to apply: the parts of its scope and of its conditions, and the formula that they make.
 
-use cedar_policy::{EvalResult, Expression, Policy, eval_expression};
+use cedar_policy::{EvalResult, Policy};
 use cedar_policy_core::ast::{Expr, ExprKind, Literal, UnaryOp};
 use cedar_policy_core::parser::Loc;
 use miette::SourceSpan;
 
-use super::CedarRequest;
+use super::cedar::Evaluator;
 use crate::store::{SourceFile, Statement};
 
 /// The condition of a policy: expressions without `&&`, `||` and `!`, and how these join them.
@@ -23,7 +23,7 @@ pub struct Atom {
     pub text: String,
     /// Where it stands in the file; of the scope, where the entity stands that it names.
     pub span: Option<SourceSpan>,
-    expression: Expression,
+    expression: Expr,
 }
 
 #[derive(Clone, Debug)]
@@ -56,8 +56,8 @@ impl Formula {
     }
 
     /// What each atom is for a request; `None` where it cannot be evaluated.
-    pub(super) fn values(&self, cedar: &CedarRequest) -> Vec<Option<bool>> {
-        let value = |atom: &Atom| match eval_expression(&cedar.request, &cedar.entities, &atom.expression) {
+    pub(super) fn values(&self, evaluator: &Evaluator<'_>) -> Vec<Option<bool>> {
+        let value = |atom: &Atom| match evaluator.value(&atom.expression) {
             Ok(EvalResult::Bool(value)) => Some(value),
             _ => None,
         };
@@ -158,7 +158,7 @@ impl Part {
             return self.tree(inner, !negated, file, atoms);
         }
         let (span, text) = self.place_of(expression, file);
-        atoms.push(Atom { text, span, expression: Expression::from(expression.clone()) });
+        atoms.push(Atom { text, span, expression: expression.clone() });
         Tree::Atom { index: atoms.len() - 1, negated }
     }
 

@@ -5,24 +5,29 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::request::ACTION_MEMBER;
 use crate::request::case::Case;
-use crate::request::stored::StoredEntities;
+use crate::request::stored::StoredEntity;
 use crate::request::value::{Record, Value};
 use crate::store::schema::{EntityType, RecordShape, Shape, Types};
 
-/// A case, with its facts as they are and what is stored in `entities`: what `gatepost decide --facts` takes.
+/// A case, with its facts as they are and what is stored in `entities`: what `gatepost decide --facts` takes. Of an entity of which only
+/// the store may say something, all is stored.
 pub fn of_case(case: &Case, types: &Types) -> Json {
     let Case { request, entities } = case;
+    let is_stored = |uid: &EntityUid| types.entity_of(uid.type_name()).is_some_and(EntityType::has_only_stored);
     let mut context = request.context.clone();
     let mut action = Map::new();
     if let Some(environment) = types.environments.get(request.environment) {
         action.insert("name".to_owned(), types.name_of_action(environment).into());
     }
-    if let Some(attributes) = context.remove(ACTION_MEMBER) {
+    // What is declared as anything else than a record is a member of the context as any other.
+    if matches!(context.get(ACTION_MEMBER), Some(Value::Record(_)))
+        && let Some(attributes) = context.remove(ACTION_MEMBER)
+    {
         action.insert("properties".to_owned(), of_value(&attributes));
     }
     let named = |uid: &EntityUid, attributes: &Record| {
         let mut named = of_uid(uid);
-        if let Some(members) = named.as_object_mut().filter(|_| !attributes.is_empty()) {
+        if let Some(members) = named.as_object_mut().filter(|_| !attributes.is_empty() && !is_stored(uid)) {
             members.insert("properties".to_owned(), of_record(attributes));
         }
         named
@@ -34,8 +39,16 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
     if !context.is_empty() {
         body.insert("context".to_owned(), of_record(&context));
     }
-    if !entities.is_empty() {
-        body.insert("entities".to_owned(), of_entities(entities));
+    let mut stored: Vec<(EntityUid, StoredEntity)> =
+        entities.iter().map(|(uid, stored)| (uid, stored.to_entity())).collect();
+    let asked = [&request.principal, &request.resource].into_iter().filter(|entity| is_stored(&entity.uid));
+    for entity in asked {
+        if stored.iter().all(|(uid, _)| *uid != entity.uid) {
+            stored.push((entity.uid.clone(), StoredEntity::new(entity.attributes.clone())));
+        }
+    }
+    if !stored.is_empty() {
+        body.insert("entities".to_owned(), of_entities(stored));
     }
     body.into()
 }
@@ -44,13 +57,15 @@ pub fn of_case(case: &Case, types: &Types) -> Json {
 pub fn sample(types: &Types) -> Json {
     let Some(environment) = types.environments.first() else { return Json::Null };
     let entity = |name: &cedar_policy::EntityTypeName| {
-        let entity = types.entity(&name.to_string());
+        let entity = types.entity_of(name);
         let attributes = entity.map(|entity| plain_record(&entity.attributes, types)).unwrap_or_default();
         json!({ "type": name.to_string(), "id": plain_id(entity), "properties": attributes })
     };
     let mut context = plain_record(&environment.context, types);
     let mut action = Map::from_iter([("name".to_owned(), types.name_of_action(environment).into())]);
-    if let Some(attributes) = context.remove(ACTION_MEMBER) {
+    if context.get(ACTION_MEMBER).is_some_and(Json::is_object)
+        && let Some(attributes) = context.remove(ACTION_MEMBER)
+    {
         action.insert("properties".to_owned(), attributes);
     }
     json!({
@@ -65,15 +80,13 @@ fn of_uid(uid: &EntityUid) -> Json {
     json!({ "type": uid.type_name().to_string(), "id": AsRef::<str>::as_ref(uid.id()) })
 }
 
-fn of_entities(entities: &StoredEntities) -> Json {
-    let mut sorted: Vec<_> = entities.iter().collect();
-    sorted.sort_by(|(uid, _), (other, _)| uid.cmp(other));
-    let written = sorted.into_iter().map(|(uid, stored)| {
-        let parents: Vec<Json> = stored.parents().iter().map(of_uid).collect();
-        let mut written = json!({ "uid": of_uid(&uid), "attrs": of_record(&stored.attributes()), "parents": parents });
-        let tags = stored.tags();
-        if let Some(members) = written.as_object_mut().filter(|_| !tags.is_empty()) {
-            members.insert("tags".to_owned(), of_record(&tags));
+fn of_entities(mut entities: Vec<(EntityUid, StoredEntity)>) -> Json {
+    entities.sort_by(|(uid, _), (other, _)| uid.cmp(other));
+    let written = entities.into_iter().map(|(uid, entity)| {
+        let parents: Vec<Json> = entity.parents.iter().map(of_uid).collect();
+        let mut written = json!({ "uid": of_uid(&uid), "attrs": of_record(&entity.attributes), "parents": parents });
+        if let Some(members) = written.as_object_mut().filter(|_| !entity.tags.is_empty()) {
+            members.insert("tags".to_owned(), of_record(&entity.tags));
         }
         written
     });
@@ -96,7 +109,7 @@ fn of_value(value: &Value) -> Json {
 }
 
 fn plain_record(shape: &RecordShape, types: &Types) -> Map<String, Json> {
-    let required = shape.0.iter().filter(|(_, field)| field.required);
+    let required = shape.0.iter().filter(|(_, field)| field.required && !field.stored);
     required.map(|(name, field)| (name.to_string(), plain(&field.shape, types))).collect()
 }
 
@@ -106,7 +119,7 @@ fn plain(shape: &Shape, types: &Types) -> Json {
         Shape::Long => 0.into(),
         Shape::String | Shape::Parsed(_) => "".into(),
         Shape::Extension(extension) => extension.plain().into(),
-        Shape::Entity(name) => plain_id(types.entity(&name.to_string())).into(),
+        Shape::Entity(name) => plain_id(types.entity_of(name)).into(),
         Shape::Set(_) => Json::Array(Vec::new()),
         Shape::Record(record) => plain_record(record, types).into(),
     }

@@ -5,6 +5,8 @@
 //! made from what is sealed by HMAC-SHA-256, so that equal requests get equal bytes; two different contents share one with a
 //! probability of 2⁻⁹⁶.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -12,8 +14,9 @@ use ring::error::Unspecified;
 use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use sha2::{Digest, Sha256};
+use tokio::sync::Semaphore;
 
-use super::authzen::Page;
+use super::authzen::{Action, Entity, Page, SearchOptions};
 use super::callers::Caller;
 use crate::request::json::{Json, Members};
 use crate::store::Revision;
@@ -21,11 +24,13 @@ use crate::store::Revision;
 /// The fewest bytes of a secret from which the key of the tokens is made.
 pub const SECRET_BYTES: usize = 32;
 
-/// Makes page tokens, and reads them.
+/// Makes page tokens, and reads them; and lets so many searches run at once that a processor is left for the other requests.
 #[derive(Debug)]
 pub struct Paging {
     sealing: LessSafeKey,
     nonces: hmac::Key,
+    /// Each search that runs takes one.
+    pub(super) turns: Semaphore,
 }
 
 /// Where a page begins, and how many results it has at most.
@@ -49,7 +54,7 @@ pub enum TokenError {
     Unknown,
     /// It is from a page of another search.
     #[error(
-        "`page.token` belongs to a request that differs from this one: but for the token, send what the first page was asked with"
+        "`page.token` belongs to a request that differs from this one, or to another caller: but for the token, send what the first page was asked with"
     )]
     OtherRequest,
     /// It is from another revision.
@@ -82,7 +87,9 @@ impl Paging {
         let derived = |purpose: &str| hmac::sign(&secret, purpose.as_bytes());
         let sealing = UnboundKey::new(&CHACHA20_POLY1305, derived("gatepost page token: sealing").as_ref())?;
         let nonces = hmac::Key::new(hmac::HMAC_SHA256, derived("gatepost page token: nonces").as_ref());
-        Ok(Self { sealing: LessSafeKey::new(sealing), nonces })
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        let turns = Semaphore::new(processors.saturating_sub(1).max(1));
+        Ok(Self { sealing: LessSafeKey::new(sealing), nonces, turns })
     }
 
     /// Where the page begins that is asked for; a page has at most `most` results.
@@ -100,7 +107,7 @@ impl Paging {
         if content.revision != digest(revision.as_str()) {
             return Err(TokenError::OtherRevision);
         }
-        Ok(content.start)
+        Ok(Start { limit: limit.unwrap_or(content.start.limit), ..content.start })
     }
 
     /// The token for the page that begins there.
@@ -153,17 +160,52 @@ fn digest(text: &str) -> [u8; 32] {
 }
 
 impl SearchId {
-    /// That of a request: of what is searched, by whom, and of everything in its body but the page.
+    /// That of a request: of what is searched, by whom, and of everything in its body that is read, but for the page.
     pub fn of(kind: &str, caller: &Caller, body: Members<'_>) -> Self {
         let mut hasher = Sha256::new();
         text(&mut hasher, kind);
         // No caller's name is empty.
         text(&mut hasher, caller.name().unwrap_or_default());
-        for (name, value) in body.iter().filter(|(name, _)| name != "page") {
-            text(&mut hasher, name);
-            json(&mut hasher, value);
+        for (name, value) in body.iter().filter(|(_, value)| *value != Json::Null) {
+            let read = match name.as_ref() {
+                "subject" | "resource" => Entity::NAMES,
+                "action" => Action::NAMES,
+                "options" => SearchOptions::NAMES,
+                "context" if matches!(value, Json::Object(members) if members.is_empty()) => continue,
+                "context" => {
+                    text(&mut hasher, name);
+                    json(&mut hasher, value);
+                    continue;
+                }
+                _ => continue,
+            };
+            match value {
+                Json::Object(members) => {
+                    let members = members.iter().filter(|(name, _)| read.contains(&name.as_ref()));
+                    // One that says nothing is as if absent.
+                    if members.clone().any(|(_, value)| *value != Json::Null) {
+                        text(&mut hasher, name);
+                        object(&mut hasher, members);
+                    }
+                }
+                other => {
+                    text(&mut hasher, name);
+                    json(&mut hasher, other);
+                }
+            }
         }
         Self(hasher.finalize().into())
+    }
+}
+
+/// Every member but a null, which is as if absent.
+fn object<'m>(hasher: &mut Sha256, members: impl Iterator<Item = &'m (Cow<'m, str>, Json<'m>)> + Clone) {
+    let members = members.filter(|(_, value)| *value != Json::Null);
+    hasher.update([6]);
+    hasher.update((members.clone().count() as u64).to_le_bytes());
+    for (name, value) in members {
+        text(hasher, name);
+        json(hasher, value);
     }
 }
 
@@ -178,7 +220,7 @@ fn json(hasher: &mut Sha256, value: &Json<'_>) {
         }
         Json::Number(number) => {
             hasher.update([3]);
-            hasher.update(number.to_le_bytes());
+            text(hasher, number);
         }
         Json::String(string) => {
             hasher.update([4]);
@@ -189,14 +231,7 @@ fn json(hasher: &mut Sha256, value: &Json<'_>) {
             hasher.update((elements.len() as u64).to_le_bytes());
             elements.iter().for_each(|element| json(hasher, element));
         }
-        Json::Object(members) => {
-            hasher.update([6]);
-            hasher.update((members.len() as u64).to_le_bytes());
-            for (name, value) in members {
-                text(hasher, name);
-                json(hasher, value);
-            }
-        }
+        Json::Object(members) => object(hasher, members.iter()),
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) async fn report(State(service): State<Arc<Service>>, Extension(caller
             response
         }
     };
-    with_revision(response, &snapshot)
+    with_revision(response, snapshot.revision())
 }
 
 /// That of the page itself, and what a page cannot say: that no other may show it as its own.

@@ -36,7 +36,7 @@ impl<'a> Domains<'a> {
     pub(super) fn new(reads: Reads<'a>) -> Self {
         let mut domains = Self { reads, pools: BTreeMap::new() };
         let types = domains.reads.types;
-        domains.pools = types.entities.values().map(|found| (found.name.clone(), domains.pool(found))).collect();
+        domains.pools = types.referable().map(|found| (found.name.clone(), domains.pool(found))).collect();
         domains
     }
 
@@ -159,7 +159,7 @@ impl<'a> Domains<'a> {
     fn is_the_other(&self, uid: &EntityUid) -> bool {
         let asked = [self.subject(&Root::Principal), self.subject(&Root::Resource)];
         let known = |uid: &EntityUid| self.reads.named.contains(uid) || asked.contains(&Some(uid.clone()));
-        let enumerated = self.reads.types.entity(&uid.type_name().to_string()).is_none_or(|found| found.ids.is_some());
+        let enumerated = self.reads.types.entity_of(uid.type_name()).is_none_or(|found| found.ids.is_some());
         let mut others = self.pools.get(uid.type_name()).into_iter().flatten().filter(|uid| !known(uid));
         !enumerated && others.next() == Some(uid) && others.next().is_none()
     }
@@ -167,7 +167,7 @@ impl<'a> Domains<'a> {
     /// The principal, or the resource, where nothing says which.
     pub(super) fn subject(&self, root: &Root) -> Option<EntityUid> {
         let own = |name: &EntityTypeName, number| {
-            let entity = self.reads.types.entity(&name.to_string())?;
+            let entity = self.reads.types.entity_of(name)?;
             match &entity.ids {
                 Some(ids) => Some(uid(name, ids.first()?)),
                 None => Some(numbered(name, number)),
@@ -192,7 +192,7 @@ impl<'a> Domains<'a> {
         let own = self.subject(root);
         let Some(name) = own.as_ref().map(|uid| uid.type_name().clone()) else { return vec![Choice::Present] };
         let environment = self.reads.environment;
-        let enumerated = self.reads.types.entity(&name.to_string()).and_then(|entity| entity.ids.as_ref());
+        let enumerated = self.reads.types.entity_of(&name).and_then(|entity| entity.ids.as_ref());
         let mut uids: Vec<EntityUid> = match enumerated {
             Some(ids) => ids.iter().map(|id| uid(&name, id)).collect(),
             None => {

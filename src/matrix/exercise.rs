@@ -87,12 +87,19 @@ pub fn exercise_with_coverage(
 }
 
 /// What was found in all environments: one result for each row.
+#[expect(clippy::expect_used, reason = "each result is of a row of this very store: none may be lost")]
 fn together(snapshot: &Snapshot, found: impl Iterator<Item = (usize, RowResult)>) -> Vec<RowResult> {
     let mut results = vec![RowResult::default(); snapshot.store.rows.len()];
     for (row, result) in found {
-        results.get_mut(row).into_iter().for_each(|row| row.add(result.clone()));
+        results.get_mut(row).expect("a row of the store").add(result);
     }
     results
+}
+
+/// The assignment of that number, which is below their count: without one of them, a row would hold on fewer requests than are counted.
+#[expect(clippy::expect_used, reason = "the numbers are those of `spread`, over as many as there are")]
+fn matched_by(matching: &[Assignment], number: u128) -> &Assignment {
+    usize::try_from(number).ok().and_then(|number| matching.get(number)).expect("a number below the count")
 }
 
 /// What is kept of a decision.
@@ -118,7 +125,7 @@ struct Applying<'a> {
 struct Field<'a> {
     snapshot: &'a Snapshot,
     space: Space<'a>,
-    /// The dimensions that the policies read: equal choices there are decided equally.
+    /// The dimensions that the policies read.
     by_policies: Vec<usize>,
     known: HashMap<Assignment, Arc<Decided>>,
     /// What watches the requests, if anything does.
@@ -168,10 +175,7 @@ impl<'a> Field<'a> {
         let mut result = RowResult { sampled, ..RowResult::default() };
         let mut worst: Option<(usize, Assignment)> = None;
         for index in indices {
-            let Some(matched) = usize::try_from(index / inner).ok().and_then(|index| matching.get(index)) else {
-                break;
-            };
-            let assignment = self.space.assign(matched, &rest, index % inner);
+            let assignment = self.space.assign(matched_by(&matching, index / inner), &rest, index % inner);
             let Some(decided) = self.decide(&assignment) else { continue };
             result.requests += 1;
             decided.policies.iter().for_each(|policy| *result.policies.entry(policy.clone()).or_default() += 1);
@@ -196,7 +200,6 @@ impl<'a> Field<'a> {
     /// What is decided; `None` where the choices make no request.
     fn decide(&mut self, assignment: &Assignment) -> Option<Arc<Decided>> {
         let case = self.space.build(assignment)?;
-        let read = self.by_policies.iter().map(|position| assignment.get(*position).copied().flatten()).collect();
         let observer = self.observer.as_ref();
         let decide = || {
             let decision = self.snapshot.decide_case(&case);
@@ -210,6 +213,7 @@ impl<'a> Field<'a> {
                     .unwrap_or_default(),
             })
         };
-        Some(Arc::clone(self.known.entry(read).or_insert_with(decide)))
+        // By all of it: what a row sets up beside what the policies read may lead to what they read, as a group that is in another does.
+        Some(Arc::clone(self.known.entry(assignment.clone()).or_insert_with(decide)))
     }
 }

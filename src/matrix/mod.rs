@@ -14,6 +14,7 @@ mod exercise;
 mod moves;
 mod outside;
 mod reads;
+pub mod sight;
 mod space;
 mod table;
 mod world;

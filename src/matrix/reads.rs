@@ -72,8 +72,9 @@ impl fmt::Display for Dimension {
 /// A declaration of the schema: an attribute of a type, or a member of the context, whichever way a slot leads there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Field {
-    owner: Option<EntityTypeName>,
-    steps: Vec<Step>,
+    /// The type; `None` for a member of the context.
+    pub(super) owner: Option<EntityTypeName>,
+    pub(super) steps: Vec<Step>,
 }
 
 /// What the schema says about a slot.
@@ -171,7 +172,7 @@ impl<'a> Reads<'a> {
             Shape::Record(record) => (record, from.field.clone()),
             Shape::Parsed(parsed) => (&parsed.facts, from.field.clone()),
             Shape::Entity(name) => {
-                let entity = self.types.entity(&name.to_string())?;
+                let entity = self.types.entity_of(name)?;
                 let field = Field { owner: Some(name.clone()), steps: vec![step.clone()] };
                 if let Step::Tag(_) = step {
                     return Some(Declared { shape: entity.tags.clone()?, optional: true, field });
@@ -410,6 +411,17 @@ impl Slot {
     pub(super) fn then(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
+    }
+}
+
+/// Whether an expression leads somewhere that can be said: a variable, an entity, and attributes and tags of these.
+pub(super) fn is_path(expression: &Expr) -> bool {
+    match expression.expr_kind() {
+        ExprKind::Var(_) | ExprKind::Lit(Literal::EntityUID(_)) => true,
+        ExprKind::GetAttr { expr, .. } => is_path(expr),
+        ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => is_path(arg1),
+        ExprKind::If { then_expr, else_expr, .. } => is_path(then_expr) && is_path(else_expr),
+        _ => false,
     }
 }
 

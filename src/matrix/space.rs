@@ -144,14 +144,14 @@ impl<'a> Space<'a> {
         in_order.collect()
     }
 
-    /// The number of a combination of choices at all positions; [`Space::assign`] is the way back.
-    pub(super) fn number(&self, assignment: &Assignment) -> usize {
+    /// The number of a combination of choices at all positions; [`Space::assign`] is the way back. `None` where it lacks a choice.
+    pub(super) fn number(&self, assignment: &Assignment) -> Option<usize> {
         let strides = (0..assignment.len()).scan(1, |stride, position| {
             let own = *stride;
             *stride *= self.width(position);
             Some(own)
         });
-        assignment.iter().zip(strides).map(|(choice, stride)| choice.unwrap_or_default() * stride).sum()
+        assignment.iter().zip(strides).map(|(choice, stride)| Some((*choice)? * stride)).sum()
     }
 
     /// No choice for any of the dimensions.
@@ -161,11 +161,14 @@ impl<'a> Space<'a> {
 
     /// The request that is made by these choices; `None` where they make none.
     pub(super) fn build(&self, assignment: &Assignment) -> Option<Case> {
-        let taken = self.dimensions.iter().zip(assignment).filter_map(|((dimension, choices), index)| {
-            let index = (*index)?;
-            Some(Taken { dimension, index, choice: choices.get(index)? })
+        let chosen = self.dimensions.iter().zip(assignment).filter_map(|(all, index)| Some((all, (*index)?)));
+        let taken = chosen.map(|((dimension, choices), index)| {
+            let choice = choices.get(index)?;
+            Some(Taken { dimension, index, choice })
         });
-        world::build(self.environment, &self.domains, self.types, taken)
+        // A choice that there is not makes no request, not another one.
+        let taken: Vec<Taken<'_>> = taken.collect::<Option<_>>()?;
+        world::build(self.environment, &self.domains, self.types, taken.into_iter())
     }
 
     /// How many choices a dimension has.

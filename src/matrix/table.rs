@@ -80,7 +80,8 @@ impl<'s, 'a, T: PartialEq> Table<'s, 'a, T> {
             let case = space.build(&assignment);
             // Only what is a request is the same as another.
             let other = space.in_order(&assignment).filter(|other| !sampled && case.is_some() && *other != assignment);
-            let other = other.filter(|other| space.build(other).is_some()).map(|other| space.number(&other));
+            let other = other.filter(|other| space.build(other).is_some());
+            let other = other.and_then(|other| space.number(&other));
             first.push(other.unwrap_or(cell));
             if other.is_some() { None } else { outcome(&case?) }
         });

@@ -197,16 +197,16 @@ impl World {
         for uid in [&self.principal, &self.resource] {
             self.entities.entry(uid.clone()).or_default();
         }
-        let context = complete(&types.environments.get(environment)?.context, &self.context, domains);
+        let context = complete(&types.environments.get(environment)?.context, &self.context, domains)?;
         let mut entities = BTreeMap::new();
         for (uid, draft) in self.entities {
-            let entity_type = types.entity(&uid.type_name().to_string())?;
-            let tags = draft
-                .tags
-                .iter()
-                .filter_map(|(key, cell)| Some((key.clone(), completed(entity_type.tags.as_ref()?, cell, domains)?)));
-            let mut entity = StoredEntity::new(complete(&entity_type.attributes, &draft.attributes, domains));
-            entity.tags = tags.collect();
+            let entity_type = types.entity_of(uid.type_name())?;
+            let mut entity = StoredEntity::new(complete(&entity_type.attributes, &draft.attributes, domains)?);
+            for (key, cell) in &draft.tags {
+                if let Some(tag) = completed(entity_type.tags.as_ref()?, cell, domains)? {
+                    entity.tags.insert(key.clone(), tag);
+                }
+            }
             entity.parents = draft.parents.unwrap_or_default();
             entities.insert(uid, entity);
         }
@@ -214,25 +214,30 @@ impl World {
     }
 }
 
-/// The record, with a plain value for every required field that was not chosen.
-fn complete(shape: &RecordShape, cells: &Cells, domains: &Domains<'_>) -> Record {
-    let fields = shape.0.iter().filter_map(|(name, field)| {
+/// The record, with a plain value for every required field that was not chosen; `None` where a choice does not fit.
+fn complete(shape: &RecordShape, cells: &Cells, domains: &Domains<'_>) -> Option<Record> {
+    let mut record = Record::new();
+    for (name, field) in &shape.0 {
         let value = match cells.get(name) {
             Some(cell) => completed(&field.shape, cell, domains)?,
-            None if field.required => domains.plain(&field.shape),
-            None => return None,
+            None => field.required.then(|| domains.plain(&field.shape)),
         };
-        Some((name.clone(), value))
-    });
-    fields.collect()
+        if let Some(value) = value {
+            record.insert(name.clone(), value);
+        }
+    }
+    Some(record)
 }
 
-fn completed(shape: &Shape, cell: &Cell, domains: &Domains<'_>) -> Option<Value> {
+/// What was chosen: a value, or that there is none; `None` where a record was chosen for what is no record.
+fn completed(shape: &Shape, cell: &Cell, domains: &Domains<'_>) -> Option<Option<Value>> {
     match (cell, shape) {
-        (Cell::Absent, _) => None,
-        (Cell::Value(value), _) => Some(value.clone()),
-        (Cell::Record(cells), Shape::Record(record)) => Some(Value::Record(complete(record, cells, domains))),
-        (Cell::Record(cells), Shape::Parsed(parsed)) => Some(Value::Record(complete(&parsed.facts, cells, domains))),
+        (Cell::Absent, _) => Some(None),
+        (Cell::Value(value), _) => Some(Some(value.clone())),
+        (Cell::Record(cells), Shape::Record(record)) => Some(Some(Value::Record(complete(record, cells, domains)?))),
+        (Cell::Record(cells), Shape::Parsed(parsed)) => {
+            Some(Some(Value::Record(complete(&parsed.facts, cells, domains)?)))
+        }
         (Cell::Record(_), _) => None,
     }
 }

@@ -33,7 +33,7 @@ impl Plugin for EmailPlugin {
     }
 
     fn facts(&self) -> &'static [FactField] {
-        &[FactField { name: "address", kind: FactKind::String }, FactField { name: "domain", kind: FactKind::String }]
+        const { &[FactField::repeating("address", FactKind::String), FactField::about("domain", FactKind::String)] }
     }
 
     fn parameters(&self) -> &'static [&'static str] {

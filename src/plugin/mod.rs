@@ -10,6 +10,7 @@ mod email;
 mod phone;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use email::EmailPlugin;
 pub use phone::PhonePlugin;
@@ -49,6 +50,12 @@ pub trait Plugin: Send + Sync {
     fn parse(&self, raw: &str, arguments: &[Option<&str>]) -> Option<Vec<Fact>>;
 }
 
+impl std::fmt::Debug for dyn Plugin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
 /// A field of the record that a plugin fills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FactField {
@@ -56,6 +63,20 @@ pub struct FactField {
     pub name: &'static str,
     /// The field's type in the schema.
     pub kind: FactKind,
+    /// Whether the fact repeats what was read, so that who may not see the one may not see the other.
+    pub repeats: bool,
+}
+
+impl FactField {
+    /// A fact that says something about what was read.
+    pub const fn about(name: &'static str, kind: FactKind) -> Self {
+        Self { name, kind, repeats: false }
+    }
+
+    /// A fact that repeats what was read.
+    pub const fn repeating(name: &'static str, kind: FactKind) -> Self {
+        Self { name, kind, repeats: true }
+    }
 }
 
 /// The type of a fact.
@@ -115,6 +136,29 @@ pub fn find(name: &str) -> Option<&'static dyn Plugin> {
     PLUGINS.iter().copied().find(|plugin| plugin.name() == name)
 }
 
+/// What a plugin has read since the process began.
+#[derive(Debug)]
+pub struct Figures {
+    /// Strings that were valid.
+    pub valid: AtomicU64,
+    /// Strings that were not.
+    pub invalid: AtomicU64,
+    /// Times that it broke its promise: panics, and facts of other types than it declares.
+    pub failures: AtomicU64,
+}
+
+impl Figures {
+    const fn none() -> Self {
+        Self { valid: AtomicU64::new(0), invalid: AtomicU64::new(0), failures: AtomicU64::new(0) }
+    }
+}
+
+/// The figures of all plugins, in the order of [`PLUGINS`].
+pub fn figures() -> &'static [Figures] {
+    static FIGURES: [Figures; PLUGINS.len()] = [const { Figures::none() }; PLUGINS.len()];
+    &FIGURES
+}
+
 /// The whole record of facts for `raw`: every field of [`Plugin::facts`] and [`VALID`].
 ///
 /// This is the only way in which a plugin is called. A string that is not valid gives `valid: false` and empty facts; so
@@ -122,11 +166,21 @@ pub fn find(name: &str) -> Option<&'static dyn Plugin> {
 /// answer to facts that are not there.
 pub fn read(plugin: &dyn Plugin, raw: &str, arguments: &[Option<&str>]) -> Vec<(&'static str, Fact)> {
     let fields = plugin.facts();
-    let parsed = catch_unwind(AssertUnwindSafe(|| plugin.parse(raw, arguments)))
-        .ok()
-        .flatten()
-        .filter(|facts| facts.iter().map(Fact::kind).eq(fields.iter().map(|field| field.kind)));
+    let is_kept = |facts: &Vec<Fact>| facts.iter().map(Fact::kind).eq(fields.iter().map(|field| field.kind));
+    let parsed = catch_unwind(AssertUnwindSafe(|| plugin.parse(raw, arguments)));
+    let failed = parsed.as_ref().map_or(true, |parsed| parsed.as_ref().is_some_and(|facts| !is_kept(facts)));
+    let parsed = parsed.ok().flatten().filter(is_kept);
     let valid = parsed.is_some();
+    let place = PLUGINS.iter().position(|known| known.name() == plugin.name());
+    if let Some(figures) = place.and_then(|place| figures().get(place)) {
+        let count = |figure: &AtomicU64| {
+            figure.fetch_add(1, Ordering::Relaxed);
+        };
+        count(if valid { &figures.valid } else { &figures.invalid });
+        if failed {
+            count(&figures.failures);
+        }
+    }
     let facts = parsed.unwrap_or_else(|| fields.iter().map(|field| field.kind.empty()).collect());
     let mut record = vec![(VALID, Fact::Bool(valid))];
     record.extend(fields.iter().map(|field| field.name).zip(facts));

@@ -48,7 +48,7 @@ impl Plugin for PhonePlugin {
     }
 
     fn facts(&self) -> &'static [FactField] {
-        &[FactField { name: "e164", kind: FactKind::String }, FactField { name: "region", kind: FactKind::String }]
+        const { &[FactField::repeating("e164", FactKind::String), FactField::about("region", FactKind::String)] }
     }
 
     fn parameters(&self) -> &'static [&'static str] {

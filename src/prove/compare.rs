@@ -9,7 +9,7 @@ use cedar_policy_symcc::{CompiledPolicySet, Env};
 
 use super::shrink::Kept;
 use super::solver::{Asker, Solver, ask_all};
-use super::{as_decided, can_fail, confirmed, request_of};
+use super::{as_decided, can_fail, confirmed, member_of, request_of};
 use crate::engine::{Decision, Snapshot};
 use crate::request::case::Case;
 use crate::store::known::{self, Known};
@@ -142,7 +142,7 @@ impl<'a> Both<'a> {
         let older = at.compiled(asker, &old, known.as_deref());
         let older = match of {
             Side::Both => {
-                older.map_err(|why| format!("not compared: under the newer schema, the older policy {why}"))?
+                older.map_err(|why| format!("not compared: of the older policies, under the newer schema: {why}"))?
             }
             Side::New | Side::Old => older?,
         };
@@ -174,7 +174,8 @@ impl<'a> Both<'a> {
 
     /// A request that the older revision allows, and the newer does not know.
     fn vanished(&self, asker: &mut Asker<'_>, environment: &Environment) -> Result<Found, String> {
-        let Some((_, older)) = self.old.store.types.environment_like(environment) else { return Ok(Found::None) };
+        let (_, older) =
+            self.old.store.types.environment_like(environment).ok_or("the older schema has no such environment")?;
         let known = match known::requests(older, &self.new.store.types, &self.old.store.types)? {
             Known::All => return Ok(Found::None),
             Known::These(known) => Some(policy::permit_when(&format!("!({})", known.as_ref().as_ref().condition()))?),
@@ -205,9 +206,7 @@ impl<'a> Both<'a> {
 /// The policy without what its scope says of the action: which actions there are beside, and of which groups, may have changed.
 fn for_any_action(policy: &Policy) -> Result<Policy, String> {
     let mut json = policy.to_json().map_err(|error| error.to_string())?;
-    if let Some(action) = json.get_mut("action") {
-        *action = serde_json::json!({ "op": "All" });
-    }
+    *member_of(&mut json, "action")? = serde_json::json!({ "op": "All" });
     Policy::from_json(Some(policy.id().clone()), json).map_err(|error| error.to_string())
 }
 

@@ -29,7 +29,10 @@ pub struct Idle {
 ///
 /// A thread that cannot be started.
 pub fn idle(snapshot: &Snapshot, solver: &Solver, progress: &(dyn Fn(usize, usize) + Sync)) -> std::io::Result<Idle> {
-    let places = Place::all(snapshot);
+    let places = match Place::all(snapshot) {
+        Ok(places) => places,
+        Err(why) => return Ok(Idle { undecided: vec![why], ..Idle::default() }),
+    };
     let policies = snapshot.store.policies.iter();
     let questions: Vec<(&Statement, Topic)> =
         policies.flat_map(|policy| [(policy, Topic::Policy), (policy, Topic::Conditions)]).collect();
@@ -48,12 +51,23 @@ pub fn idle(snapshot: &Snapshot, solver: &Solver, progress: &(dyn Fn(usize, usiz
             Err(why) => undecided.entry(why).or_default().push(&policy.id),
         }
     }
+    for policy in &snapshot.store.policies {
+        if parts(&policy.policy).len() > MOST_PARTS && !policy.allows_lint(lint::CONSTANT) {
+            let why =
+                format!("whether a condition after the first {MOST_PARTS} is always true or always false is not asked");
+            undecided.entry(why).or_default().push(&policy.id);
+        }
+    }
     idle.undecided = undecided.into_iter().map(|(why, ids)| format!("{}: {why}", listed(&ids))).collect();
     Ok(idle)
 }
 
 /// Beyond so many in one environment, what depends on each of them is not asked: it takes the square of their number.
 const MOST_POLICIES: usize = 100;
+
+/// Beyond so many parts of one policy, it is not asked of a part whether it is constant: to the solver, that takes the square of their
+/// number.
+const MOST_PARTS: usize = 50;
 
 /// A few of them, and how many more there are.
 fn listed(ids: &[&str]) -> String {
@@ -80,12 +94,13 @@ struct Place<'a> {
 }
 
 impl<'a> Place<'a> {
-    fn all(snapshot: &'a Snapshot) -> Vec<Self> {
+    /// Every environment: without one of them, a policy could seem never to change a decision.
+    fn all(snapshot: &'a Snapshot) -> Result<Vec<Self>, String> {
         let store = &snapshot.store;
-        let places = store.types.environments.iter().filter_map(|environment| {
+        let places = store.types.environments.iter().map(|environment| {
             let policies = store.policies.iter().map(|policy| &policy.policy);
-            Some(Self {
-                request: request_of(environment, store).ok()?,
+            Ok(Self {
+                request: request_of(environment, store)?,
                 policies: policies.filter(|policy| scope::can_match(policy, environment, &store.schema)).collect(),
                 can_fail: OnceLock::new(),
                 decided: OnceLock::new(),
@@ -203,23 +218,26 @@ impl<'a> About<'_, 'a> {
         if self.policy.allows_lint(lint::CONSTANT) {
             return Ok(problems);
         }
-        let mut before: Vec<String> = Vec::new();
-        for part in parts(&self.policy.policy) {
-            let holds = part.as_cedar();
-            let true_somewhere = self.can_match(asker, &before, &holds)?;
-            let false_somewhere = self.can_match(asker, &before, &format!("!({holds})"))?;
-            let always = match (true_somewhere, false_somewhere) {
+        let parts: Vec<Part> = parts(&self.policy.policy).into_iter().take(MOST_PARTS).collect();
+        let all: Vec<String> = parts.iter().map(Part::as_cedar).collect();
+        let holding = self.holding(asker, &all)?;
+        for (index, (part, holds)) in parts.iter().zip(&all).enumerate() {
+            let ((before, _), (with, _)) = (all.split_at(index), all.split_at(index + 1));
+            let is_always = match (index < holding, self.can_match(asker, before, &format!("!({holds})"))?) {
                 (true, true) => None,
                 (true, false) => Some(!part.negated),
                 (false, true) => Some(part.negated),
-                // What comes before can never hold: that has been said, or Cedar's own check says so.
+                // Neither: Cedar's own check says so.
                 (false, false) => break,
             };
-            before.push(holds);
-            if let Some(always) = always.filter(|_| part.in_conditions())
-                && self.never_fails(asker, &before)?
+            if let Some(always) = is_always.filter(|_| part.in_conditions())
+                && self.never_fails(asker, with)?
             {
-                problems.push(self.always(&part, always));
+                problems.push(self.always(part, always));
+            }
+            if index >= holding {
+                // What comes before the next can never hold: that has been said.
+                break;
             }
         }
         Ok(problems)
@@ -231,6 +249,22 @@ impl<'a> About<'_, 'a> {
         let applies = if value == part.negated { "so the policy never applies" } else { "so it decides nothing" };
         let problem = problem.in_file(&self.policy.file).at(span.unwrap_or(self.policy.span), applies);
         problem.with_help(format!("where all conditions before it hold, `{text}` is {value} for every request"))
+    }
+
+    /// How many of the conditions, from the first, can hold together.
+    fn holding(&self, asker: &mut Asker<'_>, conditions: &[String]) -> Result<usize, String> {
+        let (mut holding, mut failing) = (0, conditions.len() + 1);
+        // Mostly all of them can, so that is asked first.
+        let mut next = conditions.len();
+        while holding + 1 < failing {
+            let can_hold = match conditions.split_at(next).0.split_last() {
+                Some((last, before)) => self.can_match(asker, before, last)?,
+                None => true,
+            };
+            *(if can_hold { &mut holding } else { &mut failing }) = next;
+            next = usize::midpoint(holding, failing);
+        }
+        Ok(holding)
     }
 
     fn can_match(&self, asker: &mut Asker<'_>, before: &[String], last: &str) -> Result<bool, String> {

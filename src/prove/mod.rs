@@ -8,6 +8,7 @@
 //! A counterexample is decided by the engine before it is shown: one that the engine decides otherwise is none. An answer that
 //! the solver does not give is never a proof.
 
+mod bounded;
 pub mod compare;
 pub mod idle;
 mod model;
@@ -29,8 +30,12 @@ use shrink::Kept;
 use solver::{Asker, Solver};
 
 /// What every proof takes for granted, as a sentence.
-pub const ASSUMPTION: &str = "every entity that a request refers to exists with the attributes that the schema requires \
-    (where a policy reads one that does not, the service denies); facts are any value of their type, which includes more than the plugins return";
+pub const ASSUMPTION: &str = "an entity that is referred to and not stored acts as one without parents, tags and optional attributes, \
+    which the proofs include (where a policy reads a required attribute of one, the service denies); a request is denied besides where a \
+    policy reads what only the store may say (`@stored`) of an entity that is not stored, and where an entity that must exist \
+    (`@must_exist`) is not stored; each datetime of a request or an \
+    entity is one that a string can say (-62167305540000 to 253402387139999 ms since 1970); facts are any value of their type, which \
+    includes more than the plugins return";
 
 /// What is asked of the solver, in one environment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -158,6 +163,8 @@ struct Prover<'a> {
     rows: Vec<&'a Statement>,
     kept: Kept,
     environments: Vec<Compiled>,
+    /// The policies, each in an environment, of which it is not proven that they can be evaluated for every request there.
+    may_err: BTreeSet<(usize, usize)>,
 }
 
 /// What is compiled once for an environment, when it is first asked about.
@@ -165,8 +172,6 @@ struct Prover<'a> {
 struct Compiled {
     request: Option<RequestEnv>,
     policies: OnceLock<Result<CompiledPolicySet, String>>,
-    /// The policies of which it is not proven that they can be evaluated for every request.
-    may_err: Vec<usize>,
 }
 
 impl<'a> Prover<'a> {
@@ -180,7 +185,7 @@ impl<'a> Prover<'a> {
         let rows: Vec<&Statement> = store.rows.iter().chain(invariants).collect();
         let statements = store.policies.iter().chain(rows.iter().copied());
         let kept = Kept::by(statements.map(|statement| &statement.policy));
-        Self { snapshot, kept, environments: environments.collect(), rows }
+        Self { snapshot, kept, environments: environments.collect(), rows, may_err: BTreeSet::new() }
     }
 
     fn ask(
@@ -204,10 +209,8 @@ impl<'a> Prover<'a> {
 
     fn remember_what_errs(&mut self, proofs: &[Proof]) {
         for proof in proofs.iter().filter(|proof| !matches!(proof.verdict, Verdict::Proven)) {
-            if let (Claim::PolicyNeverErrs(policy), Some(environment)) =
-                (proof.claim, self.environments.get_mut(proof.environment))
-            {
-                environment.may_err.push(policy);
+            if let Claim::PolicyNeverErrs(policy) = proof.claim {
+                self.may_err.insert((proof.environment, policy));
             }
         }
     }
@@ -225,7 +228,7 @@ impl<'a> Prover<'a> {
         let mut questions = BTreeSet::new();
         for proof in proofs.iter().filter(|proof| proof.fails()) {
             let Claim::RowHolds(row) = proof.claim else { continue };
-            let permits = |row: usize| self.rows.get(row).is_some_and(|row| row.permits());
+            let permits = |row: usize| self.rows.get(row).map(|row| row.permits());
             let beside = proofs.iter().filter(|other| other.environment == proof.environment);
             let others = beside.filter_map(|other| match other.claim {
                 Claim::RowHolds(other) if permits(other) != permits(row) => Some(other),
@@ -308,31 +311,35 @@ impl At<'_, '_> {
 
     /// The row as a permit that matches only where every policy can be evaluated: elsewhere the engine denies, and Cedar may not.
     fn without_errors(&self, row: &Statement) -> Result<Policy, String> {
-        let can_fail = self.may_err().iter().map(|policy| self.prover.policy(*policy));
-        where_none_fails(&as_permit(&row.policy)?, &can_fail.collect::<Result<Vec<_>, _>>()?)
+        where_none_fails(&as_permit(&row.policy)?, &self.may_err()?)
     }
 
     /// No policy fails for a request of a `permit` row, which the engine would deny.
     fn nothing_errs_within(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
-        for policy in self.may_err() {
-            let policy = self.prover.policy(*policy)?.as_ref().condition();
-            let both = policy::permit_when(&format!("({}) && ({policy})", row.policy.as_ref().condition()))?;
-            let snapshot = self.prover.snapshot;
-            let matcher = Matcher::new(&row.policy, &snapshot.store.types);
-            let shows = |case: &Case| {
-                let decision = snapshot.decide_case(case);
-                !decision.allowed && !decision.errors().is_empty() && snapshot.matches(&matcher, case) == Ok(true)
-            };
-            match self.errs(asker, &both, &shows)? {
-                Verdict::Proven => {}
-                refuted => return Ok(refuted),
+        let snapshot = self.prover.snapshot;
+        let matcher = Matcher::new(&row.policy, &snapshot.store.types);
+        let shows = |case: &Case| {
+            let decision = snapshot.decide_case(case);
+            !decision.allowed && !decision.errors().is_empty() && snapshot.matches(&matcher, case) == Ok(true)
+        };
+        let compiled = self.compiled(&row.policy)?;
+        for policy in self.may_err()? {
+            // Where the row itself fails, it does not match.
+            let evaluated = self.compiled(&policy::permit_when(&true_or_failing(policy))?)?;
+            let found = asker.ask(async |compiler| {
+                compiler.check_matches_implies_with_counterexample_opt(&compiled, &evaluated).await
+            })?;
+            if let Some(model) = found {
+                return self.refuted(&model, &shows);
             }
         }
         Ok(Verdict::Proven)
     }
 
-    fn may_err(&self) -> &[usize] {
-        self.prover.environments.get(self.environment).map(|compiled| compiled.may_err.as_slice()).unwrap_or_default()
+    /// The policies that may fail here.
+    fn may_err(&self) -> Result<Vec<&Policy>, String> {
+        let here = (self.environment, 0)..=(self.environment, usize::MAX);
+        self.prover.may_err.range(here).map(|(_, policy)| self.prover.policy(*policy)).collect()
     }
 
     fn row_matches(&self, asker: &mut Asker<'_>, row: &Statement) -> Result<Verdict, String> {
@@ -390,7 +397,8 @@ impl At<'_, '_> {
 
     fn policies(&self) -> Result<&CompiledPolicySet, String> {
         let compiled = self.prover.environments.get(self.environment).ok_or("no such environment")?;
-        let compile = || self.compile_set(&policy::set_of(&self.prover.snapshot.store.policies));
+        let policies = || self.prover.snapshot.store.policies.iter().map(|statement| &statement.policy);
+        let compile = || self.compiled_set(policies());
         compiled.policies.get_or_init(compile).as_ref().map_err(Clone::clone)
     }
 
@@ -398,13 +406,9 @@ impl At<'_, '_> {
         CompiledPolicy::compile(policy, self.request, &self.prover.snapshot.store.schema).map_err(unsupported)
     }
 
-    fn compiled_set(&self, policies: &[Policy]) -> Result<CompiledPolicySet, String> {
-        let set = PolicySet::from_policies(policies.iter().cloned()).map_err(|error| error.to_string())?;
-        self.compile_set(&set)
-    }
-
-    fn compile_set(&self, set: &PolicySet) -> Result<CompiledPolicySet, String> {
-        CompiledPolicySet::compile(set, self.request, &self.prover.snapshot.store.schema).map_err(unsupported)
+    fn compiled_set<'p>(&self, policies: impl IntoIterator<Item = &'p Policy>) -> Result<CompiledPolicySet, String> {
+        let set = PolicySet::from_policies(policies.into_iter().cloned()).map_err(|error| error.to_string())?;
+        CompiledPolicySet::compile(&set, self.request, &self.prover.snapshot.store.schema).map_err(unsupported)
     }
 }
 
@@ -425,7 +429,7 @@ fn confirmed(
 }
 
 fn unsupported(error: Error) -> String {
-    format!("it cannot be put to the solver: {error}")
+    solver::in_a_sentence(&error)
 }
 
 /// A denial because something is missing, unknown or in error is none that policies make.
@@ -435,9 +439,13 @@ fn by_policies(decision: &Decision) -> bool {
 
 /// The permit, made to fail wherever one of these policies does, so that it permits nothing there.
 fn where_none_fails(permit: &Policy, can_fail: &[&Policy]) -> Result<Policy, String> {
-    let conditions = can_fail.iter().map(|policy| policy.as_ref().condition());
-    // True, or an error.
-    narrowed(permit, conditions.map(|condition| format!("({condition}) == ({condition})")))
+    narrowed(permit, can_fail.iter().map(|policy| true_or_failing(policy)))
+}
+
+/// A condition that holds wherever a policy can be evaluated, and fails elsewhere.
+fn true_or_failing(policy: &Policy) -> String {
+    let condition = policy.as_ref().condition();
+    format!("({condition}) == ({condition})")
 }
 
 /// The permit where these conditions hold.
@@ -501,8 +509,11 @@ fn as_permit(row: &Policy) -> Result<Policy, String> {
         return Ok(row.clone());
     }
     let mut json = row.to_json().map_err(|error| error.to_string())?;
-    if let Some(effect) = json.get_mut("effect") {
-        *effect = "permit".into();
-    }
+    *member_of(&mut json, "effect")? = "permit".into();
     Policy::from_json(Some(row.id().clone()), json).map_err(|error| error.to_string())
+}
+
+/// That member of a policy, which every policy has.
+fn member_of<'j>(policy: &'j mut serde_json::Value, name: &str) -> Result<&'j mut serde_json::Value, String> {
+    policy.get_mut(name).ok_or_else(|| format!("a policy is written without its {name}"))
 }

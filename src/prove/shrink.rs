@@ -78,7 +78,7 @@ impl Draft {
         let mut draft = self.clone();
         if let Some(entity) = draft.entities.get_mut(uid) {
             let (tags, parents) = (entity.tags.clone(), entity.parents.clone());
-            *entity = StoredEntity { tags, parents, ..StoredEntity::new(attributes) };
+            *entity = StoredEntity::new(attributes).with(tags, parents);
         }
         draft
     }
@@ -110,7 +110,7 @@ impl Shrinking<'_> {
     /// Gives every entity a plain id: `account-1`.
     fn rename(&mut self) {
         let enumerated =
-            |uid: &EntityUid| self.types.entity(&uid.type_name().to_string()).is_none_or(|found| found.ids.is_some());
+            |uid: &EntityUid| self.types.entity_of(uid.type_name()).is_none_or(|found| found.ids.is_some());
         let draft = &self.draft;
         let mut names: BTreeMap<EntityUid, EntityUid> = BTreeMap::new();
         let mut counts: BTreeMap<&cedar_policy::EntityTypeName, usize> = BTreeMap::new();
@@ -180,7 +180,7 @@ impl Shrinking<'_> {
             let without_tag = entity.tags.keys().map(|key| {
                 let mut tags = entity.tags.clone();
                 tags.remove(key);
-                StoredEntity { tags, ..entity.clone() }
+                entity.clone().with(tags, entity.parents.clone())
             });
             for entity in without_parent.chain(without_tag).collect::<Vec<_>>() {
                 let mut draft = self.draft.clone();
@@ -204,7 +204,7 @@ impl Shrinking<'_> {
         let uids: Vec<EntityUid> = self.draft.entities.keys().cloned().collect();
         let mut smaller = false;
         for uid in uids {
-            let Some(declared) = self.types.entity(&uid.type_name().to_string()) else { continue };
+            let Some(declared) = self.types.entity_of(uid.type_name()) else { continue };
             let Some(entity) = self.draft.entities.get(&uid) else { continue };
             let candidates = self.plainer_record(&declared.attributes, &entity.attributes);
             smaller |= candidates.into_iter().any(|attributes| self.take(self.draft.with_attributes(&uid, attributes)));
@@ -270,7 +270,7 @@ impl Shrinking<'_> {
 
     /// The ids of an enumerated type that are declared before; otherwise the entities of the type that come before.
     fn plainer_entity(&self, uid: &EntityUid) -> Vec<EntityUid> {
-        let Some(declared) = self.types.entity(&uid.type_name().to_string()) else { return Vec::new() };
+        let Some(declared) = self.types.entity_of(uid.type_name()) else { return Vec::new() };
         match &declared.ids {
             Some(ids) => {
                 let before = ids.iter().take_while(|id| id.as_str() != AsRef::<str>::as_ref(uid.id()));

@@ -8,14 +8,17 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use cedar_policy_symcc::err::{CompileError, EncodeError, Error};
 use cedar_policy_symcc::solver::{Decision, DecisionWithModel, LocalSolver, Solver as _};
 use cedar_policy_symcc::{CedarSymCompiler, SmtLibScript as _};
 use regex::Regex;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 use tokio::runtime::Runtime;
+
+use super::bounded::Bounded;
 
 /// The oldest version that is known to answer rightly.
 const OLDEST: [u32; 3] = [1, 0, 3];
@@ -170,7 +173,7 @@ pub(super) fn ask_all<Q: Sync, A: Send>(
 pub(super) struct Asker<'a> {
     solver: &'a Solver,
     runtime: Runtime,
-    process: Option<CedarSymCompiler<LocalSolver>>,
+    process: Option<CedarSymCompiler<Bounded>>,
 }
 
 impl<'a> Asker<'a> {
@@ -179,9 +182,10 @@ impl<'a> Asker<'a> {
     }
 
     /// The answer to a question, or why there is none.
+    #[expect(clippy::result_large_err, reason = "Cedar's error is put into a sentence at once")]
     pub(super) fn ask<T>(
         &mut self,
-        question: impl AsyncFnOnce(&mut CedarSymCompiler<LocalSolver>) -> Result<T, cedar_policy_symcc::err::Error>,
+        question: impl AsyncFnOnce(&mut CedarSymCompiler<Bounded>) -> Result<T, Error>,
     ) -> Result<T, String> {
         let _context = self.runtime.enter();
         // Taken out, so that only an answer puts it back.
@@ -190,11 +194,12 @@ impl<'a> Asker<'a> {
             None => self
                 .solver
                 .start()
-                .map_err(cedar_policy_symcc::err::Error::from)
-                .and_then(CedarSymCompiler::new)
+                .map_err(Error::from)
+                .and_then(|solver| CedarSymCompiler::new(Bounded::new(solver)))
                 .map_err(|error| format!("the solver cannot be started: {error}"))?,
         };
         let limit = self.solver.limit;
+        let start = Instant::now();
         let (runtime, asked) =
             (&self.runtime, async { tokio::time::timeout(limit + GRACE, question(&mut process)).await });
         // An encoder that panics has decided nothing.
@@ -204,11 +209,40 @@ impl<'a> Asker<'a> {
                 self.process = Some(process);
                 Ok(answer)
             }
-            Ok(Ok(Err(cedar_policy_symcc::err::Error::SolverUnknown))) | Ok(Err(_)) => {
-                Err(format!("the solver did not decide it within {} s", limit.as_secs_f32()))
-            }
-            Ok(Ok(Err(error))) => Err(error.to_string()),
+            Ok(Ok(Err(Error::SolverUnknown))) | Ok(Err(_)) => Err(too_late(limit)),
+            // Where it is interrupted by its own limit while it reads the question, it says nothing and ends.
+            Ok(Ok(Err(Error::SolverError(_)))) if start.elapsed() >= limit => Err(too_late(limit)),
+            Ok(Ok(Err(error))) => Err(in_a_sentence(&error)),
             Err(_) => Err("the question could not be put to the solver".to_owned()),
+        }
+    }
+}
+
+fn too_late(limit: Duration) -> String {
+    format!("the solver did not decide it within {} s", limit.as_secs_f32())
+}
+
+/// Why there is no answer, for who wrote the policies: nothing of how questions are written.
+pub(super) fn in_a_sentence(error: &Error) -> String {
+    const BEYOND: &str = "the solver's strings have no character above U+2FFFF, and one of the policies, or an id in the schema, has: \
+                          what it is compared with cannot be proven";
+    const UNWRITABLE: &str = "the solver found a counterexample that cannot be written down";
+    match error {
+        Error::EncodeError(EncodeError::EncodeStringFailed(_) | EncodeError::EncodePatternFailed(_)) => {
+            BEYOND.to_owned()
+        }
+        Error::DecodeModel(_) | Error::ConcretizeError(_) | Error::ModelInvalid { .. } => UNWRITABLE.to_owned(),
+        Error::SolverError(_) | Error::SolverUnknown => "the solver failed on the question".to_owned(),
+        Error::IncompleteSchema(_) | Error::ActionNotInSchema(_) | Error::NoPolicies => {
+            format!("the question cannot be put to the solver: {error}")
+        }
+        Error::CompileError(CompileError::UnsupportedFeature(feature)) => {
+            format!("it cannot be put to the solver: {feature}")
+        }
+        Error::CompileError(_) | Error::EncodeError(_) => "it cannot be put to the solver".to_owned(),
+        Error::PolicyNotWellTyped { errs } => {
+            let errors: Vec<String> = errs.iter().map(ToString::to_string).collect();
+            format!("it cannot be put to the solver: {}", errors.join("; "))
         }
     }
 }

@@ -54,7 +54,7 @@ impl Markdown<'_> {
 
     fn cell(&self, cell: &Cell) -> String {
         let (decided, proven) = (cell.finding.mark.sign(), Mark::sign_of(self.0.proven(cell)));
-        format!("{decided}{proven} **{}** {}", inline(&cell.text), self.links_to_rows(&cell.rows))
+        format!("{decided}{proven} **{}** {}", inline(&cell.shown()), self.links_to_rows(&cell.rows))
     }
 
     fn rows(&self, table: &Table) -> String {

@@ -48,6 +48,8 @@ pub struct Line {
 pub struct Cell {
     /// `@cell`, or what the effect of the row means; all that its rows say, where they say different things.
     pub text: String,
+    /// What its rows say must be: allowed, denied, or each under conditions.
+    pub effects: Vec<&'static str>,
     /// The rows that name it, by their place in the matrix.
     pub rows: Vec<usize>,
     /// What was found out about its rows, taken together.
@@ -179,8 +181,8 @@ impl Table {
         line.cells.resize(line.cells.len().max(place + 1), None);
         let Some(cell) = line.cells.get_mut(place) else { return };
         match cell {
-            Some(cell) => cell.and(index, text, finding),
-            None => *cell = Some(Cell { text: text.to_owned(), rows: vec![index], finding }),
+            Some(cell) => cell.and(index, text, effect, finding),
+            None => *cell = Some(Cell { text: text.to_owned(), effects: vec![effect], rows: vec![index], finding }),
         }
     }
 }
@@ -192,10 +194,22 @@ impl Line {
 }
 
 impl Cell {
+    /// Its text, and behind it what must be, where the text is not that.
+    pub fn shown(&self) -> String {
+        let effects = self.effects.join(OTHERWISE);
+        if self.text.eq_ignore_ascii_case(&effects) {
+            return self.text.clone();
+        }
+        format!("{} ({})", self.text, effects.to_lowercase())
+    }
+
     /// Takes another row that names it.
-    fn and(&mut self, index: usize, text: &str, finding: Finding) {
+    fn and(&mut self, index: usize, text: &str, effect: &'static str, finding: Finding) {
         self.finding = self.finding.and(finding);
         self.rows.push(index);
+        if !self.effects.contains(&effect) {
+            self.effects.push(effect);
+        }
         if !self.text.split(OTHERWISE).any(|known| known == text) {
             self.text.push_str(OTHERWISE);
             self.text.push_str(text);

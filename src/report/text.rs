@@ -28,7 +28,7 @@ fn one(table: &Table, width: u16, cell: &dyn Fn(&Cell) -> String) -> String {
 }
 
 fn cell_text(cell: &Cell) -> String {
-    let Cell { text, finding, .. } = cell;
+    let (text, finding) = (cell.shown(), cell.finding);
     let sign = finding.mark.sign();
     let more = if finding.sampled { "+" } else { "" };
     match finding.requests {
@@ -81,7 +81,7 @@ impl Text<'_> {
     fn cell(&self, cell: &Cell) -> String {
         let names = self.document.row_names(&cell.rows).collect::<Vec<_>>().join(" ");
         let (decided, proven) = (cell.finding.mark.sign(), Mark::sign_of(self.document.proven(cell)));
-        format!("{decided}{proven} {} {names}", cell.text)
+        format!("{decided}{proven} {} {names}", cell.shown())
     }
 
     fn row(&self, row: &Row) -> String {

@@ -15,7 +15,7 @@ use crate::store::schema::{EntityType, RecordShape, Shape, Types};
 pub struct Case {
     /// The request; its values are facts.
     pub request: TypedRequest,
-    /// The other entities, and the principal and the resource where they have parents or tags.
+    /// The other entities, and the principal and the resource where they have parents or tags, or something is in them.
     pub entities: StoredEntities,
 }
 
@@ -30,19 +30,26 @@ impl Case {
         context: Record,
         entities: BTreeMap<EntityUid, StoredEntity>,
     ) -> Option<Self> {
-        let typed =
-            |uid: &EntityUid| Some(TypedEntity { uid: uid.clone(), attributes: entities.get(uid)?.attributes.clone() });
+        let typed = |uid: &EntityUid| {
+            let attributes = entities.get(uid)?.attributes.clone();
+            Some(TypedEntity { uid: uid.clone(), attributes, raw: Record::new(), tags: None, parents: Vec::new() })
+        };
         let request = TypedRequest {
             environment,
             principal: typed(&principal)?,
             resource: typed(&resource)?,
             context,
+            raw_context: Record::new(),
             missing: Places::default(),
             dropped: Places::default(),
+            masked: Vec::new(),
+            floored: Vec::new(),
         };
+        // What something is in must be stored, as a service asks of its stored entities.
+        let is_parent: BTreeSet<EntityUid> = entities.values().flat_map(|entity| entity.parents.clone()).collect();
         let stored = entities.into_iter().filter(|(uid, entity)| {
             let asked = *uid == principal || *uid == resource;
-            !asked || !entity.parents.is_empty() || !entity.tags.is_empty()
+            !asked || !entity.parents.is_empty() || !entity.tags.is_empty() || is_parent.contains(uid)
         });
         Some(Self { request, entities: StoredEntities::acyclic(stored)? })
     }
@@ -76,18 +83,20 @@ impl Case {
 
 fn entity_under(uid: &EntityUid, entity: &StoredEntity, types: &Types) -> Option<StoredEntity> {
     let declared = known_under(uid, types)?;
-    let mut taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, types)?);
-    if let Some(shape) = &declared.tags {
-        let tags = entity.tags.iter().map(|(key, tag)| Some((key.clone(), value_under(shape, tag, types)?)));
-        taken.tags = tags.collect::<Option<_>>()?;
-    }
+    let taken = StoredEntity::new(record_under(&declared.attributes, &entity.attributes, types)?);
+    let tags = match &declared.tags {
+        Some(shape) => {
+            let tags = entity.tags.iter().map(|(key, tag)| Some((key.clone(), value_under(shape, tag, types)?)));
+            tags.collect::<Option<_>>()?
+        }
+        None => Record::new(),
+    };
     let parents = entity.parents.iter().filter(|parent| declared.parents.contains(parent.type_name()));
-    taken.parents = parents.cloned().collect();
-    Some(taken)
+    Some(taken.with(tags, parents.cloned().collect()))
 }
 
 fn known_under<'t>(uid: &EntityUid, types: &'t Types) -> Option<&'t EntityType> {
-    types.entity(&uid.type_name().to_string()).filter(|found| found.has_id(uid.id().as_ref()))
+    types.entity_of(uid.type_name()).filter(|found| found.has_id(uid.id().as_ref()))
 }
 
 fn record_under(shape: &RecordShape, record: &Record, types: &Types) -> Option<Record> {
@@ -129,6 +138,8 @@ pub fn direct_parents(
     types: &Types,
 ) -> Option<BTreeMap<EntityUid, Vec<EntityUid>>> {
     let mut direct: BTreeMap<EntityUid, Vec<EntityUid>> = BTreeMap::new();
+    // Of each type and each ancestor, the one entity that is put between.
+    let mut put: BTreeMap<(EntityTypeName, EntityUid), EntityUid> = BTreeMap::new();
     for (uid, wanted) in ancestors {
         let mut parents = Vec::new();
         for ancestor in wanted {
@@ -138,8 +149,9 @@ pub fn direct_parents(
             }
             let mut next = ancestor.clone();
             for name in types_between(types, uid.type_name(), ancestor.type_name())?.into_iter().rev() {
-                let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(ancestor.id()));
-                let between = EntityUid::from_type_name_and_id(name, EntityId::new(id));
+                let is_taken = |between: &EntityUid| ancestors.contains_key(between) || direct.contains_key(between);
+                let between = put.entry((name.clone(), ancestor.clone()));
+                let between = between.or_insert_with(|| named_between(&name, ancestor, is_taken)).clone();
                 direct.insert(between.clone(), vec![next]);
                 next = between;
             }
@@ -150,12 +162,24 @@ pub fn direct_parents(
     Some(direct)
 }
 
+/// `team-of-b`, or `team-of-b-2` where that is another entity: what is below two ancestors of one id must not lose one of them.
+fn named_between(name: &EntityTypeName, ancestor: &EntityUid, is_taken: impl Fn(&EntityUid) -> bool) -> EntityUid {
+    let id = format!("{}-of-{}", name.basename().to_lowercase(), AsRef::<str>::as_ref(ancestor.id()));
+    let mut between = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(&id));
+    let mut number = 1;
+    while is_taken(&between) {
+        number += 1;
+        between = EntityUid::from_type_name_and_id(name.clone(), EntityId::new(format!("{id}-{number}")));
+    }
+    between
+}
+
 /// The types that lead from `descendant` up to `ancestor`, without the two; `None` where none do.
 fn types_between(types: &Types, descendant: &EntityTypeName, ancestor: &EntityTypeName) -> Option<Vec<EntityTypeName>> {
     let mut seen = BTreeSet::new();
     let mut open = VecDeque::from([(descendant.clone(), Vec::new())]);
     while let Some((name, way)) = open.pop_front() {
-        let parents = &types.entity(&name.to_string())?.parents;
+        let parents = &types.entity_of(&name)?.parents;
         if parents.contains(ancestor) {
             return Some(way);
         }

@@ -54,6 +54,11 @@ pub fn read_facts(shape: &RecordShape, record: &Record, roots: &Roots<'_>) -> Re
     record.iter().map(read).collect()
 }
 
+/// The tags, with the facts that their plugin reads in place of every raw string.
+pub fn read_tags(shape: &Shape, tags: &Record, roots: &Roots<'_>) -> Record {
+    tags.iter().map(|(key, value)| (key.clone(), read_value(shape, value, roots))).collect()
+}
+
 fn read_value(shape: &Shape, value: &Value, roots: &Roots<'_>) -> Value {
     match (shape, value) {
         (Shape::Parsed(parsed), Value::Raw(raw)) => Value::Record(facts(parsed, raw, roots)),

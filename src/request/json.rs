@@ -4,9 +4,10 @@
 //! item of a batch must not break the others: whoever looks at an object asks [`Json::has_duplicates`].
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 /// A JSON value.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,8 +18,8 @@ pub enum Json<'a> {
     Bool(bool),
     /// A whole number within 64 bits, written without a fraction or an exponent.
     Long(i64),
-    /// Any other number, as near as IEEE 754 comes to it.
-    Number(f64),
+    /// Any other number, as it was written: what it is exactly, [`super::number`] says.
+    Number(&'a str),
     /// A string.
     String(Cow<'a, str>),
     /// An array.
@@ -32,9 +33,16 @@ pub type Members<'a> = &'a [(Cow<'a, str>, Json<'a>)];
 
 /// The member of that name.
 pub fn member<'a>(members: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
-    let found = members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?;
+    let found = match members.len() {
+        // Whether names are equal is told at once by their lengths, and which comes first is not.
+        ..=FEW => members.iter().position(|(key, _)| key == name)?,
+        _ => members.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok()?,
+    };
     members.get(found).map(|(_, value)| value)
 }
+
+/// So many members are looked at one by one.
+const FEW: usize = 8;
 
 /// The deepest nesting that can be configured: serde_json itself refuses more than 127 levels.
 pub const DEEPEST: usize = 120;
@@ -64,11 +72,8 @@ impl<'a> Json<'a> {
     ///
     /// What is not JSON (RFC 8259) in UTF-8, numbers beyond IEEE 754, and what is nested too deeply.
     pub fn parse(bytes: &'a [u8], deepest: usize) -> Result<Self, JsonError> {
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let deepest = deepest.min(DEEPEST);
-        let parsed = Nested { left: deepest }.deserialize(&mut deserializer);
-        let parsed = parsed.and_then(|json| deserializer.end().map(|()| json));
-        parsed.map_err(|error| JsonError::of(&error, deepest))
+        let (deepest, numbers) = (deepest.min(DEEPEST), Numbers::of(bytes));
+        read(Nested { left: deepest, numbers: &numbers }, bytes).map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// Reads a JSON array element by element, so that a large one is never held whole; `false` where the bytes are another
@@ -78,11 +83,8 @@ impl<'a> Json<'a> {
     ///
     /// As [`Json::parse`]. What came before the error has been taken.
     pub fn elements(bytes: &'a [u8], deepest: usize, take: impl FnMut(Json<'a>)) -> Result<bool, JsonError> {
-        let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-        let deepest = deepest.min(DEEPEST);
-        let read = Elements { take, left: deepest }.deserialize(&mut deserializer);
-        let read = read.and_then(|read| deserializer.end().map(|()| read));
-        read.map_err(|error| JsonError::of(&error, deepest))
+        let (deepest, numbers) = (deepest.min(DEEPEST), Numbers::of(bytes));
+        read(Elements { take, left: deepest, numbers: &numbers }, bytes).map_err(|error| JsonError::of(&error, deepest))
     }
 
     /// The member of that name, in an object.
@@ -90,6 +92,14 @@ impl<'a> Json<'a> {
         match self {
             Self::Object(members) => member(members, name),
             _ => None,
+        }
+    }
+
+    /// The elements of an array; none of any other value.
+    pub fn array(&self) -> &[Self] {
+        match self {
+            Self::Array(elements) => elements,
+            _ => &[],
         }
     }
 
@@ -124,7 +134,7 @@ impl<'a> Json<'a> {
             Self::Null => "null",
             Self::Bool(_) => "a Boolean",
             Self::Long(_) => "a number",
-            Self::Number(_) => "a number with a fraction, an exponent or more than 64 bits",
+            Self::Number(_) => "a number",
             Self::String(_) => "a string",
             Self::Array(_) => "an array",
             Self::Object(_) => "an object",
@@ -134,12 +144,84 @@ impl<'a> Json<'a> {
 
 const TOO_DEEP: &str = "nested too deeply";
 
-/// Reads a value that may hold `left` more levels of arrays and objects.
-struct Nested {
-    left: usize,
+/// Reads bytes that are one value.
+fn read<'de, S: DeserializeSeed<'de>>(seed: S, bytes: &'de [u8]) -> serde_json::Result<S::Value> {
+    // Text that is known to be some is not looked at string by string; what is none gets an error that says where.
+    match str::from_utf8(bytes) {
+        Ok(text) => read_all(seed, serde_json::Deserializer::from_str(text)),
+        Err(_) => read_all(seed, serde_json::Deserializer::from_slice(bytes)),
+    }
 }
 
-impl<'de> DeserializeSeed<'de> for Nested {
+fn read_all<'de, S: DeserializeSeed<'de>>(
+    seed: S,
+    mut deserializer: serde_json::Deserializer<impl serde_json::de::Read<'de>>,
+) -> serde_json::Result<S::Value> {
+    let value = seed.deserialize(&mut deserializer)?;
+    deserializer.end().map(|()| value)
+}
+
+/// The numbers of a text that are no [`Json::Long`], one after the other. serde_json gives them as binary fractions, so each is looked
+/// up in the text when serde_json comes to it; a text that has none is not looked at.
+struct Numbers<'de> {
+    text: &'de str,
+    at: Cell<usize>,
+}
+
+impl<'de> Numbers<'de> {
+    fn of(bytes: &'de [u8]) -> Self {
+        // What is not UTF-8 is refused where that begins, and numbers stand before it.
+        let text = bytes.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+        Self { text, at: Cell::new(0) }
+    }
+
+    fn next<E: serde::de::Error>(&self) -> Result<&'de str, E> {
+        let mut at = self.at.get();
+        let bytes = self.text.as_bytes();
+        while let Some(byte) = bytes.get(at) {
+            match byte {
+                b'"' => at = end_of_string(bytes, at),
+                b'-' | b'0'..=b'9' => {
+                    let rest = bytes.get(at..).unwrap_or_default();
+                    let len = rest.iter().take_while(|byte| is_of_number(**byte)).count();
+                    let number = self.text.get(at..at + len).unwrap_or_default();
+                    at += len;
+                    if number == "-0" || number.parse::<i64>().is_err() {
+                        self.at.set(at);
+                        return Ok(number);
+                    }
+                }
+                _ => at += 1,
+            }
+        }
+        Err(E::custom("a number is not where it was read"))
+    }
+}
+
+fn is_of_number(byte: u8) -> bool {
+    byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E')
+}
+
+/// Behind the closing quotation mark of the string that opens at `start`.
+fn end_of_string(bytes: &[u8], start: usize) -> usize {
+    let mut at = start + 1;
+    loop {
+        let rest = bytes.get(at..).unwrap_or_default();
+        match memchr::memchr2(b'"', b'\\', rest) {
+            None => return bytes.len(),
+            Some(found) if rest.get(found) == Some(&b'"') => return at + found + 1,
+            Some(found) => at += found + 2,
+        }
+    }
+}
+
+/// Reads a value that may hold `left` more levels of arrays and objects.
+struct Nested<'n, 'de> {
+    left: usize,
+    numbers: &'n Numbers<'de>,
+}
+
+impl<'de> DeserializeSeed<'de> for Nested<'_, 'de> {
     type Value = Json<'de>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -147,13 +229,18 @@ impl<'de> DeserializeSeed<'de> for Nested {
     }
 }
 
-impl Nested {
-    fn inner<E: serde::de::Error>(&self) -> Result<usize, E> {
-        self.left.checked_sub(1).ok_or_else(|| E::custom(TOO_DEEP))
+impl Nested<'_, '_> {
+    fn inner<E: serde::de::Error>(&self) -> Result<Self, E> {
+        let left = self.left.checked_sub(1).ok_or_else(|| E::custom(TOO_DEEP))?;
+        Ok(Self { left, numbers: self.numbers })
+    }
+
+    fn again(&self) -> Self {
+        Self { left: self.left, numbers: self.numbers }
     }
 }
 
-impl<'de> Visitor<'de> for Nested {
+impl<'de> Visitor<'de> for Nested<'_, 'de> {
     type Value = Json<'de>;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -172,12 +259,12 @@ impl<'de> Visitor<'de> for Nested {
         Ok(Json::Long(value))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Self::Value, E> {
-        Ok(i64::try_from(value).map_or(Json::Number(value as f64), Json::Long))
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Self::Value, E> {
+        i64::try_from(value).map_or_else(|_| self.numbers.next().map(Json::Number), |value| Ok(Json::Long(value)))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Self::Value, E> {
-        Ok(Json::Number(value))
+    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<Self::Value, E> {
+        self.numbers.next().map(Json::Number)
     }
 
     fn visit_borrowed_str<E>(self, value: &'de str) -> Result<Self::Value, E> {
@@ -193,19 +280,19 @@ impl<'de> Visitor<'de> for Nested {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let left = self.inner()?;
+        let inner = self.inner()?;
         let mut elements = Vec::new();
-        while let Some(element) = sequence.next_element_seed(Nested { left })? {
+        while let Some(element) = sequence.next_element_seed(inner.again())? {
             elements.push(element);
         }
         Ok(Json::Array(elements))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let left = self.inner()?;
+        let inner = self.inner()?;
         let mut members = Vec::new();
         while let Some(name) = map.next_key_seed(Name)? {
-            members.push((name, map.next_value_seed(Nested { left })?));
+            members.push((name, map.next_value_seed(inner.again())?));
         }
         members.sort_by(|(name, _): &(Cow<'de, str>, Json<'de>), (other, _)| name.cmp(other));
         Ok(Json::Object(members))
@@ -213,12 +300,13 @@ impl<'de> Visitor<'de> for Nested {
 }
 
 /// Reads an array and hands over each element; any other value is read and thrown away.
-struct Elements<F> {
+struct Elements<'n, 'de, F> {
     take: F,
     left: usize,
+    numbers: &'n Numbers<'de>,
 }
 
-impl<'de, F: FnMut(Json<'de>)> DeserializeSeed<'de> for Elements<F> {
+impl<'de, F: FnMut(Json<'de>)> DeserializeSeed<'de> for Elements<'_, 'de, F> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
@@ -226,7 +314,7 @@ impl<'de, F: FnMut(Json<'de>)> DeserializeSeed<'de> for Elements<F> {
     }
 }
 
-impl<'de, F: FnMut(Json<'de>)> Visitor<'de> for Elements<F> {
+impl<'de, F: FnMut(Json<'de>)> Visitor<'de> for Elements<'_, 'de, F> {
     type Value = bool;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -234,15 +322,15 @@ impl<'de, F: FnMut(Json<'de>)> Visitor<'de> for Elements<F> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut sequence: A) -> Result<Self::Value, A::Error> {
-        let left = (Nested { left: self.left }).inner()?;
-        while let Some(element) = sequence.next_element_seed(Nested { left })? {
+        let inner = Nested { left: self.left, numbers: self.numbers }.inner()?;
+        while let Some(element) = sequence.next_element_seed(inner.again())? {
             (self.take)(element);
         }
         Ok(true)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        (Nested { left: self.left }).visit_map(map).map(|_| false)
+        Nested { left: self.left, numbers: self.numbers }.visit_map(map).map(|_| false)
     }
 
     fn visit_unit<E>(self) -> Result<Self::Value, E> {
@@ -277,10 +365,23 @@ impl<'de> DeserializeSeed<'de> for Name {
     type Value = Cow<'de, str>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
-        match (Nested { left: 0 }).deserialize(deserializer)? {
-            Json::String(name) => Ok(name),
-            _ => Err(D::Error::custom("a member name must be a string")),
-        }
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Name {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the name of a member, a string")
+    }
+
+    fn visit_borrowed_str<E>(self, name: &'de str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(name))
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(name.to_owned()))
     }
 }
 
@@ -302,22 +403,29 @@ mod tests {
     }
 
     #[test]
-    fn a_number_is_a_long_only_as_it_is_written() {
-        let kinds = [
-            ("7", Json::Long(7)),
-            ("7.0", Json::Number(7.0)),
-            ("7e0", Json::Number(7.0)),
-            ("-0", Json::Number(-0.0)),
-            ("7.5", Json::Number(7.5)),
-        ];
-        for (text, expected) in kinds {
-            // serde_json reads `-0` as the float that it is.
-            assert_eq!(Json::parse(text.as_bytes(), 64), Ok(expected), "{text}");
+    fn rule_14_a_number_is_a_long_or_keeps_its_text() {
+        for text in ["7.0", "7e0", "-0", "7.5", "1E+2", "-1.25e-3", "9223372036854775808", "-9223372036854775809"] {
+            assert_eq!(Json::parse(text.as_bytes(), 64), Ok(Json::Number(text)), "{text}");
         }
-        assert_eq!(Json::parse(b"9223372036854775807", 1), Ok(Json::Long(i64::MAX)));
-        assert_eq!(Json::parse(b"-9223372036854775808", 1), Ok(Json::Long(i64::MIN)));
-        assert_eq!(Json::parse(b"9223372036854775808", 1), Ok(Json::Number(9_223_372_036_854_775_808.0)));
+        for (text, expected) in [("7", 7), ("9223372036854775807", i64::MAX), ("-9223372036854775808", i64::MIN)] {
+            assert_eq!(Json::parse(text.as_bytes(), 1), Ok(Json::Long(expected)));
+        }
         assert!(matches!(Json::parse(b"1e999", 1), Err(JsonError::Malformed(_))));
+    }
+
+    /// "Numbers are read from their text, exactly": whatever stands around them, and in whatever order members are kept.
+    #[test]
+    fn rule_14_each_number_has_its_own_text() {
+        let text = r#"{"z 1.5":9007199254740993.0,"a\\":"2.5 \" 3.5","b":[1,-0,18446744073709551615,{"c":0.1}],"":"4.5\\","m":1e0}"#;
+        let read = Json::parse(text.as_bytes(), 64).unwrap();
+        assert_eq!(read.get("z 1.5"), Some(&Json::Number("9007199254740993.0")));
+        assert_eq!(read.get("m"), Some(&Json::Number("1e0")));
+        let Some(Json::Array(elements)) = read.get("b") else { panic!("{read:?}") };
+        assert_eq!(elements[1..3], [Json::Number("-0"), Json::Number("18446744073709551615")]);
+        assert_eq!(elements[3].get("c"), Some(&Json::Number("0.1")));
+        let mut seen = Vec::new();
+        Json::elements(br#"[1.0, {"a": 2.0}, "3.0", [4.0]]"#, 64, |element| seen.push(format!("{element:?}"))).unwrap();
+        assert_eq!(seen.iter().map(|text| text.matches("Number").count()).collect::<Vec<_>>(), [1, 1, 0, 1]);
     }
 
     #[test]

@@ -5,22 +5,31 @@
 //! `__entity` and `__extn` are names like any other: values are typed by the schema, never by themselves.
 
 pub mod case;
+pub mod extension;
 pub mod facts;
+mod invalid;
 pub mod json;
+pub mod number;
+mod overlay;
 pub mod place;
+mod said;
 pub mod stored;
+pub mod undeclared;
 pub mod value;
+pub mod words;
 
-use std::str::FromStr;
-
-use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use cedar_policy::{EntityId, EntityUid};
 
 use crate::store::schema::{EntityType, Environment, RecordShape, Shape, Types};
 use facts::{Roots, read_facts};
-use json::Members;
-use place::{Part, Place, Places};
-use stored::{Stored, StoredEntities};
-use value::{Decoder, Record, Value};
+pub use invalid::{Fault, InvalidRequest};
+use json::{Json, Members, member};
+use overlay::Overlaid;
+pub use overlay::overlaid;
+use place::{Part, Participant, Place, Places, Way};
+use said::Said;
+use stored::StoredEntities;
+use value::{Decoder, MaskedPlace, Record, Speaker, Value};
 
 pub use value::Facts;
 
@@ -42,6 +51,15 @@ pub struct Question<'a> {
     pub context: Members<'a>,
 }
 
+impl<'a> Question<'a> {
+    /// The same, with the types of its entities by their Cedar names, where it names them by aliases.
+    #[must_use]
+    pub fn by_cedar_names(self, types: &'a Types) -> Self {
+        let named = |named: Named<'a>| Named { type_name: types.cedar_name(named.type_name), ..named };
+        Self { principal: named(self.principal), resource: named(self.resource), ..self }
+    }
+}
+
 /// An entity in plain values.
 #[derive(Clone, Copy, Debug)]
 pub struct Named<'a> {
@@ -51,6 +69,22 @@ pub struct Named<'a> {
     pub id: &'a str,
     /// What the caller says of it.
     pub attributes: Members<'a>,
+    /// What tags it has, as the caller says: laid over the stored ones, key by key.
+    pub tags: Members<'a>,
+    /// What it is in, as the caller says: added to what is stored.
+    pub parents: &'a [Json<'a>],
+}
+
+impl<'a> Named<'a> {
+    /// An entity of which the caller says nothing.
+    pub fn new(type_name: &'a str, id: &'a str) -> Self {
+        Self { type_name, id, attributes: &[], tags: &[], parents: &[] }
+    }
+
+    /// Whether the caller says anything of it.
+    pub fn says_nothing(&self) -> bool {
+        self.attributes.is_empty() && self.tags.is_empty() && self.parents.is_empty()
+    }
 }
 
 /// A request that conforms to the schema, but for what is missing.
@@ -64,10 +98,16 @@ pub struct TypedRequest {
     pub resource: TypedEntity,
     /// The context.
     pub context: Record,
+    /// The context as it came: with the raw strings that plugins read. Empty where facts came, or where plugins read nothing in it.
+    pub raw_context: Record,
     /// What the schema requires, but is neither sent nor stored. Such a request is denied.
     pub missing: Places,
     /// What was sent, but is not declared.
     pub dropped: Places,
+    /// Where any value stands for one that the decision log masks.
+    pub masked: Vec<MaskedPlace>,
+    /// Where times were sent that say more than Cedar's milliseconds. They stand among what was dropped too.
+    pub floored: Vec<Place>,
 }
 
 /// The principal or the resource of a request.
@@ -77,6 +117,35 @@ pub struct TypedEntity {
     pub uid: EntityUid,
     /// Its attributes: the stored ones, and over them the caller's.
     pub attributes: Record,
+    /// The same as they came: with the raw strings that plugins read. Empty where facts came, or where plugins read none of them.
+    pub raw: Record,
+    /// Its tags, where they are not those that are stored.
+    pub tags: Option<Box<Tags>>,
+    /// The parents that it has beside the stored ones.
+    pub parents: Vec<EntityUid>,
+}
+
+/// The tags of an entity of which the caller says some.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Tags {
+    /// All of them: the stored ones, and over them the caller's.
+    pub all: Record,
+    /// Those that the caller says.
+    pub said: Record,
+    /// The same as they came: with the raw strings that plugins read.
+    pub said_raw: Record,
+}
+
+impl TypedRequest {
+    /// Every parent that the principal or the resource has beside those that are stored.
+    pub fn parents(&self) -> impl Iterator<Item = &EntityUid> {
+        self.principal.parents.iter().chain(&self.resource.parents)
+    }
+
+    /// The parents that the principal and the resource have beside those that are stored.
+    pub fn said_parents(&self) -> [(&EntityUid, &[EntityUid]); 2] {
+        [&self.principal, &self.resource].map(|entity| (&entity.uid, entity.parents.as_slice()))
+    }
 }
 
 /// What resolving a question gives.
@@ -94,6 +163,9 @@ pub enum Unknown {
     /// No such entity type.
     #[error("the schema has no entity type of the name that the {} has", match .0 { Part::Principal => "principal", _ => "resource" })]
     Type(Part),
+    /// The type is enumerated, and has no such id.
+    #[error("the enumerated type of the {} has no entity of that id", match .0 { Part::PrincipalId => "principal", _ => "resource" })]
+    Id(Part),
     /// No such action.
     #[error("the schema has no action of that name")]
     Action,
@@ -105,33 +177,11 @@ pub enum Unknown {
     NotApplicable,
 }
 
-/// A value that the schema declares, but of the wrong type: the caller's mistake.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{place}` must be {expected}, but is {found}")]
-pub struct InvalidRequest {
-    /// Where it stands.
-    pub place: Place,
-    /// What the schema expects.
-    pub expected: String,
-    /// What was sent.
-    pub found: String,
-}
-
-impl InvalidRequest {
-    fn new(place: &Place, expected: String, found: String) -> Self {
-        Self { place: place.clone(), expected, found }
-    }
-
-    fn unknown_id(entity_type: &EntityType, id: &str, place: &Place) -> Self {
-        Self::new(place, entity_type.expected(), format!("`{}`", value::shortened(id)))
-    }
-}
-
 /// Makes a typed request of a question.
 ///
 /// # Errors
 ///
-/// A declared attribute of the wrong type, and an unknown id of an enumerated type.
+/// What the request states and cannot mean: see [`Fault`].
 pub fn resolve(
     question: &Question<'_>,
     types: &Types,
@@ -142,113 +192,136 @@ pub fn resolve(
         Ok(found) => found,
         Err(unknown) => return Ok(Resolved::Unknown(unknown)),
     };
-    let entity_type = |named: &Named<'_>| types.entity(named.type_name);
-    let (Some(principal_type), Some(resource_type)) =
-        (entity_type(&question.principal), entity_type(&question.resource))
-    else {
-        return Ok(Resolved::Unknown(Unknown::NotApplicable));
-    };
-    let principal_uid = uid(&question.principal, principal_type, Part::PrincipalId)?;
-    let resource_uid = uid(&question.resource, resource_type, Part::ResourceId)?;
+    let Environment { principal_type, resource_type, .. } = environment;
+    let principal_uid = uid(&question.principal, principal_type);
+    let resource_uid = uid(&question.resource, resource_type);
+    for (named, entity_type, part) in [
+        (&question.principal, principal_type, Part::PrincipalId),
+        (&question.resource, resource_type, Part::ResourceId),
+    ] {
+        if !entity_type.has_id(named.id) {
+            return Ok(Resolved::Unknown(Unknown::Id(part)));
+        }
+    }
 
-    let mut decoder = Decoder::new(types, facts);
-    let principal_place = Place::new(Part::Principal);
-    let resource_place = Place::new(Part::Resource);
-    let said = question.principal.attributes;
-    let mut principal = decoder.members(&principal_type.attributes, said, &principal_place)?;
-    let said = question.resource.attributes;
-    let mut resource = decoder.members(&resource_type.attributes, said, &resource_place)?;
+    let mut decoder = Decoder::new(types, facts, Speaker::Caller);
+    let mut principal = Said::read(&question.principal, principal_type, Participant::Principal, &mut decoder)?;
+    let mut resource = Said::read(&question.resource, resource_type, Participant::Resource, &mut decoder)?;
     if principal_uid == resource_uid {
-        // One entity, said twice: what is said of the resource stands.
-        principal.append(&mut resource);
-        resource.clone_from(&principal);
+        // One entity, said twice.
+        principal.merge(&resource)?;
+        resource = principal.clone();
     }
     let context = context(question, &environment.context, &mut decoder)?;
+    if !principal.parents.is_empty() || !resource.parents.is_empty() {
+        said::check_parents([(&principal_uid, &principal.parents), (&resource_uid, &resource.parents)], types, stored)?;
+    }
     let principal = Overlaid::new(principal_uid, principal, principal_type, stored);
     let resource = Overlaid::new(resource_uid, resource, resource_type, stored);
-    decoder.require(&principal_type.attributes, &principal.raw, &principal_place);
-    decoder.require(&resource_type.attributes, &resource.raw, &resource_place);
-
+    principal.require(&mut decoder, stored, Participant::Principal);
+    resource.require(&mut decoder, stored, Participant::Resource);
+    if environment.context.has_must_exist() {
+        decoder.require_referred(&environment.context, &context, stored, &Way::Part(Part::Context));
+    }
     let roots =
         Roots { principal: Some(&principal.raw), resource: Some(&resource.raw), context: Some(&context), this: None };
-    let context = read_facts(&environment.context, &context, &roots);
+    let (context, raw_context) = match environment.context_has_raw {
+        true => (read_facts(&environment.context, &context, &roots), context),
+        false => (context, Record::default()),
+    };
     Ok(Resolved::Request(Box::new(TypedRequest {
         environment: index,
         principal: principal.read(),
         resource: resource.read(),
         context,
+        raw_context,
         missing: decoder.missing,
         dropped: decoder.dropped,
+        floored: decoder.floored,
+        masked: decoder.masked,
     })))
 }
 
-/// An entity of the request: what is stored, and over it, attribute by attribute, what the caller says.
-struct Overlaid<'a> {
-    uid: EntityUid,
-    raw: Record,
-    /// The stored attributes, already read, where the caller says nothing.
-    stored: Option<Record>,
-    entity_type: &'a EntityType,
-}
-
-impl<'a> Overlaid<'a> {
-    fn new(uid: EntityUid, said: Record, entity_type: &'a EntityType, stored: &StoredEntities) -> Self {
-        let entity = stored.get(&uid);
-        let stored = entity.filter(|_| said.is_empty()).map(Stored::attributes);
-        let mut raw = entity.map(Stored::raw).unwrap_or_default();
-        raw.extend(said);
-        Self { uid, raw, stored, entity_type }
-    }
-
-    fn read(self) -> TypedEntity {
-        let attributes = match self.stored {
-            Some(stored) => stored,
-            None => read_facts(&self.entity_type.attributes, &self.raw, &Roots::of_entity(&self.raw)),
-        };
-        TypedEntity { uid: self.uid, attributes }
-    }
-}
-
-fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(usize, &'a Environment), Unknown> {
-    for (named, part) in [(&question.principal, Part::Principal), (&question.resource, Part::Resource)] {
-        types.entity(named.type_name).ok_or(Unknown::Type(part))?;
-    }
-    types.environments_of(question.action).next().ok_or(Unknown::Action)?;
-    let is = |name: &EntityTypeName, named: &Named<'_>| {
-        EntityTypeName::from_str(named.type_name).is_ok_and(|asked| asked == *name)
-    };
-    let mut found = types
-        .environments_of(question.action)
-        .filter(|(_, found)| is(&found.principal, &question.principal) && is(&found.resource, &question.resource));
-    let first = found.next().ok_or(Unknown::NotApplicable)?;
+/// The environment that a question is of.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn find_environment<'a>(question: &Question<'_>, types: &'a Types) -> Result<(usize, &'a Environment), Unknown> {
+    let is = |of_type: &EntityType, named: &Named<'_>| of_type.full_name == named.type_name;
+    let mut found = types.environments_of(question.action).filter(|(_, found)| {
+        is(&found.principal_type, &question.principal) && is(&found.resource_type, &question.resource)
+    });
+    let first = found.next().ok_or_else(|| why_not(question, types))?;
     if found.next().is_some() { Err(Unknown::Ambiguous) } else { Ok(first) }
 }
 
-fn uid(named: &Named<'_>, entity_type: &EntityType, part: Part) -> Result<EntityUid, InvalidRequest> {
-    if !entity_type.has_id(named.id) {
-        return Err(InvalidRequest::unknown_id(entity_type, named.id, &Place::new(part)));
+/// Why there is no environment for it.
+fn why_not(question: &Question<'_>, types: &Types) -> Unknown {
+    if types.entity(question.principal.type_name).is_none() {
+        Unknown::Type(Part::Principal)
+    } else if types.entity(question.resource.type_name).is_none() {
+        Unknown::Type(Part::Resource)
+    } else if types.environments_of(question.action).next().is_none() {
+        Unknown::Action
+    } else {
+        Unknown::NotApplicable
     }
-    Ok(EntityUid::from_type_name_and_id(entity_type.name.clone(), EntityId::new(named.id)))
 }
 
-/// The context: what the caller sends, and under the name `action` what it says of the action, and only that.
+fn uid(named: &Named<'_>, entity_type: &EntityType) -> EntityUid {
+    EntityUid::from_type_name_and_id(entity_type.name.clone(), EntityId::new(named.id))
+}
+
+/// The context: what the caller sends, and under the name `action`, where that is a record, over it what it says of the action.
 fn context(question: &Question<'_>, shape: &RecordShape, decoder: &mut Decoder<'_>) -> Result<Record, InvalidRequest> {
-    let place = Place::new(Part::Context);
-    let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, question.context, &place)?;
-    let action_place = Place::new(Part::Action);
-    match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
+    let (way, of_action) = (Way::Part(Part::Context), Way::Part(Part::Action));
+    let (sent, said) = (question.context, question.action_attributes);
+    let context = match shape.0.get(ACTION_MEMBER).map(|field| (&field.shape, field.required)) {
         Some((Shape::Record(action), required)) => {
-            if required || !question.action_attributes.is_empty() {
-                let said = decoder.members(action, question.action_attributes, &action_place)?;
-                decoder.require(action, &said, &action_place);
-                context.insert(ACTION_MEMBER.into(), Value::Record(said));
+            let mut context = decoder.members_but(Some(ACTION_MEMBER), shape, sent, &way)?;
+            if let Some(record) = action_record(action, required, question, decoder)? {
+                context.insert(ACTION_MEMBER.into(), Value::Record(record));
             }
+            context
         }
         _ => {
-            let dropped = question.action_attributes;
-            decoder.dropped.extend(dropped.len(), dropped.iter().map(|(name, _)| action_place.member(name)));
+            decoder.dropped.extend(said.len(), said.iter().map(|(name, _)| Way::Member(&of_action, name).place()));
+            decoder.members(shape, sent, &way)?
         }
-    }
-    decoder.require(shape, &context, &place);
+    };
+    decoder.require(shape, &context, &way);
     Ok(context)
+}
+
+/// What the context says of the action, and over it what the action's own attributes are; nothing where neither says anything and
+/// nothing is required.
+fn action_record(
+    shape: &RecordShape,
+    is_required: bool,
+    question: &Question<'_>,
+    decoder: &mut Decoder<'_>,
+) -> Result<Option<Record>, InvalidRequest> {
+    let (of_context, of_action) = (Way::Part(Part::Context), Way::Part(Part::Action));
+    let in_context = Way::Member(&of_context, ACTION_MEMBER);
+    let sent = match member(question.context, ACTION_MEMBER) {
+        None | Some(Json::Null) => None,
+        // The log holds both laid over one another, and may have masked them whole.
+        Some(logged) if decoder.facts == Facts::Logged => {
+            return match decoder.value(&Shape::Record(shape.clone()), logged, &in_context)? {
+                Value::Record(record) => Ok(Some(record)),
+                _ => Err(InvalidRequest::new(&in_context, "an object".to_owned(), "none".to_owned())),
+            };
+        }
+        Some(Json::Object(members)) => Some(decoder.members(shape, members, &in_context)?),
+        Some(other) => return decoder.value(&Shape::Record(shape.clone()), other, &in_context).map(|_| None),
+    };
+    let said = decoder.members(shape, question.action_attributes, &of_action)?;
+    if sent.is_none() && said.is_empty() && !is_required {
+        return Ok(None);
+    }
+    let place = if sent.is_some() && said.is_empty() { in_context } else { of_action };
+    let record = said::merged(sent.unwrap_or_default(), &in_context, &said, &of_action)?;
+    decoder.require(shape, &record, &place);
+    Ok(Some(record))
 }

@@ -140,6 +140,12 @@ fn paired<'a>(old: &'a [Statement], new: &'a [Statement], key: impl Fn(&Statemen
     pairs.into_iter().chain(gone).collect()
 }
 
+/// The actions of a store and what they are in.
+#[expect(clippy::expect_used, reason = "a schema whose action hierarchy cannot be built was refused when it was read")]
+fn actions_of(store: &Store) -> cedar_policy::Entities {
+    store.schema.action_entities().expect("the actions of a schema that was read are a hierarchy")
+}
+
 /// What a schema declares: how, by name.
 #[derive(Default)]
 struct Declared(BTreeMap<String, (String, SeenBy)>);
@@ -165,8 +171,7 @@ impl Declared {
             );
             declared.fields(&format!("action {action}: context"), &environment.context);
         }
-        // A schema whose action hierarchy cannot be built was refused before.
-        let actions = store.schema.action_entities().unwrap_or_else(|_| cedar_policy::Entities::empty());
+        let actions = actions_of(store);
         for action in actions.iter().map(cedar_policy::Entity::uid) {
             for group in actions.ancestors(&action).into_iter().flatten() {
                 declared.note(format!("action {action} in {group}"), SeenBy::In);

@@ -1,15 +1,23 @@
 //! The files of a store, from a folder or compiled into the binary.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use include_dir::{Dir, include_dir};
 
-use super::git::Commit;
-use super::problem::{Problem, SourceFile, StoreError};
+use super::git::{Blob, Commit};
+use super::policy::Statement;
+use super::problem::{Problem, Severity, SourceFile, StoreError};
+use super::signature;
+use crate::regular;
 
 /// The folders of a store, and the endings of the files that are read in them.
 const FOLDERS: [(&str, &str); 5] =
-    [("schema", "cedarschema"), ("policies", "cedar"), ("matrix", "cedar"), ("entities", "json"), ("requests", "json")];
+    [("schema", "cedarschema"), ("policies", "cedar"), ("matrix", "cedar"), ("entities", "json"), (TO_TRY, "json")];
+
+/// The folder of the requests to try, which decide nothing.
+const TO_TRY: &str = "requests";
 
 /// The clauses of the source document.
 const CLAUSES: &str = "matrix/clauses.toml";
@@ -40,6 +48,9 @@ impl std::fmt::Display for Origin {
     }
 }
 
+/// The mode of a service that refuses what it would else drop.
+pub const REFUSES_UNREAD: (&str, &str) = ("unknown-attributes", "deny");
+
 /// Every file of a store, each list in the order of the paths.
 #[derive(Clone, Debug, Default)]
 pub struct StoreFiles {
@@ -57,6 +68,12 @@ pub struct StoreFiles {
     pub further_entities: Vec<SourceFile>,
     /// `requests/*.json`: requests to try, which decide nothing
     pub requests: Vec<SourceFile>,
+    /// A warning for each request to try that cannot be read
+    pub unread: Vec<Problem>,
+    /// `gatepost.sig`: the signature of all that decides
+    pub signature: Option<SourceFile>,
+    /// The settings of the service that change decisions, each with its value: `unknown-attributes`, `deny`
+    pub modes: Vec<(&'static str, &'static str)>,
 }
 
 impl StoreFiles {
@@ -82,20 +99,36 @@ impl StoreFiles {
             files.sort_in(file);
         }
         for (name, found) in [("schema/*.cedarschema", &files.schema), ("policies/*.cedar", &files.policies)] {
-            if found.is_empty() && problems.is_empty() {
+            if found.is_empty() && !has_errors(&problems) {
                 problems.push(
                     Problem::error(format!("{origin} holds no file `{name}`"))
                         .with_help("a store has at least a schema and policies; `gatepost init DIR` makes a new one"),
                 );
             }
         }
-        if problems.is_empty() { Ok(files) } else { Err(StoreError(problems)) }
+        if has_errors(&problems) {
+            return Err(StoreError(problems));
+        }
+        files.unread = problems;
+        Ok(files)
     }
 
     /// Every file of the store itself that can change a decision or the matrix.
     pub fn deciding(&self) -> impl Iterator<Item = &SourceFile> {
         let lists = [&self.schema, &self.policies, &self.matrix, &self.entities];
         lists.into_iter().flatten().chain(&self.clauses)
+    }
+
+    /// Every file of the store that decides, by its path, and whether it has nothing in it: no policy or row, no declaration, no entity.
+    pub(super) fn inventory(&self, policies: &[Statement], rows: &[Statement]) -> BTreeMap<Arc<str>, bool> {
+        let with_statements: BTreeSet<&str> =
+            policies.iter().chain(rows).map(|statement| &*statement.file.path).collect();
+        let is_cedar = |file: &SourceFile| file.path.ends_with(".cedar");
+        let is_empty = |file: &SourceFile| match is_cedar(file) {
+            true => !with_statements.contains(&*file.path),
+            false => says_nothing(&file.text),
+        };
+        self.deciding().map(|file| (Arc::clone(&file.path), is_empty(file))).collect()
     }
 
     /// Reads further files of stored entities.
@@ -107,9 +140,9 @@ impl StoreFiles {
         let mut problems = Vec::new();
         for path in paths {
             let shown = path.display().to_string();
-            match std::fs::read(path) {
-                Ok(bytes) => take(shown, bytes, &mut self.further_entities, &mut problems),
-                Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
+            match regular::read(path).map_err(|error| not_read(&shown, error)).and_then(|bytes| text(shown, bytes)) {
+                Ok(file) => self.further_entities.push(file),
+                Err(problem) => problems.push(problem),
             }
         }
         if problems.is_empty() { Ok(()) } else { Err(StoreError(problems)) }
@@ -123,6 +156,7 @@ impl StoreFiles {
     fn sort_in(&mut self, file: SourceFile) {
         match file.path.split('/').next() {
             _ if &*file.path == CLAUSES => self.clauses = Some(file),
+            _ if &*file.path == signature::FILE => self.signature = Some(file),
             Some("schema") => self.schema.push(file),
             Some("policies") => self.policies.push(file),
             Some("matrix") => self.matrix.push(file),
@@ -132,16 +166,26 @@ impl StoreFiles {
     }
 }
 
+/// Whether a text is only comments and space, or an array without elements.
+fn says_nothing(text: &str) -> bool {
+    let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("//") && !line.starts_with('#'));
+    let rest: String = lines.flat_map(str::chars).filter(|character| !character.is_whitespace()).collect();
+    rest.is_empty() || rest == "[]"
+}
+
+fn has_errors(problems: &[Problem]) -> bool {
+    problems.iter().any(|problem| problem.severity == Severity::Error)
+}
+
 fn read_built_in() -> (Vec<SourceFile>, Vec<Problem>) {
-    let mut files: Vec<_> =
-        [("schema", &SCHEMA), ("policies", &POLICIES), ("matrix", &MATRIX), ("requests", &REQUESTS)]
-            .into_iter()
-            .flat_map(|(folder, dir)| dir.files().map(move |file| (folder, file)))
-            .filter_map(|(folder, file)| {
-                let path = format!("{folder}/{}", file.path().display());
-                Some(SourceFile { path: path.into(), text: file.contents_utf8()?.into() })
-            })
-            .collect();
+    let mut files: Vec<_> = [("schema", &SCHEMA), ("policies", &POLICIES), ("matrix", &MATRIX), (TO_TRY, &REQUESTS)]
+        .into_iter()
+        .flat_map(|(folder, dir)| dir.files().map(move |file| (folder, file)))
+        .filter_map(|(folder, file)| {
+            let path = format!("{folder}/{}", file.path().display());
+            Some(SourceFile { path: path.into(), text: file.contents_utf8()?.into() })
+        })
+        .collect();
     files.sort_by(|left, right| left.path.cmp(&right.path));
     (files, Vec::new())
 }
@@ -151,10 +195,8 @@ fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
     let mut problems = Vec::new();
     for path in paths(root, &mut problems) {
         let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        match std::fs::read(&path) {
-            Ok(bytes) => take(shown, bytes, &mut files, &mut problems),
-            Err(error) => problems.push(Problem::error(format!("`{shown}` cannot be read: {error}"))),
-        }
+        let read = regular::read(&path).map_err(|error| not_read(&shown, error));
+        take(shown, read, &mut files, &mut problems);
     }
     (files, problems)
 }
@@ -164,35 +206,63 @@ fn read_commit(commit: &Commit) -> Result<(Vec<SourceFile>, Vec<Problem>), Probl
     let mut files = Vec::new();
     let mut problems = Vec::new();
     for blob in commit.files()? {
-        let Some((folder, file)) = blob.path.split_once('/') else { continue };
-        let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else { continue };
-        let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
-        let wanted = blob.path == CLAUSES || is_part(folder, ending, file, is_folder || !blob.is_plain, &mut problems);
-        if !wanted {
+        if !is_wanted(&blob, &mut problems) {
             continue;
         }
-        match commit.content(&blob) {
-            Ok(bytes) => take(blob.path, bytes, &mut files, &mut problems),
-            Err(why) => problems.push(Problem::error(format!("`{}` cannot be read: {why}", blob.path))),
-        }
+        let read = commit.content(&blob).map_err(|why| not_read(&blob.path, why));
+        take(blob.path, read, &mut files, &mut problems);
     }
     // A folder in it is named once for each of its files.
     problems.dedup_by(|left, right| left.message == right.message);
     Ok((files, problems))
 }
 
-/// Takes the text of a file.
-fn take(path: String, bytes: Vec<u8>, files: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) {
-    match String::from_utf8(bytes) {
-        // Some editors begin a file with a byte order mark, which Cedar does not know.
-        Ok(text) => {
-            let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
-            files.push(SourceFile { path: path.into(), text });
-        }
-        Err(_) => problems.push(
-            Problem::error(format!("`{path}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8"),
-        ),
+/// Whether a file of a commit is read.
+fn is_wanted(blob: &Blob, problems: &mut Vec<Problem>) -> bool {
+    if blob.path == CLAUSES || blob.path == signature::FILE {
+        return true;
     }
+    let Some((folder, file)) = blob.path.split_once('/') else {
+        if FOLDERS.iter().any(|(name, _)| *name == blob.path) {
+            problems.push(no_folder(&blob.path));
+        }
+        return false;
+    };
+    let Some((folder, ending)) = FOLDERS.into_iter().find(|(name, _)| *name == folder) else {
+        problems.extend(near_name(folder));
+        return false;
+    };
+    let (file, is_folder) = file.split_once('/').map_or((file, false), |(inner, _)| (inner, true));
+    is_part(folder, ending, file, is_folder || !blob.is_plain, problems)
+}
+
+/// Takes a file of a store, or what keeps it from being read.
+fn take(path: String, read: Result<Vec<u8>, Problem>, files: &mut Vec<SourceFile>, problems: &mut Vec<Problem>) {
+    let severity = severity_in(path.split('/').next().unwrap_or_default());
+    match read.and_then(|bytes| text(path, bytes)) {
+        Ok(file) => files.push(file),
+        Err(problem) => problems.push(Problem { severity, ..problem }),
+    }
+}
+
+/// How bad it is that something in a folder cannot be read: a request to try must not keep out what decides.
+fn severity_in(folder: &str) -> Severity {
+    if folder == TO_TRY { Severity::Warning } else { Severity::Error }
+}
+
+fn not_read(path: &str, why: impl std::fmt::Display) -> Problem {
+    Problem::error(format!("`{path}` cannot be read: {why}"))
+}
+
+fn text(path: String, bytes: Vec<u8>) -> Result<SourceFile, Problem> {
+    let Ok(text) = String::from_utf8(bytes) else {
+        return Err(
+            Problem::error(format!("`{path}` is not UTF-8 text")).with_help("save the file in the encoding UTF-8")
+        );
+    };
+    // Some editors begin a file with a byte order mark, which Cedar does not know.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).into();
+    Ok(SourceFile { path: path.into(), text })
 }
 
 /// The paths of the store's files, sorted.
@@ -201,12 +271,16 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
     for (name, ending) in FOLDERS {
         let folder = root.join(name);
         if !folder.is_dir() {
+            // A link that leads nowhere is there too.
+            if folder.symlink_metadata().is_ok() {
+                problems.push(Problem { severity: severity_in(name), ..no_folder(name) });
+            }
             continue;
         }
         let mut entries = match std::fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
             Ok(entries) => entries,
             Err(error) => {
-                problems.push(Problem::error(format!("`{name}` cannot be read: {error}")));
+                problems.push(Problem { severity: severity_in(name), ..not_read(name, error) });
                 continue;
             }
         };
@@ -217,25 +291,88 @@ fn paths(root: &Path, problems: &mut Vec<Problem>) -> Vec<PathBuf> {
             is_part(name, ending, &file, path.is_dir(), problems)
         }));
     }
-    let clauses = root.join(CLAUSES);
-    if clauses.is_file() {
-        paths.push(clauses);
+    for name in [CLAUSES, signature::FILE] {
+        let path = root.join(name);
+        match (path.is_file(), path.symlink_metadata().is_ok()) {
+            (true, _) => paths.push(path),
+            (false, true) => problems.push(not_read(name, "it is no file, or a link that leads nowhere")),
+            (false, false) => {}
+        }
+    }
+    let beside = std::fs::read_dir(root).into_iter().flatten().flatten().filter(|entry| entry.path().is_dir());
+    let mut near: Vec<Problem> = beside.filter_map(|entry| near_name(&entry.file_name().to_string_lossy())).collect();
+    near.sort_by(|left, right| left.message.cmp(&right.message));
+    problems.extend(near);
+    paths.sort();
+    paths
+}
+
+fn no_folder(name: &str) -> Problem {
+    Problem::error(format!("`{name}` cannot be read: it is no folder, or a link that leads nowhere"))
+        .with_help(format!("`{name}` is a folder of a store; take away what has its name"))
+}
+
+/// A warning of a folder beside those of a store whose name is nearly that of one: nothing in it is read.
+fn near_name(found: &str) -> Option<Problem> {
+    let lower = found.to_lowercase();
+    // One or two letters are wrong, or another ending stands there: `policy`.
+    let is_near = |name: &&str| {
+        let begins_alike = name.get(..5).is_some_and(|start| lower.starts_with(start));
+        found != *name && (begins_alike || strsim::damerau_levenshtein(&lower, name) <= 2)
+    };
+    let near = FOLDERS.iter().map(|(name, _)| *name).find(is_near)?;
+    let problem = Problem::warning(format!("nothing in the folder `{found}` is read"));
+    Some(problem.with_help(format!("did you mean `{near}`?")))
+}
+
+/// Every path below a folder of a store whose change can change what decides: the files that decide, and those that would be an
+/// error.
+pub(crate) fn watched_paths(root: &Path) -> Vec<PathBuf> {
+    let mut paths = vec![root.join(signature::FILE)];
+    for (folder, ending) in FOLDERS {
+        let entries = std::fs::read_dir(root.join(folder)).into_iter().flatten().flatten().map(|entry| entry.path());
+        paths.extend(entries.filter(|path| {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            !is_plainly_no_part(&file) && !is_to_try(folder, ending, path)
+        }));
     }
     paths.sort();
     paths
 }
 
-/// Whether a file in a folder of the store is read. Hidden files (editors leave them) are passed over, and notes of other kinds;
-/// what looks like a part of the store but would not be read is a problem, because it may be a `forbid`.
+fn is_to_try(folder: &str, ending: &str, path: &Path) -> bool {
+    let file = path.file_name().unwrap_or_default().to_string_lossy();
+    let is_read = path.extension().is_some_and(|found| found == ending);
+    folder == TO_TRY && !path.is_dir() && (is_read || !has_known_ending(&file))
+}
+
+/// Whether a file has the ending of one that is read somewhere in a store.
+fn has_known_ending(file: &str) -> bool {
+    let found = Path::new(file).extension().unwrap_or_default();
+    FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending))
+}
+
+/// Whether a file in a folder of the store is read. What is plainly no part of it is passed over; anything else that would not be read is
+/// a problem, because it may be a `forbid`.
 fn is_part(folder: &str, ending: &str, file: &str, is_folder: bool, problems: &mut Vec<Problem>) -> bool {
-    if file.starts_with('.') {
+    if is_plainly_no_part(file) {
         return false;
     }
     let found = Path::new(file).extension().unwrap_or_default().to_string_lossy();
-    let known = FOLDERS.iter().any(|(_, ending)| found.eq_ignore_ascii_case(ending));
-    if is_folder || (known && found != ending) {
-        let help = format!("in `{folder}` the files `*.{ending}` are read, and no folders");
+    let is_part = !is_folder && found == ending;
+    let is_other_file = format!("{folder}/{file}") == CLAUSES || (folder == TO_TRY && !has_known_ending(file));
+    if is_folder || !(is_part || is_other_file) {
+        let help =
+            format!("in `{folder}` the files `*.{ending}` are read, and no folders; a README may stand there too");
         problems.push(Problem::error(format!("`{folder}/{file}` would not be read")).with_help(help));
     }
-    !is_folder && found == ending
+    is_part
+}
+
+/// Files that people and editors leave beside others: notes, hidden files, copies, and what tells an editor that it may write (`4913`).
+fn is_plainly_no_part(file: &str) -> bool {
+    let is_copy = file.ends_with('~') || (file.starts_with('#') && file.ends_with('#'));
+    let is_left_over = [".orig", ".rej"].iter().any(|ending| file.ends_with(ending));
+    let is_readme = file == "README" || file.starts_with("README.");
+    file.starts_with('.') || is_copy || is_left_over || is_readme || file == "4913"
 }

@@ -6,10 +6,13 @@ use cedar_policy::EntityTypeName;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 use smol_str::SmolStr;
 
+use super::nearest::nearest;
 use super::policy::Statement;
-use super::problem::Problem;
+use super::presence::PRESENCE;
+use super::problem::{Problem, SourceFile};
+use super::reserved::RESERVED;
 use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
-use super::{Store, scope};
+use super::{Store, addresses, presence, scope};
 
 /// In `@allow`: the policy may be one that never changes a decision.
 pub const SHADOWED: &str = "shadowed";
@@ -17,12 +20,20 @@ pub const SHADOWED: &str = "shadowed";
 /// In `@allow`: conditions of the policy may be always true or always false.
 pub const CONSTANT: &str = "constant";
 
+/// In `@allow`: the policy may read what the decision log masks.
+pub const MASKED: &str = "masked";
+
+/// Every warning that a policy can allow.
+const ALLOWABLE: [&str; 4] = [SHADOWED, CONSTANT, MASKED, PRESENCE];
+
 /// Every problem beyond parsing and types.
 pub(super) fn lint(store: &Store) -> Vec<Problem> {
     let mut problems = Vec::new();
     for statement in store.policies.iter().chain(&store.rows) {
-        problems.extend(required_has(statement, store));
+        problems.extend(of_statement(statement, store));
     }
+    problems.extend(store.policies.iter().flat_map(|policy| presence::hanging(policy, store)));
+    problems.extend(actions_of_other_types(&store.types));
     problems.extend(unknown_lints(store));
     problems.extend(reserved_ids(store));
     problems.extend(citations(store));
@@ -30,11 +41,33 @@ pub(super) fn lint(store: &Store) -> Vec<Problem> {
     problems
 }
 
+/// What is wrong with one statement by itself.
+pub(super) fn of_statement(statement: &Statement, store: &Store) -> Vec<Problem> {
+    [required_has(statement, store), addresses::mapped_literals(statement)].concat()
+}
+
+/// Actions whose context has an `action` that is no record: nothing can take what a caller says of the action.
+fn actions_of_other_types(types: &Types) -> Vec<Problem> {
+    let other = types.environments.iter().filter_map(|environment| {
+        let field = environment.context.0.get("action")?;
+        (!matches!(field.shape, Shape::Record(_))).then(|| (&environment.action_name, field.shape.to_string()))
+    });
+    let problems = other.collect::<BTreeSet<_>>().into_iter().map(|(action, shape)| {
+        Problem::warning(format!(
+            "`context.action` of the action `{action}` is {shape}, which takes no `action.properties`"
+        ))
+        .with_help(
+            "declare it as a record, whose fields a caller may say as `action.properties`; or give it another name",
+        )
+    });
+    problems.collect()
+}
+
 /// `has` on a required attribute: on an entity that is not there it is false without an error, so a `forbid` behind it would
 /// not fire; the solver takes it for true. On anything else it says nothing.
-pub(super) fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
+fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
     let Some(condition) = statement.policy.as_ref().non_scope_constraints() else { return Vec::new() };
-    let mut found: Vec<(String, (usize, usize))> = Vec::new();
+    let mut found: Vec<(String, (usize, usize), String)> = Vec::new();
     for environment in &store.types.environments {
         if scope::can_match(&statement.policy, environment, &store.schema) {
             let typing = Typing { types: &store.types, environment };
@@ -46,23 +79,51 @@ pub(super) fn required_has(statement: &Statement, store: &Store) -> Vec<Problem>
                 };
                 let span = expression.source_loc().map_or((0, 0), |loc| (loc.span.offset(), loc.span.len()));
                 let required = typing.required(holder, &attributes);
-                found.extend(required.into_iter().map(|attribute| (attribute.to_string(), span)));
+                let advice = advice(holder, &attributes, &required, &statement.file);
+                found.extend(required.into_iter().map(|attribute| (attribute.to_string(), span, advice.clone())));
             });
         }
     }
     found.sort();
-    found.dedup();
+    found.dedup_by(|(name, span, _), (other, place, _)| (name, span) == (other, place));
     found
         .into_iter()
-        .map(|(attribute, span)| {
+        .map(|(attribute, span, advice)| {
             Problem::error(format!("`has {attribute}` asks for a required attribute"))
                 .in_file(&statement.file)
                 .at(span.into(), "always there, except on an entity that is not")
-                .with_help(
-                    "remove the test: a request that lacks a required attribute is denied before any policy is asked; to tell types apart, use `is`",
-                )
+                .with_help(format!(
+                    "{advice}: a request that lacks a required attribute is denied before any policy is asked; to tell types apart, use `is`",
+                ))
         })
         .collect()
+}
+
+/// What to write instead of a `has` that asks for required attributes: the question without them, `context.req has c` for
+/// `context has req.c`.
+fn advice(holder: &Expr, asked: &[&SmolStr], required: &[&SmolStr], file: &SourceFile) -> String {
+    let text = holder.source_loc().and_then(|loc| file.text.get(loc.span.offset()..loc.span.offset() + loc.span.len()));
+    let Some(text) = text.filter(|_| asked.len() > required.len()) else { return "remove the test".to_owned() };
+    // What is no plain path is not written with a `.` behind it.
+    let is_path = text.chars().all(|letter| letter.is_alphanumeric() || "._".contains(letter));
+    let mut holder = if is_path { text.to_owned() } else { format!("({text})") };
+    let (mut tests, mut test) = (Vec::new(), Vec::<&str>::new());
+    for attribute in asked {
+        if required.iter().any(|required| std::ptr::eq(*required, *attribute)) {
+            if !test.is_empty() {
+                tests.push(format!("{holder} has {}", test.join(".")));
+                holder = format!("{holder}.{}", test.join("."));
+                test.clear();
+            }
+            holder = format!("{holder}.{attribute}");
+        } else {
+            test.push(attribute);
+        }
+    }
+    if !test.is_empty() {
+        tests.push(format!("{holder} has {}", test.join(".")));
+    }
+    format!("write `{}`", tests.join(" && "))
 }
 
 fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
@@ -72,13 +133,13 @@ fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
 }
 
 /// The types of expressions in one environment, as far as `has` needs them: Cedar's validator has checked the rest.
-struct Typing<'a> {
-    types: &'a Types,
-    environment: &'a Environment,
+pub(super) struct Typing<'a> {
+    pub(super) types: &'a Types,
+    pub(super) environment: &'a Environment,
 }
 
 /// What an expression is.
-enum Typed {
+pub(super) enum Typed {
     /// The context: what is required there is promised by the schema, not by the value.
     Context,
     /// A value of that shape. What is required of an entity is only promised too; a record is what it is.
@@ -116,7 +177,7 @@ impl Typing<'_> {
         entities.any(|entity| entity.attributes.0.get(attribute).is_some_and(|field| field.required))
     }
 
-    fn of(&self, expression: &Expr) -> Typed {
+    pub(super) fn of(&self, expression: &Expr) -> Typed {
         match expression.expr_kind() {
             ExprKind::Var(Var::Principal) => Typed::Shape(Shape::Entity(self.environment.principal.clone())),
             ExprKind::Var(Var::Resource) => Typed::Shape(Shape::Entity(self.environment.resource.clone())),
@@ -133,14 +194,17 @@ impl Typing<'_> {
             ExprKind::GetAttr { expr, attr } => self.attribute(&self.of(expr), attr),
             ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, .. } => match self.of(arg1) {
                 Typed::Shape(Shape::Entity(name)) => {
-                    let tags = self.types.entity(&name.to_string()).and_then(|entity| entity.tags.clone());
+                    let tags = self.types.entity_of(&name).and_then(|entity| entity.tags.clone());
                     tags.map_or(Typed::Unknown, Typed::Shape)
                 }
                 _ => Typed::Unknown,
             },
             ExprKind::Record(fields) => {
                 let known = fields.iter().filter_map(|(name, value)| match self.of(value) {
-                    Typed::Shape(shape) => Some((name.clone(), FieldShape { required: true, shape })),
+                    Typed::Shape(shape) => Some((
+                        name.clone(),
+                        FieldShape { required: true, sensitive: false, stored: false, must_exist: false, shape },
+                    )),
                     _ => None,
                 });
                 Typed::Shape(Shape::Record(RecordShape(known.collect())))
@@ -154,10 +218,10 @@ impl Typing<'_> {
         field.map_or(Typed::Unknown, |field| Typed::Shape(field.shape.clone()))
     }
 
-    fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
+    pub(super) fn fields<'t>(&'t self, holder: &'t Typed) -> Option<&'t RecordShape> {
         match holder {
             Typed::Context => Some(&self.environment.context),
-            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity(&name.to_string())?.attributes),
+            Typed::Shape(Shape::Entity(name)) => Some(&self.types.entity_of(name)?.attributes),
             Typed::Shape(Shape::Record(record)) => Some(record),
             Typed::Shape(Shape::Parsed(parsed)) => Some(&parsed.facts),
             _ => None,
@@ -168,11 +232,12 @@ impl Typing<'_> {
 /// What `@allow` names, but no warning is called.
 fn unknown_lints(store: &Store) -> impl Iterator<Item = Problem> + '_ {
     store.policies.iter().flat_map(|policy| {
-        let unknown = policy.allowed_lints().filter(|name| ![SHADOWED, CONSTANT].contains(name));
+        let unknown = policy.allowed_lints().filter(|name| !ALLOWABLE.contains(name));
         unknown.map(move |name| {
             let problem = Problem::warning(format!("`{}` allows `{name}`, which is the name of no warning", policy.id));
             let problem = problem.in_file(&policy.file).at(policy.find(name), "");
-            problem.with_help(format!("what can be allowed is `{SHADOWED}` and `{CONSTANT}`"))
+            let meant = nearest(name, ALLOWABLE).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+            problem.with_help(format!("{meant}what can be allowed is `{}`", ALLOWABLE.join("`, `")))
         })
     })
 }
@@ -186,9 +251,6 @@ fn reserved_ids(store: &Store) -> impl Iterator<Item = Problem> + '_ {
     })
 }
 
-/// How the keys of reasons start that are no ids of policies.
-const RESERVED: &str = "gatepost:";
-
 /// Citations of clauses that do not exist, and clauses that nothing cites.
 fn citations(store: &Store) -> Vec<Problem> {
     let Some(clauses) = &store.clauses else { return Vec::new() };
@@ -201,11 +263,13 @@ fn citations(store: &Store) -> Vec<Problem> {
                 continue;
             }
             let quoted = statement.annotation("source").map(|text| format!("\"{text}\"")).unwrap_or_default();
+            let ids = clauses.clauses.iter().map(|clause| clause.id.as_str());
+            let meant = nearest(source, ids).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
             problems.push(
-                Problem::error(format!("`{}` cites the clause `{source}`, which does not exist", statement.id))
+                Problem::error(format!("`{}` cites the clause `{source}`, which does not exist", statement.name()))
                     .in_file(&statement.file)
                     .at(statement.find(&quoted), "")
-                    .with_help("the clauses stand in matrix/clauses.toml"),
+                    .with_help(format!("{meant}the clauses stand in matrix/clauses.toml")),
             );
         }
     }
@@ -243,7 +307,7 @@ fn documentation(store: &Store) -> Vec<Problem> {
         for statement in statements.filter(|statement| statement.sources.is_empty()) {
             problems.push(
                 statement
-                    .problem(Problem::warning(format!("`{}` cites no clause", statement.id)))
+                    .problem(Problem::warning(format!("`{}` cites no clause", statement.name())))
                     .with_help("say in @source(\"…\") which clause of matrix/clauses.toml it comes from"),
             );
         }

@@ -3,28 +3,57 @@
 //! [`Store::load`] reads every file of a store, and gives either a store that can be served or everything that is wrong
 //! with it. What was checked is what is served: no file is read twice.
 
+pub mod addresses;
+mod aliases;
+mod ancestors;
+pub mod annotations;
+mod applies;
 mod bindings;
 pub mod changes;
 mod clauses;
 mod digest;
+mod duplicates;
+mod expansion;
 mod files;
 mod git;
+pub mod keys;
 pub mod known;
 pub mod lint;
+pub mod losses;
+pub mod masks;
+mod names;
+pub mod nearest;
+mod nesting;
+mod placement;
 pub mod policy;
+mod presence;
 mod problem;
+pub mod reserved;
 pub mod schema;
 pub mod scope;
+pub mod signature;
+mod source;
+mod written;
 
-use cedar_policy::{Schema, SchemaFragment, ValidationMode, Validator};
+use std::collections::{BTreeMap, BTreeSet};
+use std::str::FromStr;
+use std::sync::Arc;
 
+use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, ValidationWarning, Validator};
+use miette::Diagnostic;
+use serde::de::IgnoredAny;
+
+use annotations::Holder;
 pub use clauses::{Clause, Clauses};
-pub use digest::Revision;
-pub use files::{Origin, StoreFiles};
+pub use digest::{READING_RULES, Revision};
+pub(crate) use files::watched_paths;
+pub use files::{Origin, REFUSES_UNREAD, StoreFiles};
 pub use git::Commit;
+use nesting::{Language, too_deep};
 pub use policy::Statement;
-pub use problem::{Problem, Severity, SourceFile, StoreError};
-use schema::{Environment, Types};
+pub use problem::{LONGEST_LINE, Problem, Severity, SourceFile, StoreError};
+use schema::{Environment, Fragment, Reader, Types};
+pub use source::Source;
 
 /// A policy store without errors.
 #[derive(Debug)]
@@ -33,6 +62,8 @@ pub struct Store {
     pub origin: Origin,
     /// The files, as they were read.
     pub files: StoreFiles,
+    /// The files of policies, rows and entities, by their paths, and whether each has nothing in it.
+    pub inventory: BTreeMap<Arc<str>, bool>,
     /// The schema, resolved by Cedar.
     pub schema: Schema,
     /// The schema as the request layer needs it.
@@ -73,18 +104,26 @@ impl Store {
         let (rows, unread) = policy::read(&files.matrix);
         problems.extend(unread);
         let clauses = files.clauses.as_ref().and_then(|file| keep(Clauses::read(file), &mut problems));
-        let Some((schema, types)) = schema else { return Err(StoreError(problems)) };
+        let Some((schema, types, unbound)) = schema else { return Err(StoreError(problems)) };
+
         // What parses is checked beside what does not; but citations and the like only once all of it does.
         let whole = problems.is_empty();
-        problems.extend(validate(&schema, &policies));
-        problems.extend(validate(&schema, &rows));
+        problems.extend(validate(&schema, &types, &policies));
+        problems.extend(validate(&schema, &types, &rows));
         if !whole {
             return Err(StoreError(problems));
         }
+        problems.extend(unbound);
+        problems.extend(annotations::of_statements(&policies, Holder::Policy));
+        problems.extend(annotations::of_statements(&rows, Holder::Row));
+        problems.extend(placement::check(&policies, &rows));
+        problems.extend(files.unread.iter().cloned());
+        problems.extend(files.requests.iter().filter_map(|file| no_request(file, &types)));
         let revision = Revision::of(&files);
-        let warnings = Vec::new();
-        let mut store = Self { origin, files, schema, types, policies, rows, clauses, revision, warnings };
+        let (warnings, inventory) = (Vec::new(), files.inventory(&policies, &rows));
+        let mut store = Self { origin, files, inventory, schema, types, policies, rows, clauses, revision, warnings };
         problems.extend(lint::lint(&store));
+        problems.extend(reserved::reserved(&store));
         if problems.iter().any(|problem| problem.severity == Severity::Error) {
             return Err(StoreError(problems));
         }
@@ -108,10 +147,20 @@ impl Store {
     /// Everything that is wrong with them.
     pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
         let (rows, mut problems) = policy::read(files);
-        problems.extend(validate(&self.schema, &rows));
-        problems.extend(rows.iter().flat_map(|row| lint::required_has(row, self)));
+        problems.extend(validate(&self.schema, &self.types, &rows));
+        problems.extend(annotations::of_statements(&rows, Holder::Row));
+        problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
         if problems.is_empty() { Ok(rows) } else { Err(StoreError(problems)) }
+    }
+}
+
+/// Whether Cedar reads a file, of a schema or of policies and rows.
+pub(crate) fn parses(file: &SourceFile, is_schema: bool) -> bool {
+    if is_schema {
+        too_deep(file, Language::Schema).is_none() && SchemaFragment::from_cedarschema_str(&file.text).is_ok()
+    } else {
+        too_deep(file, Language::Policies).is_none() && PolicySet::from_str(&file.text).is_ok()
     }
 }
 
@@ -119,19 +168,34 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
     result.map_err(|found| problems.extend(found)).ok()
 }
 
-fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
+/// The schema, and what its author should look at.
+fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types, Vec<Problem>), Vec<Problem>> {
     let mut fragments = Vec::new();
     let mut problems = Vec::new();
     for file in files {
+        if let Some(problem) = too_deep(file, Language::Schema) {
+            problems.push(problem);
+            continue;
+        }
         match SchemaFragment::from_cedarschema_str(&file.text) {
-            Ok((fragment, _)) => fragments.push((file.clone(), fragment)),
+            Ok((cedar, _)) => {
+                let declared: Arc<[_]> = written::read(&file.text).into();
+                problems.extend(duplicates::check(file, &declared));
+                problems.extend(annotations::of_schema(file, &declared));
+                fragments.push(Fragment { file: file.clone(), declared, cedar });
+            }
             Err(error) => problems.extend(Problem::from_cedar(&error, file)),
         }
     }
     if !problems.is_empty() {
         return Err(problems);
     }
-    let whole = Schema::from_schema_fragments(fragments.iter().map(|(_, fragment)| fragment.clone()));
+    let reader = Reader::new(&fragments)?;
+    let problems = [expansion::too_large(&reader), ancestors::too_many(&reader)].concat();
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let whole = Schema::from_schema_fragments(fragments.iter().map(|fragment| fragment.cedar.clone()));
     let schema = whole.map_err(|error| {
         // Cedar names what is wrong, but not the file: show it in the one that holds the name.
         let message = error.to_string();
@@ -143,27 +207,53 @@ fn read_schema(files: &[SourceFile]) -> Result<(Schema, Types), Vec<Problem>> {
         }
         found
     })?;
-    let types = Types::read(&fragments, &schema)?;
-    Ok((schema, types))
+    if let Err(error) = schema.action_entities() {
+        return Err(vec![Problem::error(format!("the actions cannot be read: {error}"))]);
+    }
+    let types = Types::read(&reader, &schema)?;
+    Ok((schema, types, bindings::unbound(&reader)))
 }
 
-/// Cedar's strict type check of every statement.
-fn validate(schema: &Schema, statements: &[Statement]) -> Vec<Problem> {
+/// A request to try that cannot be tried.
+fn no_request(file: &SourceFile, types: &Types) -> Option<Problem> {
+    let error = serde_json::from_str::<IgnoredAny>(&file.text).err()?;
+    let problem = Problem::not_json("the request", &format!("not JSON: {error}"), file);
+    let problem = Problem { severity: Severity::Warning, ..problem };
+    Some(if masks::Sensitive::of(types).is_empty() { problem } else { problem.without_text() })
+}
+
+/// Cedar's strict type check of every statement. What follows from an error of a statement is not said beside it: that it never applies,
+/// say, because it names an action that there is not.
+fn validate(schema: &Schema, types: &Types, statements: &[Statement]) -> Vec<Problem> {
     let result = Validator::new(schema.clone()).validate(&policy::set_of(statements), ValidationMode::Strict);
-    let file_of = |id: &cedar_policy::PolicyId| {
-        let text: &str = id.as_ref();
-        statements.iter().find(|statement| statement.id == text)
-    };
+    let by_id: BTreeMap<&str, &Statement> =
+        statements.iter().map(|statement| (statement.id.as_str(), statement)).collect();
     let mut problems = Vec::new();
+    let mut explained = BTreeSet::new();
     for error in result.validation_errors() {
-        if let Some(statement) = file_of(error.policy_id()) {
-            problems.extend(Problem::from_cedar(error, &statement.file));
+        if let Some(statement) = by_id.get(AsRef::<str>::as_ref(error.policy_id())) {
+            explained.insert(error.policy_id());
+            problems.extend(of_statement(error, statement));
         }
     }
-    for warning in result.validation_warnings() {
-        if let Some(statement) = file_of(warning.policy_id()) {
-            let found = Problem::from_cedar(warning, &statement.file);
-            problems.extend(found.into_iter().map(|problem| Problem { severity: Severity::Warning, ..problem }));
+    let warnings: Vec<_> = result.validation_warnings().collect();
+    for warning in &warnings {
+        if let ValidationWarning::InvalidActionApplication(_) = warning
+            && let Some(statement) = by_id.get(AsRef::<str>::as_ref(warning.policy_id()))
+            && explained.insert(warning.policy_id())
+        {
+            problems.push(applies::never(statement, types, schema));
+        }
+    }
+    for warning in &warnings {
+        let is_consequence =
+            matches!(warning, ValidationWarning::InvalidActionApplication(_) | ValidationWarning::ImpossiblePolicy(_));
+        if is_consequence && explained.contains(warning.policy_id()) {
+            continue;
+        }
+        if let Some(statement) = by_id.get(AsRef::<str>::as_ref(warning.policy_id())) {
+            let found = of_statement(*warning, statement).into_iter();
+            problems.extend(found.map(|problem| Problem { severity: Severity::Warning, ..problem }));
         }
     }
     problems.sort_by_key(|problem| {
@@ -171,5 +261,17 @@ fn validate(schema: &Schema, statements: &[Statement]) -> Vec<Problem> {
         (file, problem.labels.first().map_or(0, miette::LabeledSpan::offset), problem.message.clone())
     });
     problems.dedup_by(|left, right| left.message == right.message && left.labels == right.labels);
+    problems
+}
+
+/// What Cedar says of a statement. A row is called by its place in the tables, which its reviewer knows.
+fn of_statement(found: &dyn Diagnostic, statement: &Statement) -> Vec<Problem> {
+    let mut problems = Problem::from_cedar(found, &statement.file);
+    let prefix = format!("for policy `{}`, ", statement.id);
+    for problem in problems.iter_mut().filter(|_| !statement.place().is_empty()) {
+        if let Some(what) = problem.message.strip_prefix(&prefix) {
+            problem.message = format!("in the row `{}`, {what}", statement.place());
+        }
+    }
     problems
 }

@@ -7,6 +7,7 @@ use cedar_policy::{Effect, EntityUid, Policy, PolicyId, PolicySet};
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal};
 use miette::SourceSpan;
 
+use super::nesting::{Language, too_deep};
 use super::problem::{Problem, SourceFile};
 
 /// A policy of `policies/`, or a row of `matrix/`: both are Cedar.
@@ -27,7 +28,7 @@ pub struct Statement {
 impl Statement {
     /// What an annotation says.
     pub fn annotation(&self, name: &str) -> Option<&str> {
-        self.policy.annotation(name)
+        annotation(&self.policy, name)
     }
 
     /// Whether it permits.
@@ -57,8 +58,7 @@ impl Statement {
 
     /// The line in its file at which something starts, from 1.
     pub fn line_at(&self, span: SourceSpan) -> usize {
-        let before = self.file.text.get(..span.offset()).unwrap_or_default();
-        before.matches('\n').count() + 1
+        self.file.line_at(span)
     }
 
     /// Its place in the tables of the matrix: `Who may read · Owners · Read`; empty where it has none.
@@ -95,6 +95,11 @@ impl Statement {
     pub fn problem(&self, problem: Problem) -> Problem {
         problem.in_file(&self.file).at(self.span, "")
     }
+}
+
+/// The annotation of that name. Cedar's own way to it parses the name each time, which costs more than to parse a policy.
+fn annotation<'p>(policy: &'p Policy, name: &str) -> Option<&'p str> {
+    policy.annotations().find(|(known, _)| *known == name).map(|(_, value)| value)
 }
 
 /// Whether both say the same, annotations included; how they are formatted says nothing.
@@ -137,6 +142,30 @@ pub fn named_and_read(policy: &Policy) -> BTreeSet<EntityUid> {
     named_in(read)
 }
 
+/// How many attributes and tags a policy reads at most one through the other: two for `principal.account.kind`. So many references
+/// away from where it begins lies the farthest entity of which it can read anything.
+pub fn accesses(policy: &Policy) -> usize {
+    policy.as_ref().non_scope_constraints().map_or(0, accesses_in)
+}
+
+fn accesses_in(expression: &Expr) -> usize {
+    let deepest = |parts: &[&Expr]| parts.iter().map(|part| accesses_in(part)).max().unwrap_or(0);
+    match expression.expr_kind() {
+        ExprKind::GetAttr { expr, .. } => 1 + accesses_in(expr),
+        ExprKind::ExtHasAttr { expr, attrs } => attrs.len() + accesses_in(expr),
+        ExprKind::BinaryApp { op: BinaryOp::GetTag, arg1, arg2 } => 1 + deepest(&[arg1, arg2]),
+        ExprKind::BinaryApp { arg1, arg2, .. } => deepest(&[arg1, arg2]),
+        ExprKind::And { left, right } | ExprKind::Or { left, right } => deepest(&[left, right]),
+        ExprKind::If { test_expr, then_expr, else_expr } => deepest(&[test_expr, then_expr, else_expr]),
+        ExprKind::UnaryApp { arg, .. } => accesses_in(arg),
+        ExprKind::HasAttr { expr, .. } | ExprKind::Like { expr, .. } | ExprKind::Is { expr, .. } => accesses_in(expr),
+        ExprKind::ExtensionFunctionApp { args, .. } => args.iter().map(accesses_in).max().unwrap_or(0),
+        ExprKind::Set(elements) => elements.iter().map(accesses_in).max().unwrap_or(0),
+        ExprKind::Record(fields) => fields.values().map(accesses_in).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
 fn named_in<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<EntityUid> {
     let parts = expressions.into_iter().flat_map(Expr::subexpressions);
     let named = parts.filter_map(|part| match part.expr_kind() {
@@ -148,12 +177,16 @@ fn named_in<'a>(expressions: impl IntoIterator<Item = &'a Expr>) -> BTreeSet<Ent
 
 /// Parses every policy of `files`, in the order of the files and in the order in which they stand there.
 ///
-/// Beside them stand the problems: what does not parse, templates, and an id that two have. The policies are those of the
-/// files that parse, the first of each id.
+/// Beside them stand the problems: what does not parse or is nested too deeply, templates, and an id that two have. The policies
+/// are those of the files that parse, the first of each id.
 pub fn read(files: &[SourceFile]) -> (Vec<Statement>, Vec<Problem>) {
     let mut statements = Vec::new();
     let mut problems = Vec::new();
     for file in files {
+        if let Some(problem) = too_deep(file, Language::Policies) {
+            problems.push(problem);
+            continue;
+        }
         match PolicySet::from_str(&file.text) {
             Ok(set) => {
                 problems.extend(templates(&set, file));
@@ -169,9 +202,13 @@ pub fn read(files: &[SourceFile]) -> (Vec<Statement>, Vec<Problem>) {
 }
 
 /// A policy set of statements, which have ids of their own.
+#[expect(
+    clippy::expect_used,
+    reason = "ids are unique, and there are no templates: the only two reasons for which Cedar refuses"
+)]
 pub fn set_of<'a>(statements: impl IntoIterator<Item = &'a Statement>) -> PolicySet {
-    // Ids are unique, and there are no templates: the only two reasons for which Cedar refuses.
-    PolicySet::from_policies(statements.into_iter().map(|statement| statement.policy.clone())).unwrap_or_default()
+    PolicySet::from_policies(statements.into_iter().map(|statement| statement.policy.clone()))
+        .expect("every statement has an id of its own")
 }
 
 fn templates<'a>(set: &'a PolicySet, file: &'a SourceFile) -> impl Iterator<Item = Problem> + 'a {
@@ -199,8 +236,8 @@ fn in_order(set: &PolicySet, file: &SourceFile) -> Vec<Statement> {
     let numbered = policies.into_iter().enumerate();
     numbered
         .map(|(index, (span, policy))| {
-            let id = policy.annotation("id").map_or_else(|| format!("{stem}:{}", index + 1), str::to_owned);
-            let sources = policy.annotation("source").into_iter().flat_map(|sources| sources.split(','));
+            let id = annotation(policy, "id").map_or_else(|| format!("{stem}:{}", index + 1), str::to_owned);
+            let sources = annotation(policy, "source").into_iter().flat_map(|sources| sources.split(','));
             Statement {
                 policy: policy.new_id(PolicyId::new(&id)),
                 sources: sources.map(|source| source.trim().to_owned()).filter(|source| !source.is_empty()).collect(),
@@ -218,11 +255,12 @@ fn same_ids(statements: &[Statement]) -> Vec<Problem> {
     for statement in statements {
         if let Some(first) = seen.insert(&statement.id, statement) {
             let place = format!("{}:{}", first.file.path, first.line());
-            problems.push(
-                statement
-                    .problem(Problem::error(format!("the id `{}` is used twice", statement.id)))
-                    .with_help(format!("it is the id of the policy at {place}; every @id must be unique")),
-            );
+            let quoted = format!("\"{}\"", statement.id);
+            let problem = Problem::error(format!("the id `{}` is used twice", statement.id));
+            let problem = problem.in_file(&statement.file).at(statement.find(&quoted), "again");
+            let problem = if first.file == statement.file { problem.at(first.find(&quoted), "first") } else { problem };
+            problems
+                .push(problem.with_help(format!("it is the id of the policy at {place}; every @id must be unique")));
         }
     }
     problems

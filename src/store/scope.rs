@@ -25,19 +25,24 @@ pub fn can_match(policy: &Policy, environment: &Environment, schema: &Schema) ->
         ResourceConstraint::In(uid) => can_be_in(&environment.resource, &uid, schema),
         ResourceConstraint::IsIn(name, uid) => name == environment.resource && can_be_in(&name, &uid, schema),
     };
-    let action = match policy.action_constraint() {
+    principal && resource && takes_action(policy, environment, schema)
+}
+
+/// Whether the action of that environment can match the scope of the policy.
+pub(super) fn takes_action(policy: &Policy, environment: &Environment, schema: &Schema) -> bool {
+    match policy.action_constraint() {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => uid == environment.action,
         ActionConstraint::In(uids) => uids.iter().any(|uid| action_is_in(&environment.action, uid, schema)),
-    };
-    principal && action && resource
+    }
 }
 
 fn can_be_in(name: &EntityTypeName, uid: &EntityUid, schema: &Schema) -> bool {
     name == uid.type_name() || schema.ancestors(name).is_some_and(|mut names| names.any(|name| name == uid.type_name()))
 }
 
+#[expect(clippy::expect_used, reason = "a schema whose action hierarchy cannot be built was refused when it was read")]
 fn action_is_in(action: &EntityUid, group: &EntityUid, schema: &Schema) -> bool {
-    // A schema whose action hierarchy cannot be built was refused before.
-    action == group || schema.action_entities().is_ok_and(|entities| entities.is_ancestor_of(group, action))
+    let hierarchy = || schema.action_entities().expect("the actions of a schema that was read are a hierarchy");
+    action == group || hierarchy().is_ancestor_of(group, action)
 }

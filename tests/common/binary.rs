@@ -68,13 +68,18 @@ pub struct Serving {
 
 impl Serving {
     pub fn start(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self::start_saying(command, Stdio::piped())
+    }
+
+    /// One whose standard error goes there: into a file, where it is read while the service runs, or where it is much.
+    pub fn start_saying(command: &mut Command, err: Stdio) -> Self {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(err).spawn().unwrap();
         let out = BufReader::new(child.stdout.take().unwrap());
         let mut serving = Self { child, out, banner: String::new() };
         while !serving.banner.ends_with("}'\n") {
             if serving.out.read_line(&mut serving.banner).unwrap() == 0 {
                 let mut err = String::new();
-                serving.child.stderr.take().unwrap().read_to_string(&mut err).unwrap();
+                serving.child.stderr.take().map(|mut said| said.read_to_string(&mut err));
                 panic!("it ended: {}{err}", serving.banner);
             }
         }
@@ -82,7 +87,12 @@ impl Serving {
     }
 
     pub fn address(&self) -> &str {
-        let line = self.banner.lines().find_map(|line| line.strip_prefix("listening on http://"));
+        self.url().split_once("://").unwrap().1
+    }
+
+    /// Where it listens, as it says.
+    pub fn url(&self) -> &str {
+        let line = self.banner.lines().find_map(|line| line.strip_prefix("listening on "));
         line.unwrap_or_else(|| panic!("no address in {}", self.banner))
     }
 
@@ -95,12 +105,17 @@ impl Serving {
         arguments.split_terminator('\0').map(str::to_owned).collect()
     }
 
+    /// The id of its process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub fn post(&self, path: &str, body: &Value) -> (u16, Value) {
         post(&format!("http://{}{path}", self.address()), "application/json", &body.to_string())
     }
 
     pub fn signal(&self, name: &str) {
-        let script = format!("kill -{name} {}", self.child.id());
+        let script = format!("kill -{name} {}", self.id());
         assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     }
 
@@ -108,7 +123,7 @@ impl Serving {
     pub fn end(mut self) -> (Option<i32>, String) {
         let mut rest = String::new();
         self.out.read_to_string(&mut rest).unwrap();
-        self.child.stderr.take().unwrap().read_to_string(&mut rest).unwrap();
+        self.child.stderr.take().map(|mut said| said.read_to_string(&mut rest).unwrap());
         (self.child.wait().unwrap().code(), rest)
     }
 }

@@ -4,6 +4,8 @@
 
 pub mod binary;
 pub mod browser;
+pub mod collector;
+pub mod keys;
 pub mod server;
 
 use std::path::{Path, PathBuf};
@@ -11,6 +13,7 @@ use std::path::{Path, PathBuf};
 use gatepost::engine::{Decision, Snapshot};
 use gatepost::http::authzen::{self, Limits, Reasons};
 use gatepost::http::callers::Caller;
+use gatepost::http::journal::Journal;
 use gatepost::request::Facts;
 use gatepost::request::json::{DEEPEST, Json};
 use gatepost::store::{Origin, Problem, Severity, Store, StoreError};
@@ -103,7 +106,8 @@ pub fn is_error(problem: &Problem) -> bool {
 
 /// What the service would answer to `body`, with the status that it would give.
 pub fn evaluate(snapshot: &Snapshot, limits: &Limits, body: &Value) -> Result<Value, String> {
-    match authzen::evaluation(snapshot, limits, &Caller::anonymous(), body.to_string().as_bytes()) {
+    match authzen::evaluation(snapshot, limits, &Caller::anonymous(), body.to_string().as_bytes(), &mut Journal::none())
+    {
         Ok(answer) => Ok(serde_json::to_value(answer).unwrap()),
         Err(error) => Err(error.to_string()),
     }

@@ -9,15 +9,18 @@ use std::time::Duration;
 use gatepost::engine::{Engine, Snapshot};
 use gatepost::http::authzen::Limits;
 use gatepost::http::callers::Callers;
+use gatepost::http::discovery::PublicUrl;
 use gatepost::http::paging::Paging;
-use gatepost::http::{ReportPage, Service, serve};
+use gatepost::http::{Operations, ReportPage, Service, serve};
+use gatepost::live::StatusBoard;
 use serde_json::Value;
 use tokio::sync::oneshot;
+use ureq::tls::TlsConfig;
 
 /// A running service. It stops when it is dropped.
 pub struct Server {
     pub address: SocketAddr,
-    agent: ureq::Agent,
+    client: Client,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<std::io::Result<()>>>,
 }
@@ -40,6 +43,45 @@ impl Answer {
     }
 }
 
+/// A client of a service, whose connections are kept alive.
+pub struct Client {
+    url: String,
+    agent: ureq::Agent,
+}
+
+impl Client {
+    /// A client of the service at that URL; `tls` says whom it trusts, and who it is.
+    pub fn new(url: &str, tls: TlsConfig) -> Self {
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .allow_non_standard_methods(true)
+            .timeout_global(Some(Duration::from_secs(20)))
+            .tls_config(tls)
+            .build()
+            .new_agent();
+        Self { url: url.to_owned(), agent }
+    }
+
+    /// Sends a request with these headers.
+    pub fn send(
+        &self,
+        method: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl AsRef<[u8]>,
+    ) -> Result<Answer, ureq::Error> {
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.url));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.as_ref().to_vec())?;
+        let request = self.agent.configure_request(request).allow_non_standard_methods(true).build();
+        let mut response = self.agent.run(request)?;
+        let text = response.body_mut().read_to_string()?;
+        Ok(Answer { status: response.status().as_u16(), headers: response.headers().clone(), text })
+    }
+}
+
 impl Server {
     pub fn start(snapshot: Snapshot, limits: Limits) -> Self {
         Self::with_report(snapshot, limits, Arc::default())
@@ -47,43 +89,44 @@ impl Server {
 
     /// With that page as its report, which the test makes.
     pub fn with_report(snapshot: Snapshot, limits: Limits, report: Arc<ReportPage>) -> Self {
+        Self::of(|address| {
+            let public_url = PublicUrl::of_loopback(address, false);
+            Service {
+                board: StatusBoard::of(&snapshot),
+                engine: Engine::new(snapshot),
+                limits,
+                paging: Paging::random().unwrap(),
+                callers: Callers::default(),
+                report,
+                public_url,
+                capabilities: Vec::new(),
+                log: None,
+                operations: Operations::default(),
+            }
+        })
+    }
+
+    /// Of the service that is made for the address.
+    pub fn of(service: impl FnOnce(SocketAddr) -> Service) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
         let address = listener.local_addr().unwrap();
+        let service = service(address);
         let (stop, stopped) = oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
             tokio::runtime::Runtime::new()?.block_on(async {
                 let listener = tokio::net::TcpListener::from_std(listener)?;
-                let service = Service {
-                    engine: Engine::new(snapshot),
-                    limits,
-                    callers: Callers::default(),
-                    paging: Paging::random().unwrap(),
-                    report,
-                };
-                serve(listener, service, async { drop(stopped.await) }).await
+                serve(listener, service, async { drop(stopped.await) }).await;
+                Ok(())
             })
         });
-        let agent = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .allow_non_standard_methods(true)
-            .timeout_global(Some(Duration::from_secs(20)))
-            .build()
-            .new_agent();
-        Self { address, agent, stop: Some(stop), thread: Some(thread) }
+        let client = Client::new(&format!("http://{address}"), TlsConfig::default());
+        Self { address, client, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Sends a request with these headers.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl AsRef<[u8]>) -> Answer {
-        let mut request = ureq::http::Request::builder().method(method).uri(format!("http://{}{path}", self.address));
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(body.as_ref().to_vec()).unwrap();
-        let request = self.agent.configure_request(request).allow_non_standard_methods(true).build();
-        let mut response = self.agent.run(request).unwrap();
-        let text = response.body_mut().read_to_string().unwrap();
-        Answer { status: response.status().as_u16(), headers: response.headers().clone(), text }
+        self.client.send(method, path, headers, body).unwrap()
     }
 
     pub fn get(&self, path: &str) -> Answer {

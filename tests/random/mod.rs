@@ -31,8 +31,9 @@ entity Team in [Team];
 entity User in [Team] = ATTRIBUTES tags String;
 entity Doc in [Team] = ATTRIBUTES;
 type Context = { level: Long, owner?: User, @market("resource.country") phone?: Phone, words: Set<String> };
-action know appliesTo { principal: User, resource: User, context: Context };
-action see, share appliesTo { principal: User, resource: Doc, context: Context };
+action all;
+action know in [all] appliesTo { principal: User, resource: User, context: Context };
+action see, share in [all] appliesTo { principal: User, resource: Doc, context: Context };
 "#;
 
 const ATTRIBUTES: &str = r#"{
@@ -59,11 +60,11 @@ impl Random {
         self.0.wrapping_mul(0x2545_f491_4f6c_dd1d)
     }
 
-    fn below(&mut self, limit: usize) -> usize {
+    pub fn below(&mut self, limit: usize) -> usize {
         usize::try_from(self.next() >> 33).unwrap() % limit
     }
 
-    fn chance(&mut self, percent: usize) -> bool {
+    pub fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
@@ -150,6 +151,10 @@ impl Random {
             if self.chance(2) {
                 said["age"] = json!("wrong");
             }
+            if self.chance(3) {
+                // A record that lacks what it requires.
+                said["home"] = json!({});
+            }
             json!({ "type": kind, "id": id, "properties": said })
         };
         let (subject, resource) = (entity(("User", "u")), entity(resource));
@@ -179,15 +184,21 @@ impl Random {
         let resource = match self.below(8) {
             0 => "resource in Team::\"t3\"".to_owned(),
             1 => format!("resource == {kind}::\"{}{}\"", kind[..1].to_lowercase(), self.below(10)),
+            2 => format!("resource is {kind} in Team::\"t3\""),
             _ => format!("resource is {kind}"),
+        };
+        let action = match self.below(8) {
+            // Of a resource of no type, a condition may ask what only one type has.
+            0..=2 if resource.starts_with("resource in") => format!("action == Action::\"{action}\""),
+            0 => "action".to_owned(),
+            1 => "action in Action::\"all\"".to_owned(),
+            2 => format!("action in [Action::\"{action}\", Action::\"share\"]"),
+            _ => format!("action == Action::\"{action}\""),
         };
         let conditions: Vec<String> = (0..self.below(3))
             .map(|_| format!("{} {{ {} }}", self.pick(&["when", "unless"]), self.condition(kind, 3)))
             .collect();
-        format!(
-            "@id(\"p{index}\")\n{effect} ({principal}, action == Action::\"{action}\", {resource})\n{};",
-            conditions.join("\n")
-        )
+        format!("@id(\"p{index}\")\n{effect} ({principal}, {action}, {resource})\n{};", conditions.join("\n"))
     }
 
     fn condition(&mut self, kind: &str, depth: usize) -> String {
@@ -240,6 +251,13 @@ impl Random {
             format!("({side} has boss && {side}.boss == User::\"u{user}\")"),
             format!("({side} has boss && {side}.boss == {})", if kind == "User" { other } else { "principal" }),
             format!("({side} has boss && {side}.boss.age < {number})"),
+            format!("({side} has boss && {side}.boss has boss && {side}.boss.boss.age < {number})"),
+            format!("({side} has boss.boss.boss && {side}.boss.boss.boss.admin)"),
+            format!("({side} has boss && {side}.boss in {other}.team)"),
+            format!("({side} has boss && {side}.boss.team in Team::\"t{team}\")"),
+            format!("({side} has boss && {side}.boss.hasTag(\"x\") && {side}.boss.getTag(\"x\") == \"n0\")"),
+            format!("User::\"u{user}\".admin"),
+            format!("(User::\"u{user}\" has boss && User::\"u{user}\".boss in {side}.team)"),
             format!("{side}.friends.contains(principal)"),
             format!("{side}.home.city == \"c1\""),
             format!("({side}.home has zip && {side}.home.zip < {number})"),

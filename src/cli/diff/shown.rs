@@ -15,6 +15,7 @@ use crate::report::blocks::{Block, Line};
 use crate::report::{Finding, grouped};
 use crate::store::Statement;
 use crate::store::changes::{Declaration, Rewritten};
+use crate::store::masks::MaskChange;
 
 impl Diff<'_> {
     pub(super) fn as_blocks(&self) -> Vec<Block> {
@@ -22,6 +23,7 @@ impl Diff<'_> {
         let title = Line::text("Policy change: ").and_code(old.origin.to_string()).and_text(" → ");
         let mut blocks =
             vec![Block::Title(title.and_code(new.origin.to_string())), Block::Paragraph(Line::text(self.summary()))];
+        blocks.extend(self.masks());
         blocks.extend(self.schema());
         if !self.clauses.is_empty() {
             blocks.push(Block::Heading(Line::text("Clauses of the source document")));
@@ -38,6 +40,7 @@ impl Diff<'_> {
     fn summary(&self) -> String {
         let cells: usize = self.moves.iter().map(|moves| moves.found).sum();
         let changed = [
+            (self.masks.len(), "mask"),
             (self.declarations.len(), "declaration"),
             (self.clauses.len(), "clause"),
             (self.policies.len(), "policy"),
@@ -70,6 +73,18 @@ impl Diff<'_> {
         let said = said.chain([(count(None), "undecided")]).filter(|(count, _)| *count > 0);
         let said: Vec<String> = said.map(|(count, relation)| format!("{relation} in {count}")).collect();
         format!("access is {} of {}", said.join(", "), counted(proven.comparisons.len(), "request environment"))
+    }
+
+    /// What the decision log shows and did not, or hides and did not: no request is decided otherwise by it.
+    fn masks(&self) -> Vec<Block> {
+        if self.masks.is_empty() {
+            return Vec::new();
+        }
+        let line = |mask: &MaskChange| match mask.masked_now {
+            true => Line::code(&mask.name).and_text(" is masked now"),
+            false => Line::code(&mask.name).and_text(" is no longer masked: its value will stand in the decision log"),
+        };
+        vec![Block::Heading(Line::text("Masks")), Block::List(self.masks.iter().map(line).collect())]
     }
 
     fn schema(&self) -> Vec<Block> {
@@ -200,6 +215,7 @@ impl Diff<'_> {
         json!({
             "old": store(self.old),
             "new": store(self.new),
+            "masks": self.masks.iter().map(|mask| json!({ "name": mask.name, "maskedNow": mask.masked_now })).collect::<Vec<_>>(),
             "schema": self.declarations.iter().map(|found| json!({ "name": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
             "clauses": self.clauses.iter().map(|found| json!({ "id": found.name, "old": found.old, "new": found.new })).collect::<Vec<_>>(),
             "notCompared": incomparable.iter().map(|(what, why)| json!({ "what": what, "why": why })).collect::<Vec<_>>(),

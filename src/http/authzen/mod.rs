@@ -8,24 +8,35 @@ mod reading;
 mod reasons;
 mod requests;
 mod search;
+mod unread;
+
+use serde::Deserialize;
 
 use super::callers::Caller;
-use crate::request::InvalidRequest;
 use crate::request::json::JsonError;
 use crate::request::place::{Part, Place};
+use crate::request::{InvalidRequest, Question};
+use crate::store::schema::Types;
 
-pub(super) use evaluation::Slice;
-pub use evaluation::{EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question};
+pub use evaluation::{
+    Alone, BatchResponse, EvaluationResponse, EvaluationsResponse, evaluation, evaluations, question,
+};
 pub use reading::JsonObject;
 pub(super) use reading::members;
-pub use reasons::{ReasonContext, Reasons, answer};
+pub(crate) use reasons::unknown_in_words;
+pub use reasons::{About, ItemError, ReasonContext, Reasons, answer};
+pub(super) use reasons::{
+    DROPPED, INVALID, MISSING, developer_reasons, dropped_in_words, missing_in_words, nothing_in_words, search_context,
+};
 pub use requests::{
-    Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Semantic, Shared, Unread,
+    Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, Items, Options, Parents, Semantic, Shared,
+    UnreadPart,
 };
 pub use search::{
-    ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchResponse,
-    SubjectSearchRequest, Target, Token,
+    ActionSearchRequest, FoundAction, FoundEntity, Limit, Page, PageResponse, ResourceSearchRequest, SearchOptions,
+    SearchResponse, SubjectSearchRequest, Target, Token,
 };
+pub use unread::{Hints, Unread, UnreadMembers};
 
 /// What a service allows its callers.
 #[derive(Clone, Copy, Debug)]
@@ -42,9 +53,38 @@ pub struct Limits {
     pub reasons: Reasons,
     /// The most reasons that a caller can get.
     pub max_reasons: Reasons,
+    /// What becomes of what is sent and not read.
+    pub unknown_attributes: UnknownAttributes,
+}
+
+/// What becomes of what a caller sends and nobody reads: what the schema does not declare, members of AuthZEN's own objects that mean
+/// nothing, and digits of a time that Cedar cannot say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum UnknownAttributes {
+    /// It is dropped, and named in a header
+    #[default]
+    Drop,
+    /// The request is refused with 400, an item of a batch is denied, and a search finds nothing
+    Deny,
+}
+
+impl UnknownAttributes {
+    /// The word for it in the settings.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Drop => "drop",
+            Self::Deny => "deny",
+        }
+    }
 }
 
 impl Limits {
+    /// Whether what is sent and not read is refused: where the service is set so, its caller is, or the request asks for it.
+    pub fn is_strict(&self, caller: &Caller, asked: Option<bool>) -> bool {
+        self.unknown_attributes == UnknownAttributes::Deny || caller.is_strict() || asked == Some(true)
+    }
+
     /// The reasons that a caller gets who asks for these.
     pub fn reasons_for(&self, asked: Option<Reasons>) -> Reasons {
         asked.unwrap_or(self.reasons).min(self.max_reasons)
@@ -60,6 +100,7 @@ impl Default for Limits {
             page_results: 1000,
             reasons: Reasons::None,
             max_reasons: Reasons::User,
+            unknown_attributes: UnknownAttributes::Drop,
         }
     }
 }
@@ -73,9 +114,12 @@ pub enum BadRequest {
     /// Not of the shape that AuthZEN gives the body.
     #[error("{0}")]
     Shape(String),
-    /// A value of another type than the schema declares.
-    #[error("`{}` must be {}, but is {}", shown(&.0.place), .0.expected, .0.found)]
+    /// Something that the request states cannot be meant.
+    #[error("{}", .0.in_words(shown))]
     Invalid(#[from] InvalidRequest),
+    /// Something is sent and not read, and that is refused.
+    #[error("what is sent here must be read, and this is not: {0}")]
+    Unread(String),
 }
 
 /// Why a request is not answered.
@@ -93,13 +137,22 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Nothing, if the caller may ask about that action and these types.
+    /// Nothing, if the caller may ask that.
     ///
     /// # Errors
     ///
     /// That it may not.
-    pub fn unless_allowed(caller: &Caller, action: &str, types: [&str; 2]) -> Result<(), Self> {
-        if caller.may_ask(action, types) { Ok(()) } else { Err(Self::NotAllowed) }
+    pub fn unless_allowed(caller: &Caller, question: &Question<'_>, types: &Types) -> Result<(), Self> {
+        if caller.may_ask(question, types) { Ok(()) } else { Err(Self::NotAllowed) }
+    }
+
+    /// The status of the answer.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Bad(_) => 400,
+            Self::NotAllowed => 403,
+            Self::Failed => 500,
+        }
     }
 }
 
@@ -123,6 +176,10 @@ pub fn shown(place: &Place) -> String {
         Part::Action => "action.properties",
         Part::ResourceId => "resource.id",
         Part::Resource => "resource.properties",
+        Part::PrincipalTags => "subject.tags",
+        Part::PrincipalParents => "subject.parents",
+        Part::ResourceTags => "resource.tags",
+        Part::ResourceParents => "resource.parents",
         Part::Context => "context",
     };
     format!("{part}{}", place.path)

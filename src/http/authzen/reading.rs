@@ -9,12 +9,15 @@ use utoipa::openapi::schema::{AdditionalProperties, ObjectBuilder, Schema, Type}
 use utoipa::{PartialSchema, ToSchema};
 
 use super::BadRequest;
+use super::unread::UnreadMembers;
 use crate::request::json::{Json, Members, member};
+use crate::request::value::shortened;
 
 /// Defines a type that is read from the members of an object, and described in the OpenAPI document: the name of each member
-/// stands here, and nowhere else. Members of other names are ignored.
+/// stands here, and nowhere else. Members of other names are not read, and noted as such, but for those that are `passed_over`: the
+/// standard has them, and says that they mean nothing here.
 macro_rules! object {
-    ($(#[$about:meta])* pub struct $object:ident $(<$life:lifetime>)? {
+    ($(#[$about:meta])* pub struct $object:ident $(<$life:lifetime>)? $(passed_over [$($passed:literal),*])? {
         $($(#[$about_member:meta])* $name:literal => $visibility:vis $member:ident: $type:ty,)*
     }) => {
         $(#[$about])*
@@ -23,12 +26,34 @@ macro_rules! object {
             $($(#[$about_member])* #[schema(rename = $name)] $visibility $member: $type,)*
         }
 
+        impl $(<$life>)? $object $(<$life>)? {
+            /// The names of the members that are read.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
+            const PASSED_OVER: &'static [&'static str] = &[$($($passed,)*)?];
+        }
+
         impl<'a> $crate::http::authzen::reading::FromMembers<'a> for $object $(<$life>)? {
             fn from_members(
                 members: $crate::request::json::Members<'a>,
                 object: &'static str,
             ) -> Result<Self, $crate::http::authzen::BadRequest> {
                 Ok(Self { $($member: $crate::http::authzen::reading::read_member(members, object, $name)?,)* })
+            }
+
+            fn note_unread(
+                members: $crate::request::json::Members<'a>,
+                object: &'static str,
+                unread: &mut $crate::http::authzen::unread::UnreadMembers,
+            ) {
+                for (name, json) in members {
+                    match name.as_ref() {
+                        $($name => {
+                            <$type as $crate::http::authzen::reading::FromMember<'a>>::note_unread_in(json, $name, unread);
+                        })*
+                        other if Self::PASSED_OVER.contains(&other) => {}
+                        other => unread.note(other, object, Self::NAMES),
+                    }
+                }
             }
         }
 
@@ -43,6 +68,16 @@ macro_rules! object {
             fn absent(at: $crate::http::authzen::reading::At) -> Result<Self, $crate::http::authzen::BadRequest> {
                 $crate::http::authzen::reading::absent_object(at)
             }
+
+            fn note_unread_in(
+                json: &'a $crate::request::json::Json<'a>,
+                name: &'static str,
+                unread: &mut $crate::http::authzen::unread::UnreadMembers,
+            ) {
+                if let $crate::request::json::Json::Object(members) = json {
+                    <Self as $crate::http::authzen::reading::FromMembers<'a>>::note_unread(members, name, unread);
+                }
+            }
         }
     };
 }
@@ -52,6 +87,9 @@ pub(super) use object;
 pub(super) trait FromMembers<'a>: Sized {
     /// `object` is the name of the member that the object is; empty for the body itself.
     fn from_members(members: Members<'a>, object: &'static str) -> Result<Self, BadRequest>;
+
+    /// Notes the members that are not read, in it and in the objects that it holds.
+    fn note_unread(members: Members<'a>, object: &'static str, unread: &mut UnreadMembers);
 }
 
 /// What a member is read as.
@@ -63,6 +101,14 @@ pub(super) trait FromMember<'a>: Sized {
     fn absent(at: At) -> Result<Self, BadRequest> {
         Err(missing(at))
     }
+
+    /// What a null is: as if absent, where the member may be that; else a value of a wrong type.
+    fn from_null(null: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
+        Self::absent(at).or_else(|_| Self::from_member(null, at))
+    }
+
+    /// Notes the members inside it that are not read.
+    fn note_unread_in(_: &'a Json<'a>, _: &'static str, _: &mut UnreadMembers) {}
 }
 
 /// Where a member stands in a body, shown as `` `subject` `` or `` `subject.id` ``.
@@ -88,7 +134,11 @@ pub(super) fn read_member<'a, T: FromMember<'a>>(
     name: &'static str,
 ) -> Result<T, BadRequest> {
     let at = At { object, name };
-    member(members, name).map_or_else(|| T::absent(at), |json| T::from_member(json, at))
+    match member(members, name) {
+        None => T::absent(at),
+        Some(null @ Json::Null) => T::from_null(null, at),
+        Some(json) => T::from_member(json, at),
+    }
 }
 
 /// The object that a member is.
@@ -115,7 +165,7 @@ pub(super) fn read_whole<'a, T: FromMembers<'a>>(body: Members<'a>) -> Result<T,
 /// The members themselves must have different names; what lies in them is not looked at.
 pub(super) fn without_repeated(members: Members<'_>) -> Result<(), BadRequest> {
     match Json::repeated(members) {
-        Some(name) => Err(shape(format!("two members have the name `{}`", name.escape_debug()))),
+        Some(name) => Err(shape(format!("two members have the name `{}`", visible(name)))),
         None => Ok(()),
     }
 }
@@ -137,7 +187,12 @@ fn missing(at: At) -> BadRequest {
 }
 
 pub(super) fn two_of_one_name(name: &str) -> BadRequest {
-    shape(format!("`{}` has an object with two members of one name", name.escape_debug()))
+    shape(format!("`{}` has an object with two members of one name", visible(name)))
+}
+
+/// What a caller sent, as much of it as can be shown.
+pub(super) fn visible(text: &str) -> String {
+    shortened(text).escape_debug().to_string()
 }
 
 pub(super) fn wrong_type(what: impl fmt::Display, expected: &str, found: &Json<'_>) -> BadRequest {
@@ -173,6 +228,15 @@ impl ToSchema for JsonObject<'_> {}
 impl<'a> FromMember<'a> for &'a str {
     fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
         json.as_str().ok_or_else(|| wrong_type(at, "a string", json))
+    }
+}
+
+impl<'a> FromMember<'a> for bool {
+    fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
+        match json {
+            Json::Bool(value) => Ok(*value),
+            other => Err(wrong_type(at, "a Boolean", other)),
+        }
     }
 }
 

@@ -2,11 +2,14 @@
 
 use serde::Serialize;
 use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, SchemaType, Type};
 
 use super::reading::{At, FromMember, JsonObject, object, read_whole, shape};
 use super::requests::question;
-use super::{Action, BadRequest, Entity};
+use super::unread::UnreadMembers;
+use super::{Action, BadRequest, Entity, Parents, ReasonContext, Reasons};
 use crate::request::json::{Json, Members};
+use crate::request::number::Number;
 use crate::request::{Named, Question};
 
 object! {
@@ -19,15 +22,23 @@ object! {
         /// What it is done to.
         "resource" => pub resource: Entity<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// Which part of the results is wanted.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "page" => pub page: Page<'a>,
+        /// How it is answered.
+        #[schema(required = false, nullable)]
+        "options" => pub options: SearchOptions,
     }
 }
 
 impl<'a> SubjectSearchRequest<'a> {
+    /// The members of a body that are not read.
+    pub fn unread(body: Members<'a>) -> UnreadMembers {
+        UnreadMembers::of::<Self>(body)
+    }
+
     /// Reads a body.
     ///
     /// # Errors
@@ -53,15 +64,23 @@ object! {
         /// What is searched.
         "resource" => pub resource: Target<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// Which part of the results is wanted.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "page" => pub page: Page<'a>,
+        /// How it is answered.
+        #[schema(required = false, nullable)]
+        "options" => pub options: SearchOptions,
     }
 }
 
 impl<'a> ResourceSearchRequest<'a> {
+    /// The members of a body that are not read.
+    pub fn unread(body: Members<'a>) -> UnreadMembers {
+        UnreadMembers::of::<Self>(body)
+    }
+
     /// Reads a body.
     ///
     /// # Errors
@@ -79,21 +98,29 @@ impl<'a> ResourceSearchRequest<'a> {
 
 object! {
     /// A request for what may be done (section 8.6). An `action` that is sent with it is ignored.
-    pub struct ActionSearchRequest<'a> {
+    pub struct ActionSearchRequest<'a> passed_over ["action"] {
         /// Who acts.
         "subject" => pub subject: Entity<'a>,
         /// What it is done to.
         "resource" => pub resource: Entity<'a>,
         /// The circumstances.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "context" => pub context: JsonObject<'a>,
         /// Which part of the results is wanted.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "page" => pub page: Page<'a>,
+        /// How it is answered.
+        #[schema(required = false, nullable)]
+        "options" => pub options: SearchOptions,
     }
 }
 
 impl<'a> ActionSearchRequest<'a> {
+    /// The members of a body that are not read.
+    pub fn unread(body: Members<'a>) -> UnreadMembers {
+        UnreadMembers::of::<Self>(body)
+    }
+
     /// Reads a body.
     ///
     /// # Errors
@@ -111,19 +138,44 @@ impl<'a> ActionSearchRequest<'a> {
 
 object! {
     /// What a search looks for: the entities of one type. An `id` that is sent with it is ignored.
-    pub struct Target<'a> {
+    pub struct Target<'a> passed_over ["id"] {
         /// The name of the type. Of one that the schema does not know, nothing is found.
         "type" => pub type_name: &'a str,
         /// What the caller says of each of them: attribute by attribute, this stands over what is stored.
-        #[schema(required = false)]
+        #[schema(required = false, nullable)]
         "properties" => pub properties: JsonObject<'a>,
+        /// Tags of each of them: key by key, these stand over what is stored.
+        #[schema(required = false, nullable)]
+        "tags" => pub tags: JsonObject<'a>,
+        /// What each of them is in, beside what is stored, where its type takes that from a caller.
+        #[schema(required = false, nullable)]
+        "parents" => pub parents: Parents<'a>,
+    }
+}
+
+object! {
+    /// The options that mean something in a search; all others are not read.
+    #[derive(Default)]
+    pub struct SearchOptions {
+        /// How much of the reasons is told, as far as the operator allows it.
+        #[schema(required = false)]
+        "reasons" => pub reasons: Option<Reasons>,
+        /// Whether nothing is found where a member is sent that is not read.
+        #[schema(required = false)]
+        "strict" => pub strict: Option<bool>,
     }
 }
 
 impl<'a> Target<'a> {
     /// Any entity of the type, in the words of the engine: it has no id yet.
     fn named(&self) -> Named<'a> {
-        Named { type_name: self.type_name, id: "", attributes: self.properties.0 }
+        Named {
+            type_name: self.type_name,
+            id: "",
+            attributes: self.properties.0,
+            tags: self.tags.0,
+            parents: self.parents.0,
+        }
     }
 }
 
@@ -132,10 +184,10 @@ object! {
     #[derive(Default)]
     pub struct Page<'a> {
         /// The `next_token` of the page before. With it, all else is as in the first request; the limit may be left out.
-        #[schema(required = false, value_type = String)]
+        #[schema(required = false, nullable, value_type = String)]
         "token" => pub token: Token<'a>,
-        /// The most results that are wanted; a page may have fewer.
-        #[schema(required = false, value_type = u64)]
+        /// The most results that are wanted; a page may have fewer. 0 says nothing.
+        #[schema(required = false, schema_with = whole_number)]
         "limit" => pub limit: Limit,
     }
 }
@@ -160,20 +212,34 @@ impl<'a> FromMember<'a> for Token<'a> {
 /// The most results that a page shall have, if the caller says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limit(
-    /// The number; one that is larger than any page stands for the largest.
+    /// The number, never 0; one that is larger than any page stands for the largest.
     pub Option<u64>,
 );
+
+/// Of any size: one that is larger than any page stands for the largest.
+fn whole_number() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::Integer, Type::Null])).minimum(Some(0))
+}
+
+impl Limit {
+    /// A page without results would lead nowhere: 0 is as if nothing were said.
+    fn of(limit: u64) -> Self {
+        Self(Some(limit).filter(|limit| *limit > 0))
+    }
+}
 
 impl<'a> FromMember<'a> for Limit {
     fn from_member(json: &'a Json<'a>, at: At) -> Result<Self, BadRequest> {
         let found = match json {
             Json::Long(number) => match u64::try_from(*number) {
-                Ok(limit) => return Ok(Self(Some(limit))),
+                Ok(limit) => return Ok(Self::of(limit)),
                 Err(_) => number.to_string(),
             },
             // A whole number however it is written: JSON does not tell `10` from `10.0`. What is too large becomes the largest.
-            Json::Number(number) if *number >= 0.0 && number.fract() == 0.0 => return Ok(Self(Some(*number as u64))),
-            Json::Number(number) => number.to_string(),
+            Json::Number(number) => match Number::parse(number).and_then(|number| number.to_count()) {
+                Some(limit) => return Ok(Self::of(limit)),
+                None => (*number).to_owned(),
+            },
             other => other.kind().to_owned(),
         };
         Err(shape(format!("{at} must be a whole number that is not negative, but is {found}")))
@@ -193,6 +259,10 @@ pub struct SearchResponse<T> {
     pub page: Option<PageResponse>,
     /// What was found, in an order that stays the same.
     pub results: Vec<T>,
+    /// Why nothing was found, where reasons were asked for and it is what the request lacks, or asks about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub context: Option<ReasonContext>,
 }
 
 /// Where the results of a search go on (section 8.2.2).
@@ -248,17 +318,17 @@ mod tests {
     fn rule_9_a_page_has_a_token_and_a_limit_or_not() {
         assert_eq!(page(""), Ok((None, None)));
         assert_eq!(page(r#","page":{}"#), Ok((None, None)));
-        assert_eq!(page(r#","page":{"token":"","limit":0}"#), Ok((None, Some(0))));
+        assert_eq!(page(r#","page":{"token":"","limit":0}"#), Ok((None, None)));
+        assert_eq!(page(r#","page":{"token":null,"limit":null}"#), Ok((None, None)));
+        assert_eq!(page(r#","page":null"#), Ok((None, None)));
         assert_eq!(page(r#","page":{"token":"x","limit":10.0,"other":[]}"#), Ok((Some("x".to_owned()), Some(10))));
         assert_eq!(page(r#","page":{"limit":1e300}"#), Ok((None, Some(u64::MAX))));
         for (sent, expected) in [
             (r#"[]"#, "`page` must be an object, but is an array"),
-            ("null", "`page` must be an object, but is null"),
             (r#"{"token":1}"#, "`page.token` must be a string, but is a number"),
             (r#"{"limit":-3}"#, "`page.limit` must be a whole number that is not negative, but is -3"),
             (r#"{"limit":1.5}"#, "`page.limit` must be a whole number that is not negative, but is 1.5"),
             (r#"{"limit":"1"}"#, "`page.limit` must be a whole number that is not negative, but is a string"),
-            (r#"{"limit":null}"#, "`page.limit` must be a whole number that is not negative, but is null"),
         ] {
             assert_eq!(page(&format!(r#","page":{sent}"#)), Err(expected.to_owned()), "{sent}");
         }
@@ -302,6 +372,7 @@ mod tests {
         let mut found = SearchResponse {
             page: Some(PageResponse { next_token: String::new(), count: None }),
             results: vec![FoundEntity { type_name: "user".to_owned(), id: "alice".to_owned() }],
+            context: None,
         };
         let written = serde_json::to_string(&found).unwrap();
         assert_eq!(written, r#"{"page":{"next_token":""},"results":[{"type":"user","id":"alice"}]}"#);

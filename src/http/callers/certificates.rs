@@ -122,8 +122,37 @@ pub(in crate::http) fn name_of(certificate: &CertificateDer<'_>) -> String {
         let name = certificate.valid_uri_names().next().or_else(|| certificate.valid_dns_names().next());
         name.map(str::to_owned)
     });
-    named.filter(|name| is_caller_name(name)).unwrap_or_else(|| {
-        let fingerprint = Sha256::digest(certificate);
-        format!("sha256:{}", fingerprint.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
-    })
+    named
+        .filter(|name| is_caller_name(name))
+        .unwrap_or_else(|| format!("sha256:{}", hex::encode(Sha256::digest(certificate))))
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair, SanType};
+
+    use super::{CertificateDer, name_of};
+
+    fn certificate(names: Vec<SanType>) -> CertificateDer<'static> {
+        let mut parameters = CertificateParams::default();
+        parameters.subject_alt_names = names;
+        parameters.self_signed(&KeyPair::generate().unwrap()).unwrap().into()
+    }
+
+    #[test]
+    fn the_name_of_a_certificate_is_its_first_uri_else_its_first_host_else_its_fingerprint() {
+        let uri = |text: &str| SanType::URI(text.try_into().unwrap());
+        let host = |text: &str| SanType::DnsName(text.try_into().unwrap());
+        let spiffe = "spiffe://example/portal";
+        let several = certificate(vec![host("portal.example"), uri(spiffe), uri("spiffe://example/other")]);
+        assert_eq!(name_of(&several), spiffe);
+        assert_eq!(name_of(&certificate(vec![host("a.example"), host("b.example")])), "a.example");
+        // What cannot be a name in a log is none, and no other takes its place.
+        let control = format!("{spiffe}/\u{7}");
+        let long = format!("{spiffe}/{}", "x".repeat(100));
+        for names in [vec![], vec![uri(&control), host("portal.example")], vec![uri(&long), host("portal.example")]] {
+            let name = name_of(&certificate(names));
+            assert!(name.strip_prefix("sha256:").is_some_and(|digits| digits.len() == 64), "{name}");
+        }
+    }
 }

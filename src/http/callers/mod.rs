@@ -4,28 +4,29 @@ mod certificates;
 mod tokens;
 mod watched;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use axum::extract::{ConnectInfo, Request, State};
+use axum::extract::Request;
 use axum::http::header::{AUTHORIZATION, HeaderMap, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, Method, StatusCode};
-use axum::middleware::Next;
 use axum::response::Response;
-use cedar_policy::EntityUid;
 
-use super::{Service, bounded, message};
+use super::{message, paths};
 use crate::report::{counted, visible};
+use crate::request::json::Json;
+use crate::request::{Named, Question, find_environment};
 use crate::store::Problem;
-use crate::store::schema::Types;
+use crate::store::schema::{Environment, Types};
 pub(super) use certificates::{Tls, name_of};
 use tokens::Tokens;
 pub use tokens::{Entropy, FreshToken};
 pub(super) use watched::Watched;
 
-/// What may be read without being known; everything else, unknown paths and other methods included, is 401.
-const OPEN: [&str; 4] = ["/healthz", "/readyz", "/.well-known/authzen-configuration", "/openapi.json"];
+/// What may be read without being known, with what lies below the metadata; everything else, unknown paths and other methods
+/// included, is 401.
+const OPEN: [&str; 3] = [paths::HEALTHZ, paths::READYZ, paths::DISCOVERY];
 
 /// Who asks. Every request has one as an extension, but for those to what is open to anybody by callers who are not known.
 #[derive(Clone, Debug)]
@@ -35,8 +36,20 @@ pub struct Caller(Option<Arc<Known>>);
 #[derive(Debug)]
 struct Known {
     name: String,
-    actions: Option<Vec<String>>,
-    types: Option<Vec<String>>,
+    rights: Rights,
+}
+
+/// What a caller may, and how it is answered.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Rights {
+    /// The actions about which it may ask; `None`: about all.
+    pub(super) actions: Option<Vec<String>>,
+    /// The types of entities about which it may ask; `None`: about all.
+    pub(super) types: Option<Vec<String>>,
+    /// Whether it may read the metrics.
+    pub(super) metrics: bool,
+    /// Whether what it sends and nobody reads is refused.
+    pub(super) strict: bool,
 }
 
 impl Caller {
@@ -45,9 +58,9 @@ impl Caller {
         Self(None)
     }
 
-    /// A caller of that name, who may ask about these actions and types only; `None`: about all of them.
-    pub(super) fn new(name: String, actions: Option<Vec<String>>, types: Option<Vec<String>>) -> Self {
-        Self(Some(Arc::new(Known { name, actions, types })))
+    /// A caller of that name.
+    pub(super) fn new(name: String, rights: Rights) -> Self {
+        Self(Some(Arc::new(Known { name, rights })))
     }
 
     /// The name of its token, else of its certificate; `None` for an anonymous caller.
@@ -57,36 +70,72 @@ impl Caller {
 
     /// Whether there is anything that it may not ask about.
     pub fn is_limited(&self) -> bool {
-        self.0.as_deref().is_some_and(|known| known.actions.is_some() || known.types.is_some())
+        self.rights().is_some_and(|rights| rights.actions.is_some() || rights.types.is_some())
     }
 
-    /// Whether it may ask about an action, as it named it in its request, and the types of the subject and of the resource.
+    /// Whether what it sends and nobody reads is refused.
+    pub fn is_strict(&self) -> bool {
+        self.rights().is_some_and(|rights| rights.strict)
+    }
+
+    fn may_read_metrics(&self) -> bool {
+        self.rights().is_none_or(|rights| rights.metrics)
+    }
+
+    fn rights(&self) -> Option<&Rights> {
+        self.0.as_deref().map(|known| &known.rights)
+    }
+
+    /// Whether it may ask a question, which names types by their Cedar names.
     ///
-    /// - A type is allowed if the limit holds its whole name, letter by letter.
-    /// - An action is allowed if the limit holds what was sent, letter by letter; and where the whole Cedar name was sent
-    ///   (`Docs::Action::"read"`), also if the limit holds its id (`read`). So an id in the limit allows the actions of that id
-    ///   in every namespace; a whole name allows that action alone, and only to a caller who sends the whole name.
-    pub fn may_ask(&self, action: &str, types: [&str; 2]) -> bool {
-        let Some(known) = self.0.as_deref() else { return true };
-        let holds = |limit: &[String], name: &str| limit.iter().any(|allowed| allowed == name);
-        let action_is_allowed = known
-            .actions
-            .as_deref()
-            .is_none_or(|limit| holds(limit, action) || id_in_whole_name(action).is_some_and(|id| holds(limit, &id)));
-        action_is_allowed && self.may_ask_about(types)
+    /// What counts is the action that the question means under the schema, and never its text: the limit must hold its whole Cedar name
+    /// (`Docs::Action::"read"`), or its id (`read`), which allows the actions of that id in every namespace. Where the question means none
+    /// action (and is denied), one of those that its text could mean must be allowed; where that is none either, the text itself.
+    pub fn may_ask(&self, question: &Question<'_>, types: &Types) -> bool {
+        let Some(rights) = self.rights() else { return true };
+        let action_is_allowed = rights.actions.as_deref().is_none_or(|limit| allows_action(limit, question, types));
+        action_is_allowed && self.may_ask_about(question, types)
     }
 
-    /// Whether it may ask about the types of the subject and of the resource: the limit holds the whole name of each.
-    pub fn may_ask_about(&self, types: [&str; 2]) -> bool {
-        let limit = self.0.as_deref().and_then(|known| known.types.as_deref());
-        limit.is_none_or(|limit| types.into_iter().all(|name| limit.iter().any(|allowed| allowed == name)))
+    /// Whether it may ask about the types of a question: the limit holds the Cedar name of each, of the subject, the resource, and what they
+    /// are said to be in.
+    pub fn may_ask_about(&self, question: &Question<'_>, types: &Types) -> bool {
+        let Some(limit) = self.rights().and_then(|rights| rights.types.as_deref()) else { return true };
+        let holds = |name: &str| limit.iter().any(|allowed| allowed == name);
+        [&question.principal, &question.resource].into_iter().all(|named| {
+            holds(named.type_name) && named.parents.iter().all(|parent| parent_is_allowed(parent, named, types, &holds))
+        })
     }
 }
 
-/// `read` in `Docs::Action::"read"`; `None` for what is no whole name of an action.
-fn id_in_whole_name(action: &str) -> Option<String> {
-    let uid: EntityUid = action.parse().ok()?;
-    (uid.type_name().basename() == "Action").then(|| uid.id().unescaped().to_owned())
+/// What is no reference is refused when it is read.
+fn parent_is_allowed(parent: &Json<'_>, of: &Named<'_>, types: &Types, holds: &dyn Fn(&str) -> bool) -> bool {
+    match parent.get("type").and_then(Json::as_str) {
+        Some(name) => holds(types.cedar_name(name)),
+        None => types
+            .entity(of.type_name)
+            .is_none_or(|entity| entity.parents.iter().all(|parent| holds(&parent.to_string()))),
+    }
+}
+
+fn allows_action(limit: &[String], question: &Question<'_>, types: &Types) -> bool {
+    if let Ok((_, environment)) = find_environment(question, types) {
+        return holds_action(limit, environment, types);
+    }
+    let mut could_be = types.environments_of(question.action).peekable();
+    if could_be.peek().is_none() {
+        return limit.iter().any(|allowed| allowed == question.action);
+    }
+    could_be.any(|(_, environment)| holds_action(limit, environment, types))
+}
+
+fn holds_action(limit: &[String], environment: &Environment, types: &Types) -> bool {
+    let id: &str = environment.action.id().as_ref();
+    let is_whole_name = |text: &str| types.environments_of(text).any(|(_, other)| other.action_name == text);
+    limit.iter().any(|allowed| {
+        // What is the whole name of an action is not the id of another.
+        *allowed == environment.action_name || (allowed == id && !is_whole_name(allowed))
+    })
 }
 
 /// Whether a caller can have that name: it is written into logs, where it must be read as what it is.
@@ -150,6 +199,11 @@ impl Callers {
         }
     }
 
+    /// The callers of another listener, known by their own tokens; the connection to them is that of these.
+    pub fn on_connections_of(&self, other: &Self) -> Self {
+        Self { tokens: self.tokens.clone(), tls: other.tls.clone(), have_certificates: other.have_certificates }
+    }
+
     /// What its author should look at: limits on actions and types that the schema does not know, and which so allow nothing.
     pub fn warnings(&self, types: &Types) -> Vec<Problem> {
         self.tokens.as_ref().map(|tokens| tokens.current().warnings(types)).unwrap_or_default()
@@ -161,13 +215,14 @@ impl Callers {
     pub fn look_again(&self, at_once: bool, types: &Types) -> Vec<Problem> {
         let mut said = Vec::new();
         if let Some(tokens) = &self.tokens {
-            let taken = |tokens: &Tokens| format!("{} in force", counted(tokens.len(), "token"));
-            said.extend(tokens.look_again(at_once, taken).map(|said| [said, self.warnings(types)].concat()));
+            let in_force =
+                |tokens: &Tokens| (format!("{} in force", counted(tokens.len(), "token")), tokens.warnings(types));
+            said.extend(tokens.look_again(at_once, in_force));
         }
         if let Some(tls) = &self.tls {
-            said.extend(tls.look_again(at_once, |_| "new connections get this certificate".to_owned()));
+            said.extend(tls.look_again(at_once, |_| ("new connections get this certificate".to_owned(), Vec::new())));
         }
-        said.concat()
+        said
     }
 
     /// Whether there are files to look at again.
@@ -201,8 +256,8 @@ impl Callers {
     }
 
     /// Who sends a request with these headers, over a connection of that peer.
-    fn recognise(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Unknown> {
-        let certified = peer.and_then(|Peer(caller)| caller.as_ref());
+    pub(super) fn recognise(&self, headers: &HeaderMap, peer: Option<&Peer>) -> Result<Caller, Unknown> {
+        let certified = peer.and_then(|peer| peer.caller.as_ref());
         match (&self.tokens, certified) {
             (_, None) if self.have_certificates => Err(Unknown::NoCertificate),
             (Some(tokens), _) => tokens.current().caller(token(headers)?).ok_or(Unknown::WrongToken),
@@ -227,7 +282,7 @@ fn token(headers: &HeaderMap) -> Result<&[u8], Unknown> {
 
 /// Why it is not known who sends a request.
 #[derive(Clone, Copy, Debug)]
-enum Unknown {
+pub(super) enum Unknown {
     NoToken,
     WrongToken,
     SeveralTokens,
@@ -236,7 +291,7 @@ enum Unknown {
 
 impl Unknown {
     /// RFC 6750, section 3: what is missing has no error code; what is wrong has one.
-    fn response(self) -> Response {
+    pub(super) fn response(self) -> Response {
         let (status, challenge, text) = match self {
             Self::NoToken => (
                 StatusCode::UNAUTHORIZED,
@@ -263,27 +318,161 @@ impl Unknown {
     }
 }
 
-/// What is known of the other end of a connection: the caller that its certificate names, if it has shown one.
+/// What is known of the other end of a connection.
 #[derive(Clone, Debug)]
-pub(super) struct Peer(pub(super) Option<Caller>);
+pub(super) struct Peer {
+    /// The caller that its certificate names, if it has shown one.
+    pub(super) caller: Option<Caller>,
+    /// Where it is.
+    pub(super) address: SocketAddr,
+}
 
-/// Lets those requests through whose caller is known, with the caller as an extension, and those to what is open to anybody.
-pub(super) async fn gate(State(service): State<Arc<Service>>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get().map(|ConnectInfo(peer)| peer);
-    match service.callers.recognise(request.headers(), peer) {
-        Ok(caller) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
-        }
-        Err(_) if is_open(&request) => next.run(request).await,
-        Err(unknown) => {
-            let (parts, body) = request.into_parts();
-            bounded::discard(body, &parts.headers).await;
-            unknown.response()
-        }
+/// Lets those requests through whose caller is known, and those to what is open to anybody. Metrics are for those who have the right to
+/// them.
+pub(super) fn lets_in(
+    callers: &Callers,
+    request: &Request,
+    peer: Option<&Peer>,
+) -> Result<Option<Caller>, Box<Response>> {
+    match callers.recognise(request.headers(), peer) {
+        Ok(caller) => match request.uri().path() {
+            paths::METRICS if !caller.may_read_metrics() => {
+                let why =
+                    "this caller may not read the metrics: that is for one with `metrics = true` in the token file";
+                Err(message(StatusCode::FORBIDDEN, why).into())
+            }
+            _ => Ok(Some(caller)),
+        },
+        Err(_) if is_open(request) => Ok(None),
+        Err(unknown) => Err(unknown.response().into()),
     }
 }
 
 fn is_open(request: &Request) -> bool {
-    matches!(*request.method(), Method::GET | Method::HEAD) && OPEN.contains(&request.uri().path())
+    let path = request.uri().path();
+    let is_metadata = path.strip_prefix(paths::DISCOVERY).is_some_and(|rest| rest.starts_with('/'));
+    matches!(*request.method(), Method::GET | Method::HEAD) && (is_metadata || OPEN.contains(&path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Caller, Rights, is_caller_name};
+    use crate::engine::Snapshot;
+    use crate::request::json::Json;
+    use crate::request::{Named, Question};
+    use crate::store::Origin;
+
+    const SCHEMA: &str = r#"
+        entity Group;
+        @alias("ai-agent") entity User in Group;
+        entity Document in Group;
+        namespace Docs { action "read" appliesTo { principal: User, resource: Document }; }
+        namespace Other { action "read" appliesTo { principal: User, resource: Group }; action "list" appliesTo { principal: User, resource: Document }; }
+        action "Docs::Action::\"read\"" appliesTo { principal: User, resource: User };
+    "#;
+
+    fn schema() -> Snapshot {
+        let folder = tempfile::TempDir::new().unwrap();
+        for (path, text) in [("schema/a.cedarschema", SCHEMA), ("policies/a.cedar", "")] {
+            let path = folder.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        Snapshot::load(Origin::Folder(folder.path().to_owned())).unwrap_or_else(|error| panic!("{error:?}"))
+    }
+
+    fn limited(actions: Option<&[&str]>, types: Option<&[&str]>) -> Caller {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let rights = Rights { actions: actions.map(owned), types: types.map(owned), ..Rights::default() };
+        Caller::new("portal".to_owned(), rights)
+    }
+
+    fn asked<'a>(action: &'a str, [principal, resource]: [&'a str; 2]) -> Question<'a> {
+        Question {
+            principal: Named::new(principal, "ada"),
+            action,
+            action_attributes: &[],
+            resource: Named::new(resource, "1"),
+            context: &[],
+        }
+    }
+
+    /// "A token can be limited to actions and entity types it may ask about"; "limits go by the action that was resolved, never by the text".
+    #[test]
+    fn a_limit_allows_what_it_holds_and_nothing_else() {
+        let (snapshot, whole) = (schema(), r#"Docs::Action::"read""#);
+        let types = &snapshot.store.types;
+        type Limit<'a> = Option<&'a [&'a str]>;
+        let cases: [(Limit<'_>, Limit<'_>, &str, [&str; 2], bool); 24] = [
+            (None, None, "read", ["User", "Document"], true),
+            (Some(&["read"]), None, "read", ["User", "Document"], true),
+            (Some(&["list", "read"]), None, "read", ["User", "Document"], true),
+            (Some(&["read"]), None, "Read", ["User", "Document"], false),
+            (Some(&[]), None, "read", ["User", "Document"], false),
+            // An id allows the actions of that id in every namespace; a whole name allows that action, however it is named.
+            (Some(&["read"]), None, whole, ["User", "Document"], true),
+            (Some(&["read"]), None, "read", ["User", "Group"], true),
+            (Some(&[whole]), None, whole, ["User", "Document"], true),
+            (Some(&[whole]), None, r#"Other::Action::"read""#, ["User", "Group"], false),
+            (Some(&[whole]), None, "read", ["User", "Document"], true),
+            (Some(&[whole]), None, "read", ["User", "Group"], false),
+            // An action whose id is the whole name of another is neither that one, nor one of the id in that name.
+            (Some(&["read"]), None, whole, ["User", "User"], false),
+            (Some(&[whole]), None, whole, ["User", "User"], false),
+            (Some(&[r#"Action::"Docs::Action::\"read\"""#]), None, whole, ["User", "User"], true),
+            // An entity that is called like an action is none.
+            (Some(&["read"]), None, r#"User::"read""#, ["User", "Document"], false),
+            // Both types must be allowed.
+            (None, Some(&["User", "Document"]), "read", ["User", "Document"], true),
+            (None, Some(&["User"]), "read", ["User", "Document"], false),
+            (None, Some(&["Document"]), "read", ["User", "Document"], false),
+            (Some(&["list"]), Some(&["User", "Document"]), "read", ["User", "Document"], false),
+            // A type counts by its Cedar name, whichever the caller sends.
+            (None, Some(&["User", "Document"]), "read", ["ai-agent", "Document"], true),
+            (None, Some(&["ai-agent", "Document"]), "read", ["ai-agent", "Document"], false),
+            // What means no action is denied: who may ask about one of those that it could be is told so.
+            (Some(&["read"]), None, "read", ["Group", "Document"], true),
+            (Some(&["list"]), None, "read", ["Group", "Document"], false),
+            (Some(&["gone"]), None, "gone", ["User", "Document"], true),
+        ];
+        for (actions, limit, action, named, allowed) in cases {
+            let caller = limited(actions, limit);
+            let question = asked(action, named).by_cedar_names(types);
+            assert_eq!(caller.may_ask(&question, types), allowed, "{caller:?} {action} {named:?}");
+            assert_eq!(caller.is_limited(), actions.is_some() || limit.is_some());
+        }
+        let anonymous = Caller::anonymous();
+        assert!(anonymous.may_ask(&asked("read", ["User", "Document"]), types) && !anonymous.is_limited());
+        assert_eq!((anonymous.name(), limited(None, None).name()), (None, Some("portal")));
+    }
+
+    /// A5: "types of sent parents count against the caller's limits".
+    #[test]
+    fn the_types_of_parents_count_against_the_limits() {
+        let snapshot = schema();
+        let types = &snapshot.store.types;
+        for parents in [r#"["staff"]"#, r#"[{"type":"Group","id":"staff"}]"#] {
+            let Ok(Json::Array(parents)) = Json::parse(parents.as_bytes(), 9) else { panic!() };
+            for in_the_resource in [false, true] {
+                let mut question = asked("read", ["User", "Document"]);
+                if in_the_resource {
+                    question.resource.parents = &parents
+                } else {
+                    question.principal.parents = &parents
+                }
+                assert!(!limited(None, Some(&["User", "Document"])).may_ask(&question, types));
+                assert!(limited(None, Some(&["User", "Document", "Group"])).may_ask(&question, types));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_is_not_empty_can_be_seen_and_has_at_most_100_characters() {
+        for name in ["portal", "spiffe://example/portal", "Пётр ☃", &"é".repeat(100)] {
+            assert!(is_caller_name(name), "{name}");
+        }
+        for name in ["", " ", "portal ", "a\nb", "a\tb", "a\0", "\u{202e}latrop", "a\u{200b}b", &"x".repeat(101)] {
+            assert!(!is_caller_name(name), "{name:?}");
+        }
+    }
 }

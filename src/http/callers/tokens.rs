@@ -10,11 +10,13 @@ use regex::{Captures, Regex};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use toml::Spanned;
 
 use super::watched::Content;
-use super::{CALLER_NAME, Caller, is_caller_name};
+use super::{CALLER_NAME, Caller, Rights, is_caller_name};
+use crate::store::nearest::nearest;
 use crate::store::schema::Types;
 use crate::store::{Problem, SourceFile};
 
@@ -77,10 +79,16 @@ impl Tokens {
                     LimitKind::Action => ("action", "an action is written by its id or by its whole Cedar name"),
                     LimitKind::Type => ("entity type", "an entity type is written by its whole Cedar name"),
                 };
+                let actions = types.environments.iter().map(|found| found.action.id().as_ref());
+                let meant: Option<&str> = match kind {
+                    LimitKind::Action => nearest(name, actions),
+                    LimitKind::Type => nearest(name, types.entities.keys().map(SmolStr::as_str)),
+                };
+                let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
                 Problem::warning(format!("the schema has no {what} `{}`", name.escape_debug()))
                     .in_file(&self.file)
                     .at(span.clone().into(), "")
-                    .with_help(help)
+                    .with_help(format!("{meant}{help}"))
             })
             .collect()
     }
@@ -137,17 +145,19 @@ struct Entry {
     sha256: Spanned<String>,
     actions: Option<Vec<Spanned<String>>>,
     types: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    metrics: bool,
+    #[serde(default)]
+    strict: bool,
 }
 
 const FORM: &str = "for each caller the file holds a table `[[token]]` with a `name`, the `sha256` of its token, and, for one that \
-                    may not ask about everything, `actions` and `types`";
+                    may not ask about everything, `actions` and `types`; `metrics = true` lets it read the metrics, and `strict = true` \
+                    refuses what it sends and nobody reads";
 
 fn not_of_the_form(error: &toml::de::Error, file: &SourceFile) -> Problem {
-    let problem = Problem::error(masked(error.message().trim())).in_file(file).with_help(FORM);
-    match error.span() {
-        Some(span) => problem.at(span.into(), ""),
-        None => problem,
-    }
+    let problem = Problem::from_toml(error, file, "member", FORM);
+    Problem { message: masked(&problem.message), ..problem }
 }
 
 impl Entry {
@@ -167,7 +177,9 @@ impl Entry {
         };
         match hash {
             Ok(hash) if problems.is_empty() => {
-                Ok(Token { hash, caller: Caller::new(name.clone(), limit(&self.actions), limit(&self.types)) })
+                let (actions, types) = (limit(&self.actions), limit(&self.types));
+                let rights = Rights { actions, types, metrics: self.metrics, strict: self.strict };
+                Ok(Token { hash, caller: Caller::new(name.clone(), rights) })
             }
             _ => Err(problems),
         }
@@ -190,37 +202,29 @@ fn hash_in(text: &str) -> Result<[u8; 32], &'static str> {
         );
     }
     let mut hash = [0; 32];
-    let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
-    for (index, byte) in hash.iter_mut().enumerate() {
-        let digits = text.get(2 * index..2 * index + 2).filter(|_| is_hex);
-        *byte = digits
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-            .ok_or("`gatepost token NAME` makes a token and the entry for this file")?;
-    }
+    hex::decode_to_slice(text, &mut hash).map_err(
+        |_| "the SHA-256 of the token belongs here, and never the token itself: `gatepost token NAME` makes both",
+    )?;
     Ok(hash)
 }
 
 impl TokenFile {
     /// Names and hashes that more than one caller has.
     fn repeated(&self) -> Vec<Problem> {
-        let names = self.token.iter().map(|entry| (&entry.name, entry.name.get_ref().clone()));
-        let hashes = self.token.iter().map(|entry| (&entry.sha256, entry.sha256.get_ref().to_lowercase()));
-        let twice = |problems: &mut Vec<Problem>, of: Vec<(&Spanned<String>, String)>, message: &str, help: &str| {
-            let mut first: HashMap<String, Range<usize>> = HashMap::new();
-            for (place, text) in of {
-                if let Some(earlier) = first.get(&text) {
-                    let problem = Problem::error(message).at(place.span().into(), "").at(earlier.clone().into(), "");
-                    problems.push(problem.with_help(help));
-                } else {
-                    first.insert(text, place.span());
-                }
-            }
-        };
-        let mut problems = Vec::new();
-        twice(&mut problems, names.collect(), "two callers have this name", "a name tells the callers apart in logs");
-        twice(&mut problems, hashes.collect(), "two callers have this hash", "give each caller a token of its own");
+        let names = self.token.iter().map(|entry| (entry.name.get_ref().clone(), entry.name.span()));
+        let hashes = self.token.iter().map(|entry| (entry.sha256.get_ref().to_lowercase(), entry.sha256.span()));
+        let mut problems = alike(names, "two callers have this name", "a name tells the callers apart");
+        problems.extend(alike(hashes, "two callers have this hash", "give each caller a token of its own"));
         problems
     }
+}
+
+fn alike(values: impl Iterator<Item = (String, Range<usize>)>, message: &str, help: &str) -> Vec<Problem> {
+    let mut seen = HashMap::new();
+    let again = values.filter_map(|(text, span)| Some((seen.insert(text, span.clone())?, span)));
+    again
+        .map(|(first, second)| Problem::error(message).at(first.into(), "").at(second.into(), "").with_help(help))
+        .collect()
 }
 
 /// The text with what may be secret made unreadable, byte by byte, so that every place in it stays the same: the file holds
@@ -268,7 +272,7 @@ impl FreshToken {
         let mut random = [0; 32];
         SystemRandom::new().fill(&mut random).map_err(|_| Entropy)?;
         let token = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-        let sha256 = hash(token.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = hex::encode(hash(token.as_bytes()));
         Ok(Self { token, sha256 })
     }
 }

@@ -55,32 +55,43 @@ impl<T> Watched<T> {
         self.paths.first().map(PathBuf::as_path)
     }
 
-    /// See [`super::Callers::look_again`]. `None` where there is nothing new to say.
-    pub(super) fn look_again(&self, at_once: bool, taken: impl FnOnce(&T) -> String) -> Option<Vec<Problem>> {
+    /// See [`super::Callers::look_again`]. `in_force` says of a new value what it is, and what its author should look at.
+    pub(super) fn look_again(
+        &self,
+        at_once: bool,
+        in_force: impl FnOnce(&T) -> (String, Vec<Problem>),
+    ) -> Vec<Problem> {
         let contents = contents(&self.paths);
-        let found = contents.as_ref().map(|contents| digest(contents)).map_err(Clone::clone);
-        // The value is replaced whole: one that was left by a panic is as good as any.
-        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
-        let settled = looks.last == found;
-        looks.last.clone_from(&found);
-        if !at_once && (!settled || looks.judged == found) {
-            return None;
+        if !self.is_news(contents.as_deref().map(digest).map_err(Clone::clone), at_once) {
+            return Vec::new();
         }
-        looks.judged = found;
         let read = contents.map_err(|error| vec![Problem::error(error)]).and_then(|contents| (self.read)(&contents));
         let names: Vec<String> = self.paths.iter().map(|path| format!("`{}`", path.display())).collect();
         let names = names.join(", ");
-        Some(match read {
+        match read {
             Ok(value) => {
-                let note = Problem::note(format!("{names} read again: {}", taken(&value)));
+                let (what, warnings) = in_force(&value);
                 self.current.store(Arc::new(value));
-                vec![note]
+                [vec![Problem::note(format!("{names} read again: {what}"))], warnings].concat()
             }
             Err(mut problems) => {
                 problems.push(Problem::warning(format!("what was read before from {names} stays in force")));
                 problems
             }
-        })
+        }
+    }
+
+    /// Whether what was found is to be judged now: `at_once`, or because it is new and no longer changing.
+    fn is_news(&self, found: Found, at_once: bool) -> bool {
+        // What was found is replaced whole: what a panic has left is as good as any.
+        let mut looks = self.looks.lock().unwrap_or_else(PoisonError::into_inner);
+        let settled = looks.last == found;
+        looks.last.clone_from(&found);
+        let is_news = at_once || (settled && looks.judged != found);
+        if is_news {
+            looks.judged = found;
+        }
+        is_news
     }
 }
 
@@ -90,7 +101,7 @@ fn contents(paths: &[PathBuf]) -> Result<Vec<Content>, String> {
 
 fn content(path: &Path) -> Result<Content, String> {
     let path_shown = path.display().to_string();
-    match std::fs::read(path) {
+    match crate::regular::read(path) {
         Ok(bytes) => Ok(Content { path: path_shown, bytes }),
         Err(error) => Err(format!("`{path_shown}` cannot be read: {error}")),
     }

@@ -1,23 +1,30 @@
 //! Stored entities: what `entities/*.json` says about subjects and resources before a caller says anything.
 
+mod ancestors;
+mod hierarchy;
 mod packed;
 mod reading;
+mod warnings;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use hashbrown::{HashMap, HashSet};
 use smol_str::SmolStr;
 
-pub use packed::{Packed, PackedEntity, Reading, Table};
+pub use ancestors::Ancestors;
+pub use hierarchy::Hierarchy;
+pub use packed::{NotStored, Packed, PackedEntity, Reading, Slots, Table};
 
 use super::value::{Record, Value};
 
 /// The stored entities: those of a store, packed, and over them those that came one by one.
 #[derive(Clone, Debug, Default)]
 pub struct StoredEntities {
-    tables: Arc<BTreeMap<EntityTypeName, Table>>,
+    tables: Arc<HashMap<EntityTypeName, Table>>,
     own: HashMap<EntityUid, StoredEntity>,
+    /// The store's entities with times that say more than Cedar's milliseconds.
+    floored: Arc<HashSet<EntityUid>>,
 }
 
 /// One stored entity.
@@ -28,10 +35,14 @@ pub struct StoredEntity {
     pub raw: Record,
     /// The attributes with the facts that the plugins read, for where no caller says otherwise.
     pub attributes: Record,
-    /// The tags.
+    /// The tags as they were written.
+    pub raw_tags: Record,
+    /// The tags with the facts that the plugins read.
     pub tags: Record,
     /// The direct parents.
     pub parents: Vec<EntityUid>,
+    /// Whether a time in it says more than Cedar's milliseconds.
+    pub floored: bool,
 }
 
 /// A stored entity where it lies.
@@ -46,16 +57,38 @@ pub enum Stored<'a> {
 impl StoredEntity {
     /// An entity whose attributes are facts, without tags and parents.
     pub fn new(attributes: Record) -> Self {
-        Self { raw: attributes.clone(), attributes, tags: Record::new(), parents: Vec::new() }
+        Self {
+            raw: attributes.clone(),
+            attributes,
+            raw_tags: Record::new(),
+            tags: Record::new(),
+            parents: Vec::new(),
+            floored: false,
+        }
+    }
+
+    /// The same with these tags, which are facts, and these direct parents.
+    #[must_use]
+    pub fn with(self, tags: Record, parents: Vec<EntityUid>) -> Self {
+        Self { raw_tags: tags.clone(), tags, parents, ..self }
     }
 }
 
-impl<'a> Stored<'a> {
+impl Stored<'_> {
     /// The attributes as they were written.
     pub fn raw(self) -> Record {
+        self.raw_under(Record::new())
+    }
+
+    /// The same, but for those that are said to be otherwise, in attributes of its type.
+    pub fn raw_under(self, said: Record) -> Record {
         match self {
-            Self::Own(entity) => entity.raw.clone(),
-            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Raw),
+            Self::Own(entity) => {
+                let mut raw = entity.raw.clone();
+                raw.extend(said);
+                raw
+            }
+            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Raw, said),
         }
     }
 
@@ -63,24 +96,33 @@ impl<'a> Stored<'a> {
     pub fn attributes(self) -> Record {
         match self {
             Self::Own(entity) => entity.attributes.clone(),
-            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Facts),
+            Self::Packed(table, entity) => entity.record(&table.entity_type, Reading::Facts, Record::new()),
         }
     }
 
-    /// The tags.
+    /// The tags with the facts that the plugins read.
     pub fn tags(self) -> Record {
         match self {
             Self::Own(entity) => entity.tags.clone(),
-            Self::Packed(table, entity) => entity.tags(&table.entity_type),
+            Self::Packed(table, entity) => entity.tags(&table.entity_type, Reading::Facts),
+        }
+    }
+
+    /// The tags as they were written.
+    pub fn raw_tags(self) -> Record {
+        match self {
+            Self::Own(entity) => entity.raw_tags.clone(),
+            Self::Packed(table, entity) => entity.tags(&table.entity_type, Reading::Raw),
         }
     }
 
     /// The direct parents.
-    pub fn parents(self) -> &'a [EntityUid] {
-        match self {
-            Self::Own(entity) => &entity.parents,
-            Self::Packed(_, entity) => entity.parents(),
-        }
+    pub fn parents(self) -> impl Iterator<Item = EntityUid> {
+        let (own, packed) = match self {
+            Self::Own(entity) => (Some(entity.parents.iter().cloned()), None),
+            Self::Packed(table, entity) => (None, Some(entity.parents(&table.entity_type))),
+        };
+        own.into_iter().flatten().chain(packed.into_iter().flatten())
     }
 
     /// The entity by itself.
@@ -88,8 +130,10 @@ impl<'a> Stored<'a> {
         StoredEntity {
             raw: self.raw(),
             attributes: self.attributes(),
+            raw_tags: self.raw_tags(),
             tags: self.tags(),
-            parents: self.parents().to_vec(),
+            parents: self.parents().collect(),
+            floored: false,
         }
     }
 }
@@ -104,15 +148,18 @@ impl StoredEntities {
         Some(Stored::Packed(table, table.get(uid.id().as_ref())?))
     }
 
-    /// The entity, and everything that it is in.
-    pub fn with_ancestors(&self, uid: EntityUid) -> HashSet<EntityUid> {
-        let mut found = HashSet::new();
-        let mut open = vec![uid];
-        while let Some(next) = open.pop() {
-            if !found.contains(&next) {
-                open.extend(self.get(&next).into_iter().flat_map(Stored::parents).cloned());
-                found.insert(next);
-            }
+    /// Whether any time that is stored says more than Cedar's milliseconds.
+    pub fn has_floored(&self) -> bool {
+        !self.floored.is_empty() || self.own.values().any(|entity| entity.floored)
+    }
+
+    /// Everything that an entity is in.
+    pub fn ancestors(&self, uid: &EntityUid) -> Ancestors {
+        let mut found: Ancestors = self.get(uid).into_iter().flat_map(Stored::parents).collect();
+        let mut looked_at = 0;
+        while let Some(stored) = found.iter().nth(looked_at).map(|next| self.get(next)) {
+            stored.into_iter().flat_map(Stored::parents).for_each(|parent| found.insert(parent));
+            looked_at += 1;
         }
         found
     }
@@ -159,7 +206,7 @@ impl StoredEntities {
     /// Whether the same is stored here and there.
     pub fn same(&self, others: &Self) -> bool {
         let is_there = |(uid, stored): (EntityUid, Stored<'_>)| {
-            let of = |stored: Stored<'_>| (stored.raw(), stored.tags(), stored.parents().to_vec());
+            let of = |stored: Stored<'_>| (stored.raw(), stored.raw_tags(), stored.parents().collect::<Vec<_>>());
             others.get(&uid).is_some_and(|other| of(stored) == of(other))
         };
         self.len() == others.len() && self.iter().all(is_there)
@@ -183,7 +230,7 @@ impl StoredEntities {
                     if !on_the_way.insert(uid.clone()) {
                         return Some(way.into_iter().map(|(uid, _)| uid).skip_while(|on| *on != uid).collect());
                     }
-                    let parents = self.get(&uid).map(|stored| stored.parents().to_vec()).unwrap_or_default();
+                    let parents = self.get(&uid).into_iter().flat_map(Stored::parents).collect();
                     way.push((uid, parents));
                 }
                 let Some((_, parents)) = way.last_mut() else { break };

@@ -1,23 +1,24 @@
 //! Reading stored entities, with every mistake in its place.
 
-use std::collections::BTreeMap;
 use std::str::FromStr;
 use std::sync::Arc;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
+use hashbrown::{HashMap, HashSet};
 use miette::SourceSpan;
-use smol_str::SmolStr;
 
-use super::{StoredEntities, StoredEntity, Table, id};
-use crate::request::facts::{Roots, read_facts};
+use super::{NotStored, StoredEntities, StoredEntity, Table, id};
+use crate::request::InvalidRequest;
+use crate::request::facts::{Roots, read_facts, read_tags};
 use crate::request::json::{DEEPEST, Json};
-use crate::request::place::{Part, Place};
-use crate::request::value::{Decoder, Facts, Record};
-use crate::store::schema::{EntityType, FieldShape, RecordShape, Types};
-use crate::store::{Problem, SourceFile};
+use crate::request::place::{Part, Place, Way, leads_into};
+use crate::request::value::{Decoder, Facts, Record, Speaker, lost_references};
+use crate::store::masks::{Sensitive, element};
+use crate::store::schema::{EntityType, RecordShape, Shape, Types};
+use crate::store::{LONGEST_LINE, Problem, SourceFile};
 
 /// So many mistakes of one kind are told: who mends the first of a hundred thousand entities mends the others.
-const TOLD: usize = 50;
+const TOLD: usize = 10;
 
 impl StoredEntities {
     /// Reads `files`, each an array of `{"uid": {"type", "id"}, "attrs": {…}, "parents": […], "tags": {…}}`, with values
@@ -26,21 +27,26 @@ impl StoredEntities {
     /// # Errors
     ///
     /// What is not of that form or does not conform to the schema, a uid that is stored twice, a parent that is not stored,
-    /// and cycles: the first fifty of each, with file and entity.
+    /// and cycles: the first ten of each, with file and entity.
     pub fn read<'f>(
         files: impl IntoIterator<Item = &'f SourceFile> + Clone,
         types: &Types,
     ) -> Result<Self, Vec<Problem>> {
-        let mut tables = BTreeMap::new();
+        let mut read = Read::default();
         let mut problems = Vec::new();
         for file in files.clone() {
-            problems.extend(read_file(file, types, &mut tables));
+            problems.extend(read_file(file, types, &mut read));
         }
+        let Read { mut tables, floored } = read;
         tables.values_mut().for_each(Table::finish);
-        let entities = Self { tables: Arc::new(tables), ..Self::default() };
+        let entities = Self { tables: Arc::new(tables), floored: Arc::new(floored), ..Self::default() };
         if problems.is_empty() {
             problems =
                 entities.broken_hierarchy(types).map(|(uid, problem)| located(problem, &uid, files.clone())).collect();
+        }
+        // A line holds a whole entity, and often its neighbours.
+        if !Sensitive::of(types).is_empty() {
+            problems = problems.into_iter().map(Problem::without_text).collect();
         }
         if problems.is_empty() { Ok(entities) } else { Err(problems) }
     }
@@ -70,12 +76,12 @@ impl StoredEntities {
     /// Every entity whose ancestors are not what they must be, with the problem.
     fn broken_hierarchy(&self, types: &Types) -> impl Iterator<Item = (EntityUid, Problem)> {
         let is_there = |parent: &EntityUid| {
-            let enumerated = types.entity(&parent.type_name().to_string()).is_some_and(|known| known.ids.is_some());
+            let enumerated = types.entity_of(parent.type_name()).is_some_and(|known| known.ids.is_some());
             enumerated || self.get(parent).is_some()
         };
-        let mut orphans: Vec<(EntityUid, &EntityUid)> = self
+        let mut orphans: Vec<(EntityUid, EntityUid)> = self
             .iter()
-            .flat_map(|(uid, stored)| stored.parents().iter().map(move |parent| (uid.clone(), parent)))
+            .flat_map(|(uid, stored)| stored.parents().map(move |parent| (uid.clone(), parent)))
             .filter(|(_, parent)| !is_there(parent))
             .collect();
         orphans.sort();
@@ -90,17 +96,48 @@ impl StoredEntities {
             (cycle.into_iter().next(), problem.with_help("take one of these parents away"))
         });
         let cycle = cycle.filter_map(|(first, problem)| Some((first?, problem)));
-        orphans.into_iter().chain(cycle.collect::<Vec<_>>())
+        orphans.into_iter().chain(cycle.collect::<Vec<_>>()).chain(self.lost_references(types))
+    }
+
+    /// Every entity that refers to one that must be stored and is not, with the problem.
+    fn lost_references(&self, types: &Types) -> Vec<(EntityUid, Problem)> {
+        let mut problems = Vec::new();
+        let way = Way::Part(Part::Resource);
+        for (uid, stored) in self.iter() {
+            let Some(known) = types.entity_of(uid.type_name()).filter(|known| known.has_must_exist) else { continue };
+            let (raw, mut lost) = (stored.raw(), Vec::new());
+            lost_references(&known.attributes, &raw, types, self, &way, &mut lost);
+            problems.extend(lost.into_iter().map(|(place, referred)| {
+                let at = place.path.trim_start_matches('.').to_owned();
+                let referred = match is_masked(&known.attributes, &place) {
+                    true => "something that is masked".to_owned(),
+                    false => format!("`{referred}`"),
+                };
+                let problem =
+                    Problem::error(format!("`{uid}`: `{at}` refers to {referred}, which must exist and is not stored"));
+                (uid.clone(), problem.with_help("store it too, if only with its uid"))
+            }));
+        }
+        problems.sort_by(|(uid, _), (other, _)| uid.cmp(other));
+        problems.truncate(TOLD);
+        problems
     }
 }
 
-fn read_file(file: &SourceFile, types: &Types, tables: &mut BTreeMap<EntityTypeName, Table>) -> Vec<Problem> {
+/// The entities of the files that were read.
+#[derive(Default)]
+struct Read {
+    tables: HashMap<EntityTypeName, Table>,
+    floored: HashSet<EntityUid>,
+}
+
+fn read_file(file: &SourceFile, types: &Types, all: &mut Read) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut index = 0;
     let mut more = 0;
     let read = Json::elements(file.text.as_bytes(), DEEPEST, |element| {
         let problem = match read_entity(&element, types, Facts::FromPlugins) {
-            Ok((uid, entity)) => (!store(&uid, &entity, types, tables)).then(|| twice(&uid)),
+            Ok((uid, entity)) => store(&uid, entity, types, all).err().map(|why| not_stored(&uid, why)),
             Err(message) => Some(broken(index, &message)),
         };
         index += 1;
@@ -116,15 +153,26 @@ fn read_file(file: &SourceFile, types: &Types, tables: &mut BTreeMap<EntityTypeN
     match read {
         Ok(true) => {}
         Ok(false) => problems.push(no_array().in_file(file)),
-        Err(error) => problems.push(Problem::error(format!("the file is {error}")).in_file(file)),
+        Err(error) => problems.push(Problem::not_json("the file", &error.to_string(), file)),
     }
     problems
 }
 
-fn store(uid: &EntityUid, entity: &StoredEntity, types: &Types, tables: &mut BTreeMap<EntityTypeName, Table>) -> bool {
-    let Some(entity_type) = types.shared_entity(&uid.type_name().to_string()) else { return false };
-    let table = tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
-    table.insert(id(uid), entity)
+fn store(uid: &EntityUid, entity: StoredEntity, types: &Types, all: &mut Read) -> Result<(), NotStored> {
+    let entity_type = types.shared_entity(&uid.type_name().to_string()).ok_or(NotStored::Misshapen)?;
+    let table = all.tables.entry(uid.type_name().clone()).or_insert_with(|| Table::new(entity_type));
+    table.insert(id(uid), &entity)?;
+    if entity.floored {
+        all.floored.insert(uid.clone());
+    }
+    Ok(())
+}
+
+fn not_stored(uid: &EntityUid, why: NotStored) -> Problem {
+    match why {
+        NotStored::Twice => twice(uid),
+        why => Problem::error(format!("the entity `{uid}` cannot be stored: {why}")),
+    }
 }
 
 fn no_array() -> Problem {
@@ -160,7 +208,7 @@ fn located<'f>(problem: Problem, uid: &EntityUid, files: impl IntoIterator<Item 
 fn at(problem: Problem, element: &Json<'_>, file: &SourceFile) -> Problem {
     let problem = problem.in_file(file);
     let id = element.get("uid").and_then(|uid| uid.get("id")).and_then(Json::as_str);
-    match id.and_then(|id| span_in(&file.text, id)) {
+    match id.and_then(|id| span_in(&file.text, id)).filter(|span| file.line_length(span.offset()) <= LONGEST_LINE) {
         Some(span) => problem.at(span, ""),
         None => problem,
     }
@@ -186,20 +234,25 @@ fn read_entity(json: &Json<'_>, types: &Types, facts: Facts) -> Result<(EntityUi
         }
     }
     let uid = read_uid(json.get("uid").ok_or("`uid` is missing")?)?;
-    let entity_type = types.entity(&uid.type_name().to_string());
+    let entity_type = types.entity_of(uid.type_name());
     let entity_type = entity_type.ok_or_else(|| format!("the schema has no entity type `{}`", uid.type_name()))?;
     if !entity_type.has_id(uid.id().as_ref()) {
         return Err(format!("`{uid}` is not one of the ids of the enumerated type"));
     }
-    let raw = attributes(json.get("attrs"), &uid, entity_type, types, facts)?;
-    let attributes = read_facts(&entity_type.attributes, &raw, &Roots::of_entity(&raw));
-    let tags = tags(json.get("tags"), &uid, entity_type, types, facts)?;
-    let parents = parents(json.get("parents"), &uid, entity_type)?;
-    Ok((uid, StoredEntity { raw, attributes, tags, parents }))
+    let mut floored = false;
+    let raw = attributes(json.get("attrs"), &uid, entity_type, types, facts, &mut floored)?;
+    let roots = Roots::of_entity(&raw);
+    let attributes = read_facts(&entity_type.attributes, &raw, &roots);
+    let raw_tags = tags(json.get("tags"), &uid, entity_type, types, facts, &mut floored)?;
+    let tags = entity_type.tags.as_ref().map(|shape| read_tags(shape, &raw_tags, &roots)).unwrap_or_default();
+    let parents = parents(json.get("parents"), &uid, entity_type, types)?;
+    Ok((uid, StoredEntity { raw, attributes, raw_tags, tags, parents, floored }))
 }
 
 fn read_uid(json: &Json<'_>) -> Result<EntityUid, String> {
-    let (Some(name), Some(id)) = (json.get("type").and_then(Json::as_str), json.get("id").and_then(Json::as_str))
+    let is_plain = matches!(json, Json::Object(members) if members.len() == 2);
+    let (Some(name), Some(id), true) =
+        (json.get("type").and_then(Json::as_str), json.get("id").and_then(Json::as_str), is_plain)
     else {
         return Err("a uid is written {\"type\": \"…\", \"id\": \"…\"}".to_owned());
     };
@@ -213,55 +266,101 @@ fn attributes(
     entity_type: &EntityType,
     types: &Types,
     facts: Facts,
+    floored: &mut bool,
 ) -> Result<Record, String> {
     let members = match json {
         None => &[][..],
         Some(Json::Object(members)) => members,
         Some(other) => return Err(format!("`attrs` of `{uid}` is {}, not an object", other.kind())),
     };
-    let place = Place::new(Part::Resource);
-    let mut decoder = Decoder::new(types, facts);
-    let record = decoder.members(&entity_type.attributes, members, &place);
+    let mut decoder = Decoder::new(types, facts, Speaker::Store);
+    let way = Way::Part(Part::Resource);
+    let record = decoder.members(&entity_type.attributes, members, &way);
+    let record = record.inspect(|record| decoder.require(&entity_type.attributes, record, &way));
+    let record = whole(record, &decoder, "attribute", |place| is_masked(&entity_type.attributes, place));
+    *floored |= !decoder.floored.is_empty();
+    record.map_err(|why| format!("`{uid}`: {why}"))
+}
+
+/// What was read, if nothing of it was dropped or is missing. A caller's undeclared properties are dropped, and what is missing is denied;
+/// an author's are mistakes. `what` they are, a message says, but not what stands where something is masked.
+fn whole(
+    record: Result<Record, InvalidRequest>,
+    decoder: &Decoder<'_>,
+    what: &str,
+    is_masked: impl Fn(&Place) -> bool,
+) -> Result<Record, String> {
     let at = |place: &Place| place.path.trim_start_matches('.').to_owned();
     let record = record.map_err(|error| {
-        format!("`{uid}`: `{}` must be {}, but is {}", at(&error.place), error.expected, error.found)
+        if is_masked(&error.place) { error.without_value().in_words(at) } else { error.in_words(at) }
     })?;
-    decoder.require(&entity_type.attributes, &record, &place);
-    // A caller's undeclared properties are dropped; an author's are a mistake.
-    if let Some(place) = decoder.dropped.named.first() {
-        return Err(format!("`{uid}`: the schema declares no attribute `{}`", at(place)));
+    // A time that was floored stands among what was dropped, but is declared.
+    let is_floored = |place: &&Place| decoder.floored.contains(place);
+    if let Some(place) = decoder.dropped.named.iter().find(|place| !is_floored(place)) {
+        return Err(format!("the schema declares no {what} `{}`", at(place)));
+    }
+    if decoder.dropped.named.len() + decoder.dropped.more > decoder.floored.len() {
+        return Err(format!("the schema does not declare every {what}"));
     }
     match decoder.missing.named.first() {
-        Some(place) => Err(format!("`{uid}`: the required attribute `{}` is missing", at(place))),
+        Some(place) => Err(format!("the required {what} `{}` is missing", at(place))),
         None => Ok(record),
     }
 }
 
+/// Whether what stands at a path of a record is `@sensitive`, or lies in what is, or is read by a plugin from a string that the log masks.
+fn is_masked(shape: &RecordShape, place: &Place) -> bool {
+    masks(shape, &Place::new(Part::Context), &place.path_without_elements())
+}
+
+fn masks(shape: &RecordShape, within: &Place, path: &str) -> bool {
+    shape.0.iter().any(|(name, field)| {
+        let place = within.member(name);
+        (field.sensitive && leads_into(path, &place.path)) || masks_in(&field.shape, &place, path)
+    })
+}
+
+fn masks_in(shape: &Shape, place: &Place, path: &str) -> bool {
+    leads_into(path, &place.path)
+        && match element(shape) {
+            Shape::Record(record) => masks(record, place, path),
+            Shape::Parsed(_) => true,
+            _ => false,
+        }
+}
+
+/// The tags as they are written.
 fn tags(
     json: Option<&Json<'_>>,
     uid: &EntityUid,
     entity_type: &EntityType,
     types: &Types,
     facts: Facts,
+    floored: &mut bool,
 ) -> Result<Record, String> {
-    let members = match (json, &entity_type.tags) {
+    let (members, shape) = match (json, &entity_type.tags) {
         (None, _) => return Ok(Record::new()),
-        (Some(Json::Object(members)), Some(_)) => members,
+        (Some(Json::Object(members)), Some(shape)) => (members, shape),
         (Some(_), None) => return Err(format!("`{uid}`: the schema declares no tags for this type")),
         (Some(other), _) => return Err(format!("`tags` of `{uid}` is {}, not an object", other.kind())),
     };
-    let Some(shape) = &entity_type.tags else { return Ok(Record::new()) };
-    let field = |name: &str| (SmolStr::from(name), FieldShape { required: false, shape: shape.clone() });
-    let shape = RecordShape(members.iter().map(|(name, _)| field(name)).collect());
-    let mut decoder = Decoder::new(types, facts);
-    let record = decoder.members(&shape, members, &Place::new(Part::Resource));
-    let record = record.map_err(|error| {
-        format!("`{uid}`: the tag `{}` must be {}, but is {}", error.place.path, error.expected, error.found)
-    })?;
-    Ok(read_facts(&shape, &record, &Roots::default()))
+    let mut decoder = Decoder::new(types, facts, Speaker::Store);
+    let way = Way::Part(Part::ResourceTags);
+    let masks_tag = |found: &Place| {
+        let path = found.path_without_elements();
+        members.iter().any(|(key, _)| masks_in(shape, &Way::Member(&way, key).place(), &path))
+    };
+    let record = whole(decoder.tags(shape, members, &way), &decoder, "field", masks_tag);
+    *floored |= !decoder.floored.is_empty();
+    record.map_err(|why| format!("`{uid}`: among its tags, {why}"))
 }
 
-fn parents(json: Option<&Json<'_>>, uid: &EntityUid, entity_type: &EntityType) -> Result<Vec<EntityUid>, String> {
+fn parents(
+    json: Option<&Json<'_>>,
+    uid: &EntityUid,
+    entity_type: &EntityType,
+    types: &Types,
+) -> Result<Vec<EntityUid>, String> {
     let elements = match json {
         None => return Ok(Vec::new()),
         Some(Json::Array(elements)) => elements,
@@ -269,10 +368,13 @@ fn parents(json: Option<&Json<'_>>, uid: &EntityUid, entity_type: &EntityType) -
     };
     let parents = elements.iter().map(|element| {
         let parent = read_uid(element)?;
-        if entity_type.parents.contains(parent.type_name()) {
-            Ok(parent)
-        } else {
-            Err(format!("`{uid}`: the schema lets no `{}` be a parent of a `{}`", parent.type_name(), uid.type_name()))
+        let (of, name) = (uid.type_name(), parent.type_name());
+        if !entity_type.parents.contains(name) {
+            return Err(format!("`{uid}`: the schema lets no `{name}` be a parent of a `{of}`"));
+        }
+        match types.entity_of(name).filter(|known| !known.has_id(parent.id().as_ref())) {
+            Some(known) => Err(format!("the parent `{parent}` of `{uid}` must be {}", known.expected())),
+            None => Ok(parent),
         }
     });
     parents.collect()

@@ -1,0 +1,70 @@
+//! What stands twice in a schema, or has the name of one of Cedar's own types: Cedar takes the last of two, and what was annotated on the
+//! first is gone without a word.
+
+use std::collections::BTreeMap;
+
+use super::problem::{Problem, SourceFile};
+use super::written::{Declared, Kind, Member, Word};
+
+/// The types that Cedar has itself.
+const OWN: [&str; 13] = [
+    "Action",
+    "Bool",
+    "Boolean",
+    "Entity",
+    "Extension",
+    "Long",
+    "Record",
+    "Set",
+    "String",
+    "datetime",
+    "decimal",
+    "duration",
+    "ipaddr",
+];
+
+/// Everything of that kind in a file.
+pub(super) fn check(file: &SourceFile, declared: &[Declared]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for declared in declared {
+        let is_type = matches!(declared.kind, Kind::CommonType | Kind::EntityType | Kind::EnumeratedType);
+        problems.extend(declared.names.iter().filter(|name| is_type && OWN.contains(&name.text.as_str())).map(
+            |name| {
+                let message = format!("`{}` is one of Cedar's own types, which a type of that name hides", name.text);
+                Problem::error(message).in_file(file).at(name.span, "").with_help("choose another name")
+            },
+        ));
+        problems.extend(twice(file, "id", KEEP, declared.ids.iter()));
+        declared.records.iter().for_each(|record| members(file, record, &mut problems));
+    }
+    problems
+}
+
+fn members(file: &SourceFile, all: &[Member], problems: &mut Vec<Problem>) {
+    problems.extend(twice(file, "attribute", KEEP, all.iter().map(|member| &member.name)));
+    all.iter().for_each(|member| members(file, &member.members, problems));
+}
+
+const KEEP: &str = "keep one of the two: Cedar would take the last, without the annotations of the first";
+
+/// Each of the words that stands there a second time, with both places.
+pub(super) fn twice<'w>(
+    file: &SourceFile,
+    what: &str,
+    help: &str,
+    words: impl Iterator<Item = &'w Word>,
+) -> Vec<Problem> {
+    let mut first: BTreeMap<&str, &Word> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for word in words {
+        match first.get(word.text.as_str()) {
+            Some(first) => {
+                let message = format!("the {what} `{}` stands twice", word.text.escape_debug());
+                let problem = Problem::error(message).in_file(file).at(word.span, "again").at(first.span, "first");
+                problems.push(problem.with_help(help));
+            }
+            None => drop(first.insert(&word.text, word)),
+        }
+    }
+    problems
+}
