@@ -7,6 +7,7 @@
 //!
 //! | module | subject |
 //! |---|---|
+//! | [`regular`] | opening files: regular ones, and nothing else |
 //! | [`plugin`] | what reads raw strings (phone numbers, e-mail addresses) into facts |
 //! | [`store`] | a policy store on disk or compiled in: read, checked, digested |
 //! | [`mod@format`] | one form for the files of a store |
@@ -34,6 +35,7 @@ pub mod log;
 pub mod matrix;
 pub mod plugin;
 pub mod prove;
+pub mod regular;
 pub mod replay;
 pub mod report;
 pub mod request;

@@ -311,8 +311,8 @@ fn a_token_file_that_cannot_be_used_is_refused_with_its_place() {
     let raw = "gp_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789-_AbCdE";
     let cases = [
         (String::new(), "`tokens.toml` has no caller", "`gatepost token NAME` makes a token"),
-        (format!("{}role = \"x\"\n", entry("a", &hash)), "unknown field `role`", ":4:1]"),
-        (format!("[[tokens]]\n{}", entry("a", &hash)), "unknown field `tokens`", ":1:3]"),
+        (format!("{}role = \"x\"\n", entry("a", &hash)), "there is no member `role`", ":4:1]"),
+        (format!("[[tokens]]\n{}", entry("a", &hash)), "there is no member `tokens`", ":1:3]"),
         ("[[token]]\nname = \"a\"\n".to_owned(), "missing field `sha256`", ":1:1]"),
         (entry("a", &hash) + &entry("a", &hash.replace('0', "1")), "two callers have this name", ":2:8]"),
         (entry("a", &hash) + &entry("b", &hash.to_uppercase()), "two callers have this hash", ":3:10]"),

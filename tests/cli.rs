@@ -445,7 +445,7 @@ fn decide_exits_0_for_an_allow_1_for_a_deny_and_2_for_what_cannot_be_decided() {
     let cases: [(Value, &[&str], i32, &str); 10] = [
         (enter(), &[], 0, "allow\n  permit `enter-company-admin`\n    Company Admins may enter"),
         (invalid_phone(), &[], 1, "deny\n  forbid `phone-valid-for-billing-market`\n    The phone number is not valid"),
-        (unknown, &[], 1, "deny\n  the schema has no action of that name\n"),
+        (unknown, &[], 2, "the schema does not know `fly` as an action, which is `action.name`"),
         (missing, &[], 1, "deny\n  required, but neither sent nor stored: `resource.properties.kind`\n"),
         (mistyped, &[], 2, "`resource.properties.kind` must be the id of a"),
         (json!([]), &[], 2, "must be an object, but is an array"),
@@ -720,9 +720,9 @@ fn every_setting_can_be_a_flag_in_the_environment_and_in_gatepost_toml() {
 #[test]
 fn a_mistake_in_gatepost_toml_exits_2_and_shows_its_place() {
     for (text, message, place) in [
-        ("# mine\nstor = \"x\"\n", "unknown field `stor`", "2:1"),
-        ("max-depth = \"deep\"\n", "invalid type: string \"deep\"", "1:13"),
-        ("max-body-bytes = -1\n", "invalid value: integer `-1`", "1:18"),
+        ("# mine\nstor = \"x\"\n", "there is no setting `stor`", "2:1"),
+        ("max-depth = \"deep\"\n", "a count is a whole number", "1:13"),
+        ("max-body-bytes = -1\n", "a size is a number of bytes", "1:18"),
         ("listen = \"8180\"\n", "invalid socket address syntax", "1:10"),
         ("reasons = \"all\"\n", "unknown variant `all`, expected one of `none`, `user`, `admin`", "1:11"),
         ("store = 1\n", "invalid type: integer `1`", "1:9"),

@@ -393,6 +393,43 @@ fn requests_to_try_neither_wake_the_watcher_nor_hold_it_up() {
     });
 }
 
+/// "Opening anything but regular files is refused, so that a FIFO cannot hang the watcher."
+#[test]
+fn a_named_pipe_hangs_neither_the_watcher_nor_what_reads() {
+    let here = here("1");
+    let store = here.path().join("store");
+    fs::copy(store.join("entities/docs.json"), here.path().join("more.json")).unwrap();
+    fs::write(here.path().join("more.json"), "[]").unwrap();
+    let service = Service::start(&here, &["--watch", "--entities", "more.json"]);
+    let old = service.revision();
+    let pipe = |path: &Path| {
+        // Nothing may open the one that was there before.
+        let made = path.with_file_name(".pipe");
+        assert!(Command::new("mkfifo").arg(&made).status().unwrap().success());
+        fs::rename(made, path).unwrap();
+    };
+    for path in ["store/policies/docs.cedar", "store/requests/read.json", "store/schema/more.cedarschema", "more.json"]
+    {
+        let path = here.path().join(path);
+        let before = fs::read(&path).ok();
+        pipe(&path);
+        a_while();
+        let answer = service.ask("1");
+        assert_eq!((answer.status, service.revision()), (200, old.clone()), "{}", path.display());
+        fs::remove_file(&path).unwrap();
+        before.iter().for_each(|before| fs::write(&path, before).unwrap());
+    }
+    assert!(service.said().contains("cannot be read: it is a named pipe, and no regular file"), "{}", service.said());
+    put_store(&store, "2");
+    let new = revision(&store);
+    soon("an edit is taken up", || service.revision() != old);
+    assert_eq!(service.revision().len(), new.len());
+    // A file of tokens is watched too.
+    pipe(&here.path().join("operators.toml"));
+    soon("the pipe is told of", || service.said().contains("`operators.toml` cannot be read: it is a named pipe"));
+    assert_eq!(service.ask("1").status, 200);
+}
+
 /// "A store that would overflow must give an author's diagnostic, never kill the running service."
 #[test]
 fn a_store_that_would_use_up_the_stack_or_the_memory_is_rejected() {

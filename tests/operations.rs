@@ -631,6 +631,46 @@ fn a_request_is_a_span_in_the_trace_of_its_caller() {
     assert!(!contains(&bytes, &unsampled) && !contains(&bytes, b"unsampled"));
 }
 
+/// "The log's `traceId` is that of the span that was made": of a caller's where it names one, of a new one where it names none, or what is
+/// none; and none where no span is kept.
+#[test]
+fn a_record_names_the_trace_of_the_span_that_was_made() {
+    let (url, received) = collector();
+    let own = "0af7651916cd43dd8448eb211c80319c";
+    let [zeros, others] = ["0".repeat(32), "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01".to_owned()];
+    let zeros = format!("00-{zeros}-b7ad6b7169203331-01");
+    let named = format!("00-{own}-b7ad6b7169203331-01");
+    let sent: [Option<&str>; 4] = [Some(&named), None, Some(&zeros), Some(&others)];
+    let logged = |settings: &[&str]| {
+        let running = serve(&[settings, &["--log", "log", "--log-durability", "strict"]].concat());
+        for parent in sent {
+            let parent = parent.map(|parent| ("traceparent", parent));
+            let headers: Vec<_> = [JSON].into_iter().chain(parent).collect();
+            running.client.send("POST", SINGLE, &headers, enter().to_string()).unwrap();
+        }
+        let text = std::fs::read_to_string(running.here.path().join("log/0000000001.jsonl")).unwrap();
+        assert_eq!(running.said(), "");
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let decisions = lines.filter(|line| line["type"] == "decision");
+        decisions.map(|line| line["traceId"].as_str().map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let traced = logged(&["--otlp-endpoint", &url]);
+    let bytes = received.bytes();
+    let made = |id: &str| {
+        contains(
+            &bytes,
+            &(0..16).map(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap()).collect::<Vec<_>>(),
+        )
+    };
+    assert_eq!(traced[0].as_deref(), Some(own));
+    assert!(traced.iter().all(|id| id.as_deref().is_some_and(made)), "{traced:?}");
+    assert!(traced[1..].iter().all(|id| id.as_deref() != Some(own)), "{traced:?}");
+    // Where no span is made, or none is kept, there is only the one of a caller.
+    let callers = [Some(own.to_owned()), None, None, None];
+    assert_eq!(logged(&[]), callers);
+    assert_eq!(logged(&["--otlp-endpoint", &url, "--otlp-sample", "0"]), callers);
+}
+
 /// The share is of those whose caller has not decided it.
 #[test]
 fn without_a_share_only_what_a_caller_traces_is_traced() {

@@ -291,7 +291,7 @@ fn a11_what_an_edit_takes_away_must_be_confirmed() {
         let status = live.reload();
         let told: String = status.attempt.problems.iter().map(shown).collect();
         assert_eq!(status.attempt.outcome, Outcome::Rejected, "{expected}");
-        assert!(told.contains(expected) && told.contains(&format!("{{\"accept\": \"{newer}\"}}")), "{told}");
+        assert!(told.contains(expected) && told.contains(&format!("{{\"accept\":\"{newer}\"}}")), "{told}");
         assert_eq!(*live.engine().snapshot().revision(), first);
         // Another revision that was confirmed is not this one.
         live.accept(&"0".repeat(64));

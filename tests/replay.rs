@@ -407,6 +407,45 @@ fn a_torn_last_line_is_counted_and_named() {
     }
 }
 
+/// "`replay` goes on past a damaged packed segment and counts it": what comes before and after is decided again, what is lost is said, and
+/// the log is not taken for whole.
+#[test]
+fn a_damaged_packed_segment_is_counted_and_the_others_are_replayed() {
+    let here = TempDir::new().unwrap();
+    let arguments = ["--listen", "127.0.0.1:0", "--log", "log", "--log-segment-bytes", "1", "--log-compress"];
+    let serving = Serving::start(&mut command(here.path(), &arguments));
+    for _ in 0..3 {
+        assert_eq!(serving.post("/access/v1/evaluation", &common::enter()).0, 200);
+    }
+    let packed = |number: usize| here.path().join(format!("log/{number:010}.jsonl.gz"));
+    let begun = std::time::Instant::now();
+    while !(1..=3).all(|number| packed(number).exists()) {
+        assert!(begun.elapsed().as_secs() < 20, "not packed in time");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    serving.signal("TERM");
+    assert_eq!(serving.end().0, Some(0));
+    let whole = gatepost(here.path(), &["replay", "log", "--format", "json"]).with(0).json();
+    assert_eq!((&whole["replayed"], &whole["damagedFiles"]), (&json!(3), &json!([])), "{whole}");
+
+    let bytes = std::fs::read(packed(2)).unwrap();
+    std::fs::write(packed(2), &bytes[..40]).unwrap();
+    for log in ["log", "log/0000000002.jsonl.gz"] {
+        let replayed = gatepost(here.path(), &["replay", log, "--format", "json"]).with(2).json();
+        let damaged = replayed["damagedFiles"].as_array().unwrap();
+        assert_eq!((damaged.len(), &damaged[0]["file"]), (1, &json!("0000000002.jsonl.gz")), "{replayed}");
+        let others = if log == "log" { 2 } else { 0 };
+        assert_eq!((&replayed["records"], &replayed["replayed"]), (&json!(others), &json!(others)), "{replayed}");
+        let told = gatepost(here.path(), &["replay", log]).with(2).out;
+        assert!(
+            told.contains("1 file of the log cannot be read to the end") && told.contains("`0000000002.jsonl.gz`"),
+            "{told}"
+        );
+    }
+    let absent = gatepost(here.path(), &["replay", "log", "--format", "json"]).with(2).json();
+    assert!(absent["absentLines"].as_u64() >= Some(1), "{absent}");
+}
+
 /// "`gatepost replay --public-key FILE`: check the signatures of the log that is read, like `log verify --public-key`."
 #[test]
 fn a_log_that_is_not_signed_by_the_key_is_replayed_but_not_as_whole() {

@@ -2,8 +2,6 @@
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
-use std::time::Duration;
 
 use clap::Args;
 use serde::Deserialize;
@@ -11,6 +9,7 @@ use serde::Deserialize;
 use super::Format;
 use super::diagnostics::{self, DiagnosticLevel};
 use super::output::{self, Failure};
+use super::units::{Age, Count, Size, Time};
 use crate::engine::Snapshot;
 use crate::http::Bounds;
 use crate::http::authzen::{Limits, Reasons, UnknownAttributes};
@@ -23,6 +22,7 @@ use crate::log::record::Recorder;
 use crate::log::{
     DecisionLog, Durability, FEWEST_QUEUE_BYTES, Log, LogSettings, MOST_QUEUE_BYTES, survive_file_size_limit,
 };
+use crate::regular;
 use crate::request::json::DEEPEST;
 use crate::store::keys::{SigningKey, VerifyingKey};
 use crate::store::{Origin, Problem, REFUSES_UNREAD, Source, SourceFile};
@@ -73,21 +73,21 @@ pub(super) struct Settings {
     /// What becomes of attributes and members that a request has and nobody reads [default: drop]
     #[arg(long, global = true, value_name = "HOW", env = "GATEPOST_UNKNOWN_ATTRIBUTES", help_heading = SERVICE, hide_short_help = true)]
     unknown_attributes: Option<UnknownAttributes>,
-    /// The largest body of a request, in bytes [default: 1048576]
-    #[arg(long, global = true, value_name = "BYTES", env = "GATEPOST_MAX_BODY_BYTES", help_heading = SERVICE, hide_short_help = true)]
-    max_body_bytes: Option<usize>,
+    /// The largest body of a request, as `1MB` or `1MiB` [default: 1MiB]
+    #[arg(long, global = true, value_name = "SIZE", env = "GATEPOST_MAX_BODY_BYTES", help_heading = SERVICE, hide_short_help = true)]
+    max_body_bytes: Option<Size>,
     /// The most items of a batch [default: 1000]
     #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_BATCH_ITEMS", help_heading = SERVICE, hide_short_help = true)]
-    max_batch_items: Option<usize>,
+    max_batch_items: Option<Count>,
     /// The most results of a page of a search [default: 1000]
     #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_PAGE_RESULTS", help_heading = SERVICE, hide_short_help = true)]
-    max_page_results: Option<usize>,
+    max_page_results: Option<Count>,
     /// A secret of at least 32 bytes: with it, page tokens stay valid over restarts, and among services that share it
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_PAGE_KEY", help_heading = SERVICE, hide_short_help = true)]
     page_key: Option<PathBuf>,
     /// The deepest nesting of a request, in levels [default: 64]
     #[arg(long, global = true, value_name = "LEVELS", env = "GATEPOST_MAX_DEPTH", help_heading = SERVICE, hide_short_help = true)]
-    max_depth: Option<usize>,
+    max_depth: Option<Count>,
     /// The tokens of the callers (TOML, see `gatepost token --help`); each request then needs one
     #[arg(long, global = true, value_name = "FILE", env = "GATEPOST_TOKEN_FILE", help_heading = SERVICE, hide_short_help = true)]
     token_file: Option<PathBuf>,
@@ -109,12 +109,12 @@ pub(super) struct Settings {
     /// When a decision is answered [default: buffered]
     #[arg(long, global = true, value_name = "WHEN", env = "GATEPOST_LOG_DURABILITY", help_heading = LOG, hide_short_help = true)]
     log_durability: Option<LogDurability>,
-    /// The most bytes of decisions that wait to be written [default: 33554432]
-    #[arg(long, global = true, value_name = "BYTES", env = "GATEPOST_LOG_QUEUE_BYTES", help_heading = LOG, hide_short_help = true)]
-    log_queue_bytes: Option<usize>,
-    /// A segment that is larger is closed, and another begun [default: 67108864]
-    #[arg(long, global = true, value_name = "BYTES", env = "GATEPOST_LOG_SEGMENT_BYTES", help_heading = LOG, hide_short_help = true)]
-    log_segment_bytes: Option<u64>,
+    /// The most bytes of decisions that wait to be written, as `64MB` or `32MiB` [default: 32MiB]
+    #[arg(long, global = true, value_name = "SIZE", env = "GATEPOST_LOG_QUEUE_BYTES", help_heading = LOG, hide_short_help = true)]
+    log_queue_bytes: Option<Size>,
+    /// A segment that is larger, as `100MB` or `64MiB`, is closed, and another begun [default: 64MiB]
+    #[arg(long, global = true, value_name = "SIZE", env = "GATEPOST_LOG_SEGMENT_BYTES", help_heading = LOG, hide_short_help = true)]
+    log_segment_bytes: Option<Size>,
     /// So is one that is older, as `12h` or `1d`
     #[arg(long, global = true, value_name = "AGE", env = "GATEPOST_LOG_SEGMENT_AGE", help_heading = LOG, hide_short_help = true)]
     log_segment_age: Option<Age>,
@@ -123,7 +123,7 @@ pub(super) struct Settings {
     log_compress: Option<bool>,
     /// The most closed segments that are kept [default: all]
     #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_LOG_KEEP_SEGMENTS", help_heading = LOG, hide_short_help = true)]
-    log_keep_segments: Option<usize>,
+    log_keep_segments: Option<Count>,
     /// How long a closed segment is kept, as `90d` [default: for ever]
     #[arg(long, global = true, value_name = "AGE", env = "GATEPOST_LOG_KEEP_AGE", help_heading = LOG, hide_short_help = true)]
     log_keep_age: Option<Age>,
@@ -139,21 +139,21 @@ pub(super) struct Settings {
     /// Log raw strings and sensitive attributes as they are [default: false]
     #[arg(long, global = true, value_name = "BOOL", env = "GATEPOST_LOG_UNMASKED", num_args = 0..=1, require_equals = true, default_missing_value = "true", help_heading = LOG, hide_short_help = true)]
     log_unmasked: Option<bool>,
-    /// How long a caller may take for the head of a request [default: 10]
-    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_HEADER_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
-    header_timeout: Option<u32>,
-    /// How long a connection is kept on which no request comes after an answer [default: 75]
-    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_IDLE_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
-    idle_timeout: Option<u32>,
-    /// How long a caller may take for the body of a request, and for taking the answer [default: 30]
-    #[arg(long, global = true, value_name = "SECONDS", env = "GATEPOST_BODY_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
-    body_timeout: Option<u32>,
+    /// How long a caller may take for the head of a request, as `10s` or `500ms` [default: 10s]
+    #[arg(long, global = true, value_name = "TIME", env = "GATEPOST_HEADER_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    header_timeout: Option<Time>,
+    /// How long a connection is kept on which no request comes after an answer, as `75s` or `5m` [default: 75s]
+    #[arg(long, global = true, value_name = "TIME", env = "GATEPOST_IDLE_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    idle_timeout: Option<Time>,
+    /// How long a caller may take for the body of a request, and for taking the answer, as `30s` or `1m` [default: 30s]
+    #[arg(long, global = true, value_name = "TIME", env = "GATEPOST_BODY_TIMEOUT", help_heading = SERVICE, hide_short_help = true)]
+    body_timeout: Option<Time>,
     /// The most connections that are open at once; further ones wait [default: 4096, or what the limit of open files leaves]
     #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_CONNECTIONS", help_heading = SERVICE, hide_short_help = true)]
-    max_connections: Option<usize>,
+    max_connections: Option<Count>,
     /// The most requests that are decided at once; further ones get 503 [default: 1024]
     #[arg(long, global = true, value_name = "COUNT", env = "GATEPOST_MAX_CONCURRENT", help_heading = SERVICE, hide_short_help = true)]
-    max_concurrent: Option<usize>,
+    max_concurrent: Option<Count>,
     /// How the service says on standard error what happens [default: text]
     #[arg(long, global = true, value_name = "FORMAT", env = "GATEPOST_DIAGNOSTIC_FORMAT", help_heading = SERVICE, hide_short_help = true)]
     diagnostic_format: Option<Format>,
@@ -188,37 +188,6 @@ enum LogDurability {
     Off,
 }
 
-/// A number of seconds (`s`), minutes (`m`), hours (`h`) or days (`d`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(super) struct Age(pub(super) Duration);
-
-impl FromStr for Age {
-    type Err = &'static str;
-
-    fn from_str(text: &str) -> Result<Self, &'static str> {
-        const FORM: &str = "an age is a number of seconds, minutes, hours or days, as `30s`, `10m`, `12h` or `90d`";
-        let unit = text.chars().next_back().ok_or(FORM)?;
-        let seconds = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 60 * 60,
-            'd' => 24 * 60 * 60,
-            _ => return Err(FORM),
-        };
-        let number = text.strip_suffix(unit).and_then(|number| number.parse::<u32>().ok()).filter(|number| *number > 0);
-        Ok(Self(Duration::from_secs(u64::from(number.ok_or(FORM)?) * seconds)))
-    }
-}
-
-impl TryFrom<String> for Age {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, &'static str> {
-        text.parse()
-    }
-}
-
 /// The file that is read where no other is named.
 const FILE: &str = "gatepost.toml";
 
@@ -227,7 +196,8 @@ impl Settings {
     pub(super) fn completed(self, file: Option<&Path>) -> Result<Self, Failure> {
         let path = match file {
             Some(path) => path,
-            None if Path::new(FILE).is_file() => Path::new(FILE),
+            // Whatever is there in its place is not passed over.
+            None if Path::new(FILE).symlink_metadata().is_ok() => Path::new(FILE),
             None => return Ok(self),
         };
         let read = Self::read(path)?;
@@ -281,17 +251,12 @@ impl Settings {
 
     fn read(path: &Path) -> Result<Self, Failure> {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
+        let text = regular::read_to_string(path)
             .map_err(|error| Failure::new(format!("the settings in `{shown}` cannot be read: {error}")))?;
         let mut settings: Self = toml::from_str(&text).map_err(|error| {
             let file = SourceFile { path: shown.to_string().into(), text: text.as_str().into() };
-            let problem = Problem::error(error.message().trim().to_owned())
-                .in_file(&file)
-                .with_help("`gatepost --help` lists the settings; their names here are those of the flags");
-            Failure::from(match error.span() {
-                Some(span) => problem.at(span.into(), ""),
-                None => problem,
-            })
+            let help = "`gatepost --help` lists the settings; their names here are those of the flags";
+            Failure::from(Problem::from_toml(&error, &file, "setting", help))
         })?;
         // A path in the file is meant from where the file lies.
         let folder = path.parent().unwrap_or(Path::new(""));
@@ -494,7 +459,7 @@ impl Settings {
                     .with_help("name the folder of the decision log (`--log DIR`)")),
             };
         };
-        let queue_bytes = self.log_queue_bytes.unwrap_or(32 << 20);
+        let queue_bytes = self.log_queue_bytes.map_or(Ok(32 << 20), in_memory)?;
         if !(FEWEST_QUEUE_BYTES..=MOST_QUEUE_BYTES).contains(&queue_bytes) {
             let bounds = format!("it is at least {FEWEST_QUEUE_BYTES} and at most {MOST_QUEUE_BYTES}");
             return Err(Failure::new(format!("log-queue-bytes is {queue_bytes}")).with_help(&bounds));
@@ -505,10 +470,10 @@ impl Settings {
             folder,
             durability,
             queue_bytes,
-            segment_bytes: self.log_segment_bytes.unwrap_or(64 << 20),
+            segment_bytes: self.log_segment_bytes.map_or(64 << 20, |Size(bytes)| bytes),
             segment_age: self.log_segment_age.map(|Age(age)| age),
             compress: self.log_compress.unwrap_or(false),
-            keep_segments: self.log_keep_segments,
+            keep_segments: self.log_keep_segments.map(|Count(count)| count),
             keep_age: self.log_keep_age.map(|Age(age)| age),
             signing_key,
         };
@@ -537,10 +502,10 @@ impl Settings {
     pub(super) fn limits(&self) -> Result<Limits, Failure> {
         let defaults = Limits::default();
         let limits = Limits {
-            body_bytes: self.max_body_bytes.unwrap_or(defaults.body_bytes),
-            batch_items: self.max_batch_items.unwrap_or(defaults.batch_items),
-            depth: self.max_depth.unwrap_or(defaults.depth),
-            page_results: self.max_page_results.unwrap_or(defaults.page_results),
+            body_bytes: self.max_body_bytes.map_or(Ok(defaults.body_bytes), in_memory)?,
+            batch_items: count(self.max_batch_items, defaults.batch_items),
+            depth: count(self.max_depth, defaults.depth),
+            page_results: count(self.max_page_results, defaults.page_results),
             reasons: self.reasons.unwrap_or(defaults.reasons),
             max_reasons: self.max_reasons.unwrap_or(defaults.max_reasons.max(self.reasons.unwrap_or_default())),
             unknown_attributes: self.unknown_attributes.unwrap_or(defaults.unknown_attributes),
@@ -560,27 +525,28 @@ impl Settings {
 
     /// What callers can use up.
     pub(super) fn bounds(&self) -> Result<Bounds, Failure> {
-        let counts = [("max-connections", self.max_connections), ("max-concurrent", self.max_concurrent)];
-        let times = [
-            ("header-timeout", self.header_timeout),
-            ("idle-timeout", self.idle_timeout),
-            ("body-timeout", self.body_timeout),
+        let is_zero = |given: Option<Count>| given == Some(Count(0));
+        let is_no_time = |given: Option<Time>| given.is_some_and(|Time(time)| time.is_zero());
+        let given = [
+            ("max-connections", is_zero(self.max_connections)),
+            ("max-concurrent", is_zero(self.max_concurrent)),
+            ("header-timeout", is_no_time(self.header_timeout)),
+            ("idle-timeout", is_no_time(self.idle_timeout)),
+            ("body-timeout", is_no_time(self.body_timeout)),
         ];
-        let times = times.map(|(name, seconds)| (name, seconds.map(|seconds| seconds as usize)));
-        if let Some((name, _)) = counts.into_iter().chain(times).find(|(_, value)| *value == Some(0)) {
+        if let Some((name, _)) = given.into_iter().find(|(_, is_zero)| *is_zero) {
             return Err(Failure::new(format!("{name} is 0: no request could be answered")));
         }
         let defaults = Bounds::default();
-        let time =
-            |seconds: Option<u32>, default| seconds.map_or(default, |seconds| Duration::from_secs(seconds.into()));
+        let time = |given: Option<Time>, default| given.map_or(default, |Time(time)| time);
         Ok(Bounds {
             header_time: time(self.header_timeout, defaults.header_time),
             idle_time: time(self.idle_timeout, defaults.idle_time),
             body_time: time(self.body_timeout, defaults.body_time),
             connections: self
                 .max_connections
-                .unwrap_or_else(|| defaults.connections.min(connections_that_files_allow())),
-            concurrent: self.max_concurrent.unwrap_or(defaults.concurrent),
+                .map_or_else(|| defaults.connections.min(connections_that_files_allow()), |Count(count)| count),
+            concurrent: count(self.max_concurrent, defaults.concurrent),
         })
     }
 
@@ -602,6 +568,15 @@ impl Settings {
     pub(super) fn begin_diagnostics(&self) {
         diagnostics::begin(self.diagnostic_format.unwrap_or_default(), self.diagnostic_level.unwrap_or_default());
     }
+}
+
+fn count(given: Option<Count>, default: usize) -> usize {
+    given.map_or(default, |Count(count)| count)
+}
+
+/// A size of something that is held in memory.
+fn in_memory(Size(bytes): Size) -> Result<usize, Failure> {
+    usize::try_from(bytes).map_err(|_| Failure::new(format!("{bytes} bytes are more than this machine can hold")))
 }
 
 /// Whether nobody can listen on both.
@@ -629,7 +604,7 @@ const NO_RANDOM: &str = "the operating system gives no random bytes";
 /// A secret of at least 32 bytes from a file; `what` says in a message what it is.
 pub(super) fn secret(path: &Path, what: &str) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
-    let mut secret = std::fs::read(path)
+    let mut secret = regular::read(path)
         .map_err(|error| Failure::new(format!("the {what} in `{shown}` cannot be read: {error}")))?;
     // An editor ends a text with a newline, which is no part of it; random bytes may end with one, which is.
     if secret.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace()) {

@@ -79,7 +79,7 @@ impl Report<'_> {
             table.add_row([policy.id.clone(), format!("{} {fired}", mark.sign()), String::new()]);
             for condition in &seen.conditions {
                 let [when_true, when_false] = [&condition.when_true, &condition.when_false].map(|seen| self.cell(seen));
-                table.add_row([format!("  {}", condition.text), when_true, when_false]);
+                table.add_row([format!("└ {}", condition.text), when_true, when_false]);
             }
         }
         table.trim_fmt()
@@ -90,8 +90,8 @@ impl Report<'_> {
         match (rows.next(), rows.count()) {
             (None, _) if seen.only_guards() => "guards".to_owned(),
             (None, _) => Mark::Fails.sign().to_owned(),
-            (Some(first), 0) => format!("{} {}", Mark::Holds.sign(), first.id),
-            (Some(first), more) => format!("{} {} + {more}", Mark::Holds.sign(), first.id),
+            (Some(first), 0) => format!("{} {}", Mark::Holds.sign(), first.name()),
+            (Some(first), more) => format!("{} {} + {more}", Mark::Holds.sign(), first.name()),
         }
     }
 

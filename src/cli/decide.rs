@@ -1,5 +1,6 @@
 //! `gatepost decide`: decides one AuthZEN request. Exit 0 for an allow, 1 for a deny, 2 for a request that cannot be decided.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,15 +11,18 @@ use super::config::Settings;
 use super::output::{self, Failure};
 use super::{Format, holds};
 use crate::engine::{Condition, ConditionOutcome, Decision, Explained, Outcome, PolicyNote, Snapshot};
-use crate::http::authzen::{self, About, Alone, BadRequest, Hints, Limits, Reasons, Unread, UnreadMembers};
+use crate::http::authzen::{
+    self, About, Alone, BadRequest, Hints, Limits, Reasons, Unread, UnreadMembers, unknown_in_words,
+};
 use crate::http::body::ENTITIES;
 use crate::http::callers::Caller;
 use crate::report;
-use crate::request::json::{DEEPEST, Json};
+use crate::request::json::{DEEPEST, Json, JsonError};
+use crate::request::place::Part;
 use crate::request::stored::StoredEntities;
-use crate::request::{Facts, Question, Resolved, TypedRequest};
+use crate::request::{Facts, Question, Resolved, TypedRequest, Unknown};
 use crate::store::schema::Types;
-use crate::store::{Problem, StoreError};
+use crate::store::{Problem, SourceFile, StoreError};
 
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
@@ -39,14 +43,17 @@ pub(super) struct Arguments {
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let snapshot = settings.snapshot()?;
     let text = read(arguments)?;
-    let json = Json::parse(&text, DEEPEST).map_err(|error| Failure::new(format!("the request is {error}")))?;
+    let json = Json::parse(&text, DEEPEST).map_err(|error| not_json(&error, &text, arguments))?;
     let decided = Decided::new(&snapshot, &json, arguments, settings.limits()?)?;
     let Decided { decision, explained, .. } = &decided;
     let about = decided.about(&snapshot.store.types);
     match arguments.format {
         Format::Text => {
-            let text =
-                if arguments.explain { explained_as_text(&decided) } else { as_text(decision, decided.request()) };
+            let text = match decided.not_applicable(&snapshot.store.types) {
+                Some(text) => text,
+                None if arguments.explain => explained_as_text(&decided),
+                None => as_text(decision, decided.request()),
+            };
             output::print(&(text + &not_read(&about)))?;
         }
         Format::Json => {
@@ -56,6 +63,19 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         }
     }
     Ok(holds(decision.allowed))
+}
+
+/// What is wrong with a request that cannot be read as JSON, where it stands.
+fn not_json(error: &JsonError, text: &[u8], arguments: &Arguments) -> Failure {
+    let is_input = arguments.file.as_os_str() == "-";
+    let path = if is_input { "standard input".to_owned() } else { arguments.file.display().to_string() };
+    match std::str::from_utf8(text) {
+        Ok(text) => {
+            let file = SourceFile { path: path.into(), text: text.into() };
+            Failure::from(Problem::not_json("the request", &error.to_string(), &file))
+        }
+        Err(_) => Failure::new(format!("the request is {error}")),
+    }
 }
 
 /// The request; more than any that is served is not read.
@@ -99,6 +119,10 @@ impl<'a> Decided<'a> {
         let entities = snapshot.entities.with(&given);
         let resolved = snapshot.resolve_over(&question, facts, &entities).map_err(|error| bad(error.into()))?;
         let decision = snapshot.decide_resolved(&resolved, &entities);
+        if let Some(unknown) = unknown_name(&decision) {
+            let failure = Failure::new(unknown_in_words(unknown, &question, types, &Hints::default()));
+            return Err(failure.with_help(&known_names(unknown, &question, types)));
+        }
         let explained = snapshot.explain(&question, facts, &entities, &decision);
         let decided = Self { question, members: unread, hints: Hints::default(), resolved, decision, explained };
         let about = decided.about(types);
@@ -115,11 +139,55 @@ impl<'a> Decided<'a> {
         }
     }
 
+    /// What the schema does not know of the action, for the types of a request that it is not for.
+    fn not_applicable(&self, types: &Types) -> Option<String> {
+        let Outcome::Unknown(unknown @ Unknown::NotApplicable) = &self.decision.outcome else { return None };
+        let taken = types.environments_of(self.question.action).map(|(_, found)| {
+            format!("  it takes a subject `{}` and a resource `{}`\n", found.principal, found.resource)
+        });
+        let said = unknown_in_words(unknown, &self.question, types, &self.hints);
+        Some(report::visible(&format!("deny\n  {said}\n{}", taken.take(TAKEN).collect::<String>())))
+    }
+
     fn about(&'a self, types: &'a Types) -> About<'a> {
         let unread = Unread { members: &self.members, undeclared: &self.decision.dropped, hints: &self.hints };
         About { types, question: &self.question, resolved: &self.resolved, unread }
     }
 }
+
+/// So many of the types that an action takes are said.
+const TAKEN: usize = 5;
+
+/// What a request names and the schema does not know. A service denies it; whoever decides one request has most likely made a mistake.
+fn unknown_name(decision: &Decision) -> Option<&Unknown> {
+    match &decision.outcome {
+        Outcome::Unknown(Unknown::NotApplicable) => None,
+        Outcome::Unknown(unknown) => Some(unknown),
+        _ => None,
+    }
+}
+
+/// The names that could have stood in the place of one that is not known.
+fn known_names(unknown: &Unknown, question: &Question<'_>, types: &Types) -> String {
+    let ids = |type_name: &str| types.entity(type_name).and_then(|known| known.ids.clone()).unwrap_or_default();
+    let (what, names): (_, BTreeSet<String>) = match unknown {
+        Unknown::Type(_) => ("entity types", types.entities.keys().map(ToString::to_string).collect()),
+        Unknown::Id(Part::Resource | Part::ResourceId) => {
+            ("ids", ids(question.resource.type_name).iter().map(ToString::to_string).collect())
+        }
+        Unknown::Id(_) => ("ids", ids(question.principal.type_name).iter().map(ToString::to_string).collect()),
+        Unknown::Action | Unknown::Ambiguous | Unknown::NotApplicable => {
+            ("actions", types.environments.iter().map(|environment| types.name_of_action(environment)).collect())
+        }
+    };
+    let more = names.len().saturating_sub(LISTED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let names: Vec<String> = names.iter().take(LISTED).map(|name| format!("`{}`", report::visible(name))).collect();
+    format!("the {what} that there are: {}{more}", names.join(", "))
+}
+
+/// So many names are listed.
+const LISTED: usize = 20;
 
 /// A decision for a person: what it is, by which policies, and the clauses that they cite.
 pub(super) fn as_text(decision: &Decision, request: Option<&TypedRequest>) -> String {

@@ -78,11 +78,12 @@ pub(super) fn tell(problems: &[Problem]) -> bool {
     for problem in problems {
         let position = problem.position();
         let (file, help) = (problem.file.as_ref().map(|file| &*file.path), problem.help.as_deref());
+        let request = problem.request.as_ref().map(ToString::to_string);
         let (line, column) = (position.map(|(line, _)| line), position.map(|(_, column)| column));
         match problem.severity {
-            Severity::Error => tracing::event!(Level::ERROR, file, line, column, help, "{problem}"),
+            Severity::Error => tracing::event!(Level::ERROR, file, line, column, help, request, "{problem}"),
             // That something was taken up is what an operator wants to find later.
-            _ => tracing::event!(Level::WARN, file, line, column, help, "{problem}"),
+            _ => tracing::event!(Level::WARN, file, line, column, help, request, "{problem}"),
         }
     }
     true

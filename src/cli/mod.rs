@@ -8,6 +8,7 @@ mod coverage;
 mod decide;
 mod diagnostics;
 mod diff;
+mod environment;
 mod fmt;
 mod init;
 mod lcov;
@@ -22,6 +23,7 @@ mod sign;
 mod status;
 mod test;
 mod token;
+mod units;
 mod watch;
 
 use std::path::PathBuf;
@@ -116,6 +118,10 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
+    // A service says it in the form in which it says all else.
+    if !matches!(cli.command, None | Some(Command::Serve(_))) {
+        output::complain(&environment::warnings());
+    }
     let settings = cli.settings.completed(cli.config.as_deref())?;
     match cli.command {
         None => serve::run(&settings, &serve::Arguments::default()),

@@ -13,12 +13,14 @@ use super::Format;
 use super::config::Settings;
 use super::decide;
 use super::output::{self, Failure, counted};
+use super::units::Time;
 use super::watch::{Found, Output, WatchArguments};
 use crate::engine::Snapshot;
 use crate::http::body;
 use crate::prove::solver::{NoSolver, Solver};
 use crate::prove::{ASSUMPTION, Claim, Counterexample, Proof, RowStatus, Verdict};
 use crate::report::{self, Finding, Mark, PROVEN_MEANS};
+use crate::request::words::in_words;
 use crate::store::{SourceFile, Statement, plain};
 
 #[derive(Debug, Args)]
@@ -35,9 +37,9 @@ pub(super) struct Arguments {
     format: Format,
 }
 
-/// The program, and how many seconds it may take for a question, where nothing else is said.
+/// The program, and how long it may take for a question, where nothing else is said.
 const SOLVER: &str = "cvc5";
-const TIME_LIMIT: u64 = 10;
+const TIME_LIMIT: Duration = Duration::from_secs(10);
 
 /// Which solver, and how patiently.
 #[derive(Debug, Args)]
@@ -45,9 +47,15 @@ pub(super) struct SolverArguments {
     /// The program cvc5, at least 1.0.3
     #[arg(long, value_name = "PATH", env = "CVC5", default_value = SOLVER)]
     solver: PathBuf,
-    /// How long the solver may take for one question, in seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = TIME_LIMIT, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    time_limit: u64,
+    /// How long the solver may take for one question, as `30s` or `2m`: from 1 second to 1 hour
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = time_limit)]
+    time_limit: Duration,
+}
+
+fn time_limit(text: &str) -> Result<Duration, String> {
+    let Time(time) = text.parse()?;
+    let is_allowed = (Duration::from_secs(1)..=Duration::from_secs(3600)).contains(&time);
+    if is_allowed { Ok(time) } else { Err("it is at least 1 second and at most 1 hour".to_owned()) }
 }
 
 impl Default for SolverArguments {
@@ -61,7 +69,7 @@ impl Default for SolverArguments {
 impl SolverArguments {
     /// The solver, tried.
     pub(super) fn try_find(&self) -> Result<Solver, NoSolver> {
-        Solver::find(&self.solver, Duration::from_secs(self.time_limit))
+        Solver::find(&self.solver, self.time_limit)
     }
 
     /// The solver, without which nothing can be done.
@@ -106,7 +114,7 @@ fn prove(settings: &Settings, arguments: &Arguments) -> Result<Found, Failure> {
 fn read(paths: &[PathBuf]) -> Result<Vec<SourceFile>, Failure> {
     let files = paths.iter().map(|path| {
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
+        let text = crate::regular::read_to_string(path)
             .map_err(|error| Failure::new(format!("the rows in `{shown}` cannot be read: {error}")))?;
         Ok(SourceFile { path: shown.to_string().into(), text: plain(&text).into() })
     });
@@ -174,8 +182,9 @@ impl Outcome<'_> {
             Verdict::Undecided(why) => format!("{head}not decided: {why}\n\n"),
             Verdict::Refuted(Some(example)) if proof.fails() => {
                 format!(
-                    "{head}{}, for `gatepost decide --facts`:\n{}\n",
+                    "{head}{}: {};\n  as JSON, for `gatepost decide --facts`:\n{}\n",
                     self.refuted(proof.claim),
+                    in_words(&self.request(example)),
                     self.shown(example)
                 )
             }

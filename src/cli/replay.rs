@@ -10,9 +10,10 @@ use chrono::{DateTime, NaiveDate, SecondsFormat, TimeDelta, Utc};
 use clap::Args;
 use serde_json::json;
 
-use super::config::{Age, Settings};
+use super::config::Settings;
 use super::log::findings_as_json;
 use super::output::{DocumentFormat, Failure, counted};
+use super::units::Age;
 use crate::engine::Snapshot;
 use crate::log::Note;
 use crate::log::read::{Lines, ReadError};
@@ -59,6 +60,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     };
     let mut lines = Lines::open(&arguments.log).map_err(failed)?;
     let (mut unreadable, mut first_unreadable, mut absent, mut last) = (0, None, 0, None);
+    let mut damaged = Vec::new();
     let Arguments { since, action, limit, .. } = arguments;
     let selection = Selection { since: since.clone(), action: action.clone(), limit: *limit };
     let began = Instant::now();
@@ -83,6 +85,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
                     unreadable += 1;
                     first_unreadable.get_or_insert((file, number));
                 }
+                Some(Err(ReadError::Io { file, error })) => damaged.push(Damaged { file, why: error.to_string() }),
                 Some(Err(error)) => return Err(failed(error)),
             }
         }
@@ -90,10 +93,10 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     })?;
     replayed.unreadable += unreadable;
     replayed.absent = absent;
-    let found = Found { replay: replayed, first_unreadable, verdict, seconds: began.elapsed().as_secs_f64() };
+    let found = Found { replay: replayed, first_unreadable, damaged, verdict, seconds: began.elapsed().as_secs_f64() };
     arguments.format.print(|| as_blocks(&found, arguments, &snapshot), || as_json(&found, &snapshot))?;
-    let Found { replay: replayed, verdict, .. } = found;
-    let is_complete = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0;
+    let Found { replay: replayed, damaged, verdict, .. } = found;
+    let is_complete = replayed.replayed > 0 && replayed.unreadable == 0 && replayed.absent == 0 && damaged.is_empty();
     Ok(ExitCode::from(match replayed.changed {
         0 if is_complete && verdict.is_none_or(|verdict| verdict.is_whole()) => 0,
         0 => 2,
@@ -106,9 +109,17 @@ struct Found {
     replay: Replay,
     /// The file and the number of the first line that is none.
     first_unreadable: Option<(String, u64)>,
+    /// The files that cannot be read, or not to their ends.
+    damaged: Vec<Damaged>,
     /// What is wrong with the log, if that was asked.
     verdict: Option<Verdict>,
     seconds: f64,
+}
+
+/// A file of the log that cannot be read, or not to its end.
+struct Damaged {
+    file: String,
+    why: String,
 }
 
 /// What is wrong with the log, where there are keys to verify it.
@@ -190,6 +201,15 @@ fn as_blocks(found: &Found, arguments: &Arguments, snapshot: &Snapshot) -> Vec<B
         let first = found.first_unreadable.as_ref();
         let first = first.map(|(file, line)| format!(" (the first is line {line} of `{file}`)")).unwrap_or_default();
         let text = format!("{lines} of the log cannot be read as JSON{first}: `gatepost log verify` says where");
+        blocks.push(Block::Paragraph(Line::marked(&text)));
+    }
+    if let [first, ..] = found.damaged.as_slice() {
+        let text = format!(
+            "{} of the log cannot be read to the end, and what stands there was not replayed (the first is `{}`: {}): `gatepost log verify` says more",
+            counted(found.damaged.len(), "file"),
+            first.file,
+            first.why
+        );
         blocks.push(Block::Paragraph(Line::marked(&text)));
     }
     if replay.absent > 0 {
@@ -292,6 +312,7 @@ fn as_json(found: &Found, snapshot: &Snapshot) -> serde_json::Value {
         "otherwise": replay.otherwise,
         "unreadableLines": replay.unreadable,
         "firstUnreadableLine": first_unreadable.map(|(file, line)| json!({ "file": file, "line": line })),
+        "damagedFiles": found.damaged.iter().map(|damaged| json!({ "file": damaged.file, "why": damaged.why })).collect::<Vec<_>>(),
         "absentLines": replay.absent,
         "log": verdict.map(|verdict| json!({
             "whole": verdict.is_whole(),

@@ -12,6 +12,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 
 use super::config::Settings;
+use super::environment;
 use super::output::{self, Failure};
 use super::report;
 use crate::engine::Snapshot;
@@ -44,6 +45,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let (bounds, collector) = (settings.bounds()?, settings.collector()?);
     settings.check_log()?;
     settings.begin_diagnostics();
+    output::complain(&environment::warnings());
     let (callers, operators) = (settings.callers()?, settings.admin()?);
     let paging = settings.paging()?;
     let source = settings.source()?;

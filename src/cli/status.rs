@@ -49,7 +49,7 @@ Exit status: 0 if the service decides by the store on disk, 1 if the store on di
 cannot be written), 2 if that cannot be found out.";
 
 /// The variable that holds the token: a command line can be read by others.
-const TOKEN: &str = "GATEPOST_TOKEN";
+pub(super) const TOKEN: &str = "GATEPOST_TOKEN";
 
 pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode, Failure> {
     let (url, path) = asked(settings, arguments)?;
@@ -97,7 +97,7 @@ fn asked(settings: &Settings, arguments: &Arguments) -> Result<(String, &'static
 fn token(arguments: &Arguments) -> Result<Option<String>, Failure> {
     let text = match &arguments.token {
         Some(path) => Some(
-            std::fs::read_to_string(path)
+            crate::regular::read_to_string(path)
                 .map_err(|error| Failure::new(format!("the token in `{}` cannot be read: {error}", path.display())))?,
         ),
         None => std::env::var(TOKEN).ok(),

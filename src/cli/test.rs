@@ -19,6 +19,7 @@ use crate::http::body;
 use crate::matrix::{self, Coverage, Example, RowResult};
 use crate::prove::{RowRequests, requests_of};
 use crate::report::{self, Finding, Mark};
+use crate::request::words::in_words;
 use crate::store::Statement;
 
 #[derive(Debug, Args)]
@@ -181,16 +182,15 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
         why.push_str(&format!("  {failures} of {requests} requests that must be {must} are {was}"));
         if let Some(example) = &result.counterexample {
             let by = report::decided_by(&example.decision);
-            let example = request(snapshot, example);
-            why.push_str(&format!("; the smallest is {was} {by}, for `gatepost decide --facts`:\n{example:#}"));
+            why.push_str(&format!("; the smallest is {was} {by}:\n{}", shown(snapshot, example)));
         }
         why.push('\n');
     }
     if let Some(example) = &result.unevaluable {
         let unevaluated = report::grouped(result.unevaluated);
-        let example = request(snapshot, example);
         why.push_str(&format!(
-            "  the row cannot be evaluated on {unevaluated} representative requests, and so says nothing about them; the first:\n{example:#}\n"
+            "  the row cannot be evaluated on {unevaluated} representative requests, and so says nothing about them; the first:\n{}\n",
+            shown(snapshot, example)
         ));
     }
     if why.is_empty() && result.requests == 0 {
@@ -198,6 +198,12 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult) -> String {
         why = format!("  no representative request matches this row{but}\n");
     }
     if why.is_empty() { why } else { format!("{sign} {name}\n{why}\n") }
+}
+
+/// A request in words, and as JSON that can be pasted.
+fn shown(snapshot: &Snapshot, example: &Example) -> String {
+    let request = request(snapshot, example);
+    format!("  {}\n  as JSON, for `gatepost decide --facts`:\n{request:#}", in_words(&request))
 }
 
 fn request(snapshot: &Snapshot, example: &Example) -> serde_json::Value {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::callers::Caller;
 use super::metrics::Endpoint;
 use super::rarely::Rarely;
-use super::traces::method_name;
+use super::traces::{CallersSpan, method_name};
 use super::{REVISION, Service, message};
 
 /// The header that names a request, in what comes and in what goes.
@@ -39,7 +39,8 @@ struct Panicked;
 #[derive(Clone, Copy)]
 pub(super) struct Decided(pub(super) bool);
 
-/// Observes a request. Within, its id stands in the header [`REQUEST_ID`], whether the caller sent one or not.
+/// Observes a request. Within, its id stands in the header [`REQUEST_ID`], whether the caller sent one or not, and the span by which it can
+/// be followed in `traceparent`.
 pub(super) async fn observe(
     service: &Service,
     mut request: Request,
@@ -52,7 +53,9 @@ pub(super) async fn observe(
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let endpoint = Endpoint::of(request.uri().path());
     let method = method_name(request.method());
-    let span = operations.traces.as_ref().map(|traces| traces.begin(method, endpoint, request.headers()));
+    let caller = CallersSpan::of(request.headers());
+    let span = operations.traces.as_ref().map(|traces| traces.begin(method, endpoint, &caller));
+    caller.give_way(span.as_ref(), request.headers_mut());
     let in_flight = operations.metrics.request();
     let mut response = answer(request).await;
     drop(in_flight);

@@ -18,7 +18,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use opentelemetry::propagation::{Extractor, TextMapPropagator};
-use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer as _, TracerProvider as _};
+use opentelemetry::trace::{Span as _, SpanKind, Status, TraceContextExt as _, Tracer as _, TracerProvider as _};
 use opentelemetry::{Context, KeyValue};
 use opentelemetry_http::{HttpClient, HttpError};
 use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig, WithHttpConfig};
@@ -73,7 +73,6 @@ impl FromStr for Collector {
 pub struct Traces {
     provider: SdkTracerProvider,
     tracer: SdkTracer,
-    propagator: TraceContextPropagator,
 }
 
 impl Traces {
@@ -105,15 +104,15 @@ impl Traces {
             .with_resource(resource.build())
             .build();
         let tracer = provider.tracer("gatepost");
-        Ok(Self { provider, tracer, propagator: TraceContextPropagator::new() })
+        Ok(Self { provider, tracer })
     }
 
-    /// The span of a request, in the trace that its headers name, or in a new one.
-    pub(super) fn begin(&self, method: &'static str, endpoint: Endpoint, headers: &HeaderMap) -> Span {
-        let parent = self.propagator.extract_with_context(&Context::new(), &Parent(headers));
+    /// The span of a request, in the trace of its caller, or in a new one.
+    pub(super) fn begin(&self, method: &'static str, endpoint: Endpoint, caller: &CallersSpan) -> Span {
+        let CallersSpan(parent) = caller;
         let attributes = [KeyValue::new("http.request.method", method), KeyValue::new("http.route", endpoint.name())];
         let builder = self.tracer.span_builder(format!("{method} {}", endpoint.name()));
-        Span(builder.with_kind(SpanKind::Server).with_attributes(attributes).start_with_context(&self.tracer, &parent))
+        Span(builder.with_kind(SpanKind::Server).with_attributes(attributes).start_with_context(&self.tracer, parent))
     }
 
     /// Sends what is queued, for a few seconds at most. Afterwards nothing is sent any more.
@@ -124,7 +123,29 @@ impl Traces {
     }
 }
 
-/// The span of a caller, by the head of a request: the ids and the flags. What else a caller can say of it (`tracestate`) is not read:
+/// The span of a caller, if it names one as W3C Trace Context has it.
+pub(super) struct CallersSpan(Context);
+
+impl CallersSpan {
+    /// The one that the headers of a request name.
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        Self(TraceContextPropagator::new().extract_with_context(&Context::new(), &Parent(headers)))
+    }
+
+    /// Has the headers of a request name the span that was made for it, if it is kept, so that whoever finds it in a log finds its trace;
+    /// else the one of the caller, and none where what the caller says is no span.
+    pub(super) fn give_way(&self, made: Option<&Span>, headers: &mut HeaderMap) {
+        let kept = made.map(|Span(span)| span.span_context()).filter(|span| span.is_sampled());
+        let named = kept.map(|span| format!("00-{}-{}-01", span.trace_id(), span.span_id()));
+        match named.and_then(|text| HeaderValue::from_str(&text).ok()) {
+            Some(named) => drop(headers.insert(TRACEPARENT, named)),
+            None if self.0.span().span_context().is_valid() => {}
+            None => drop(headers.remove(TRACEPARENT)),
+        }
+    }
+}
+
+/// The head of a request, of which the ids and the flags are read. What else a caller can say of it (`tracestate`) is not read:
 /// it would go to the collector as it is, whoever sent it.
 struct Parent<'a>(&'a HeaderMap);
 

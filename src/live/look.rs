@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use crate::regular;
 use crate::store::{Origin, Source, watched_paths};
 
 /// Time enough between two looks for an edit to be in force within a second.
@@ -126,7 +127,7 @@ impl Stamp {
     fn of(path: &Path) -> Option<Self> {
         let metadata = std::fs::metadata(path).ok()?;
         let is_young = metadata.is_file() && last_change(&metadata).is_none_or(is_young);
-        let content = is_young.then(|| std::fs::read(path).ok()).flatten();
+        let content = is_young.then(|| regular::read(path).ok()).flatten();
         Some(Self { about: About::of(&metadata), content: content.map(|bytes| Sha256::digest(bytes).into()) })
     }
 

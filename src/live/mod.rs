@@ -16,6 +16,7 @@ use sha2::{Digest, Sha256};
 use crate::engine::{Engine, Snapshot};
 use crate::matrix::{self, RowResult};
 use crate::request::case::Case;
+use crate::request::words::in_words;
 use crate::store::schema::Types;
 use crate::store::{Problem, Source, Statement, Store, StoreError, StoreFiles, losses, signature};
 use look::{Look, SETTLE};
@@ -172,7 +173,7 @@ impl Live {
         let mut lost = losses::lost(&self.engine.snapshot().store, store);
         let Some(first) = lost.first_mut() else { return Ok(()) };
         *first = first.clone().with_help(format!(
-            "if that is meant, confirm this revision: `POST /reload` with {{\"accept\": \"{0}\"}}, or `gatepost serve --accept {0}`",
+            "if that is meant, confirm this revision: `POST /reload` with {{\"accept\":\"{0}\"}}, or `gatepost serve --accept {0}`",
             store.revision
         ));
         Err(StoreError([store.warnings.clone(), lost].concat()))
@@ -259,10 +260,13 @@ fn trouble(snapshot: &Snapshot, row: &Statement, result: &RowResult, request: fn
     };
     let problem = row.problem(Problem::error(format!("the row `{name}` {why}")));
     match example {
-        Some(example) => problem.with_help(format!(
-            "the smallest of them, for `gatepost decide --facts`: {}",
-            request(&example.case, &snapshot.store.types)
-        )),
+        Some(example) => {
+            let request = request(&example.case, &snapshot.store.types);
+            let words = in_words(&request);
+            problem
+                .with_help(format!("the smallest of them: {words}; as JSON, for `gatepost decide --facts`, it follows"))
+                .with_request(request)
+        }
         None => problem,
     }
 }

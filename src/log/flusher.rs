@@ -1,11 +1,12 @@
 //! Brings what was written to the disk little by little, beside the log: a sync of all that a second of decisions takes would keep the
 //! log from writing meanwhile, and what had waited would be written in one go, on the processors of those who decide.
 
-use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
+
+use crate::regular;
 
 /// The thread. It ends when this is dropped, with what it is at.
 #[derive(Debug)]
@@ -37,6 +38,6 @@ impl Drop for Flusher {
 fn work(segments: &Receiver<PathBuf>) {
     while let Ok(segment) = segments.recv() {
         // What goes wrong here goes wrong again when the log itself syncs the file: each who has opened it is told.
-        let _ = File::open(segment).and_then(|file| file.sync_data());
+        let _ = regular::open(&segment).and_then(|file| file.sync_data());
     }
 }

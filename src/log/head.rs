@@ -18,6 +18,7 @@ use serde::Deserialize;
 use super::line::{Chain, MOST, Position};
 use super::note::HeadFound;
 use super::segment::{is_found, private};
+use crate::regular;
 use crate::store::keys::{Signature, SigningKey, VerifyingKey};
 
 /// The name of the file.
@@ -68,7 +69,7 @@ impl Head {
     /// A file that cannot be read; what is not exactly a head is a result.
     pub(super) fn read(folder: &Path) -> io::Result<Result<Self, HeadFound>> {
         let mut text = String::new();
-        match File::open(folder.join(NAME)) {
+        match regular::open(&folder.join(NAME)) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Err(HeadFound::Missing)),
             Err(error) => return Err(error),
             Ok(file) => match file.take(MOST_BYTES).read_to_string(&mut text) {
@@ -131,7 +132,7 @@ impl Head {
 impl HeadFile {
     /// Opens the head of the log in that folder, and makes it if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        private().write(true).create(true).truncate(false).open(folder.join(NAME)).map(Self)
+        regular::open_with(private().write(true).create(true).truncate(false), &folder.join(NAME)).map(Self)
     }
 
     /// Whether it is this file that is found there.

@@ -44,7 +44,7 @@ pub struct Recorder {
 pub struct Heading<'a> {
     /// The id of the request, by which its records belong together.
     pub request_id: &'a str,
-    /// The id of the trace that the caller follows it by (W3C Trace Context), if it does.
+    /// The id of the trace in which it can be found (W3C Trace Context): of the span that was made for it, or of its caller's.
     pub trace_id: Option<&'a str>,
     /// Who asked; `None` where nobody is asked who they are.
     pub caller: Option<&'a str>,

@@ -9,6 +9,7 @@ use flate2::bufread::GzDecoder;
 
 use super::line::{MOST, Position, framed};
 use super::note::Note;
+use crate::regular;
 
 /// The ending of a file that is being packed.
 pub(super) const UNFINISHED: &str = ".gz.tmp";
@@ -102,7 +103,7 @@ pub(super) struct RawLine<'l> {
 impl SegmentReader {
     /// Opens a file; it is packed if its name says so.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
+        let file = regular::open(path)?;
         let packed = path.extension().is_some_and(|extension| extension == "gz");
         let reader: Box<dyn BufRead + Send> = if packed {
             Box::new(BufReader::with_capacity(BUFFER, Unpacked::new(file)))

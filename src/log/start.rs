@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use sha2::{Digest, Sha256};
@@ -18,6 +18,7 @@ use super::segment::{
     self, Forms, RawLine, SegmentReader, UNFINISHED, is_found, make_private_folder, private, sync_folder,
 };
 use super::{LogError, LogSettings};
+use crate::regular;
 use crate::store::Problem;
 use crate::store::keys::VerifyingKey;
 
@@ -124,7 +125,8 @@ pub(super) fn make(folder: &Path) -> io::Result<()> {
 /// Takes the lock of the log in that folder.
 pub(super) fn lock(folder: &Path) -> Result<File, LogError> {
     let failed = |error| LogError::Io { folder: folder.to_owned(), done: "locked", error };
-    let file = private().write(true).create(true).truncate(false).open(folder.join(LOCK)).map_err(failed)?;
+    let file =
+        regular::open_with(private().write(true).create(true).truncate(false), &folder.join(LOCK)).map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(LogError::Taken(folder.to_owned())),
@@ -134,7 +136,7 @@ pub(super) fn lock(folder: &Path) -> Result<File, LogError> {
 
 /// Whether a process writes the log in that folder.
 pub(super) fn is_being_written(folder: &Path) -> bool {
-    let lock = File::open(folder.join(LOCK));
+    let lock = regular::open(&folder.join(LOCK));
     lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
@@ -358,8 +360,8 @@ impl Scan {
 
 /// What stands in a file from there on, if it can be what a crash left: the beginning of a line, or blocks that never
 /// got to the disk (zeros), without a whole line after them.
-fn torn(path: &PathBuf, from: u64) -> io::Result<Option<Torn>> {
-    let mut file = File::open(path)?;
+fn torn(path: &Path, from: u64) -> io::Result<Option<Torn>> {
+    let mut file = regular::open(path)?;
     file.seek(SeekFrom::Start(from))?;
     let mut rest = Vec::new();
     file.read_to_end(&mut rest)?;

@@ -1,7 +1,7 @@
 //! What is done with closed segments beside the log: they are packed, and removed. One thread does this, one after the
 //! other.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, BufReader, BufWriter, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::segment::{self, UNFINISHED, Unpacked, packed_name, plain_name, plain_path, private, sync_folder};
+use crate::regular;
 
 /// The thread. It ends when this is dropped, with what it is at.
 #[derive(Debug)]
@@ -82,8 +83,8 @@ fn pack(folder: &Path, number: u64) -> io::Result<()> {
         };
     }
     let unfinished = folder.join(format!("{number:010}{UNFINISHED}"));
-    let mut from = File::open(&plain)?;
-    let file = private().write(true).create(true).truncate(true).open(&unfinished)?;
+    let mut from = regular::open(&plain)?;
+    let file = regular::open_with(private().write(true).create(true).truncate(true), &unfinished)?;
     let mut encoder = GzEncoder::new(BufWriter::new(file), Compression::default());
     io::copy(&mut from, &mut encoder)?;
     let file = encoder.finish()?.into_inner().map_err(io::IntoInnerError::into_error)?;
@@ -95,8 +96,8 @@ fn pack(folder: &Path, number: u64) -> io::Result<()> {
 
 /// Whether that packed file holds the bytes of that other one.
 pub(super) fn is_packed_as(plain: &Path, packed: &Path) -> io::Result<bool> {
-    let mut one = BufReader::new(File::open(plain)?);
-    let mut other = Unpacked::new(File::open(packed)?);
+    let mut one = BufReader::new(regular::open(plain)?);
+    let mut other = Unpacked::new(regular::open(packed)?);
     let (mut left, mut right) = (Vec::new(), Vec::new());
     loop {
         left.clear();

@@ -21,6 +21,7 @@ use super::segment::{self, is_found, opening, plain_path, private, sync_folder};
 use super::start::{self, Content, Found, end_of};
 use super::upkeep::{Job, Upkeep};
 use super::{Durability, LogError, LogSettings, Unwritable};
+use crate::regular;
 use crate::store::keys::SigningKey;
 
 /// Writes one log.
@@ -124,7 +125,7 @@ const MOST_DRAFTED: usize = 4 << 20;
 
 /// The open segment, after its last line, whose line break is added if it has none.
 fn reopened(path: PathBuf, content: &Content) -> io::Result<Open> {
-    let mut file = OpenOptions::new().write(true).open(&path)?;
+    let mut file = regular::open_with(OpenOptions::new().write(true), &path)?;
     if content.unbroken {
         file.seek(SeekFrom::Start(content.size - 1))?;
         file.write_all(b"\n")?;
@@ -410,7 +411,7 @@ impl Writer {
             true => options.write(true).create(true).truncate(true),
             false => options.write(true).create_new(true),
         };
-        let mut file = options.open(&path)?;
+        let mut file = regular::open_with(&mut options, &path)?;
         self.unfinished = Some(self.segment);
         let mut draft = Draft { bytes: Vec::new(), end: End { size: 0, ..self.end } };
         let opened = SystemTime::now();
@@ -790,7 +791,7 @@ impl Open {
 
     /// The file, opened again and cut back to its end; `None` if it is not there, or lacks some of what was written.
     fn again(&self, end: &End, synced: &End, doubtful: bool) -> io::Result<Option<File>> {
-        let mut file = match OpenOptions::new().read(true).write(true).open(&self.path) {
+        let mut file = match regular::open_with(OpenOptions::new().read(true).write(true), &self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             opened => opened?,
         };

@@ -16,6 +16,7 @@ mod said;
 pub mod stored;
 pub mod undeclared;
 pub mod value;
+pub mod words;
 
 use cedar_policy::{EntityId, EntityTypeName, EntityUid};
 use smol_str::SmolStr;

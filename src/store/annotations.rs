@@ -249,7 +249,7 @@ pub(super) fn of_statements(statements: &[Statement], holder: Holder) -> Vec<Pro
     for statement in statements {
         for (key, value) in statement.policy.annotations() {
             if let Some((message, help)) = wrong(key, Some(value), holder) {
-                let problem = Problem::error(format!("{message} `{}`", statement.id)).in_file(&statement.file);
+                let problem = Problem::error(format!("{message} `{}`", statement.name())).in_file(&statement.file);
                 problems.push(problem.at(statement.find(&format!("@{key}")), "").with_help(help));
             }
         }

@@ -1,29 +1,50 @@
 //! The clauses of the source document: `matrix/clauses.toml`.
 
+use miette::SourceSpan;
 use serde::Deserialize;
+use toml::Spanned;
 
+use super::duplicates;
 use super::problem::{Problem, SourceFile};
+use super::written::Word;
 
 /// The statements of the source document, in its order.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default)]
 pub struct Clauses {
     /// The title of the document.
-    #[serde(default)]
     pub title: String,
     /// The clauses.
-    #[serde(default, rename = "clause")]
     pub clauses: Vec<Clause>,
 }
 
 /// One statement of the source document.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub struct Clause {
     /// What policies and rows cite it by.
     pub id: String,
     /// What it says, in our own words.
     pub text: String,
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    #[serde(default)]
+    title: String,
+    #[serde(default)]
+    clause: Vec<WrittenClause>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenClause {
+    id: Spanned<String>,
+    text: String,
+}
+
+fn span(id: &Spanned<String>) -> SourceSpan {
+    id.span().into()
 }
 
 impl Clauses {
@@ -38,32 +59,17 @@ impl Clauses {
     ///
     /// What is no TOML of this form, and an id that two clauses have.
     pub fn read(file: &SourceFile) -> Result<Self, Vec<Problem>> {
-        let clauses: Self = toml::from_str(&file.text).map_err(|error| {
-            let problem = Problem::error(error.message().trim().to_owned()).in_file(file).with_help(
-                "the file holds a `title`, and for each clause a table `[[clause]]` with an `id` and a `text`",
-            );
-            vec![match error.span() {
-                Some(span) => problem.at(span.into(), ""),
-                None => problem,
-            }]
+        let written: Written = toml::from_str(&file.text).map_err(|error| {
+            let help = "the file holds a `title`, and for each clause a table `[[clause]]` with an `id` and a `text`";
+            vec![Problem::from_toml(&error, file, "member", help)]
         })?;
-        let mut ids: Vec<&str> = clauses.clauses.iter().map(|clause| clause.id.as_str()).collect();
-        ids.sort_unstable();
-        let twice: Vec<Problem> = ids
-            .windows(2)
-            .filter_map(|pair| {
-                if let [first, second] = pair
-                    && first == second
-                {
-                    Some(*first)
-                } else {
-                    None
-                }
-            })
-            .map(|id| {
-                Problem::error(format!("two clauses have the id `{id}`")).in_file(file).at_text(&format!("\"{id}\""))
-            })
-            .collect();
+        let ids =
+            written.clause.iter().map(|clause| Word { text: clause.id.get_ref().clone(), span: span(&clause.id) });
+        let ids: Vec<Word> = ids.collect();
+        let twice =
+            duplicates::twice(file, "clause", "keep one of the two, or give one of them another id", ids.iter());
+        let clauses = written.clause.into_iter().map(|clause| Clause { id: clause.id.into_inner(), text: clause.text });
+        let clauses = Self { title: written.title, clauses: clauses.collect() };
         if twice.is_empty() { Ok(clauses) } else { Err(twice) }
     }
 }

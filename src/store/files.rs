@@ -11,6 +11,7 @@ use super::git::{Blob, Commit};
 use super::policy::Statement;
 use super::problem::{Problem, Severity, SourceFile, StoreError};
 use super::signature;
+use crate::regular;
 
 /// The folders of a store, and the endings of the files that are read in them.
 const FOLDERS: [(&str, &str); 5] =
@@ -143,7 +144,7 @@ impl StoreFiles {
         let mut problems = Vec::new();
         for path in paths {
             let shown = path.display().to_string();
-            match std::fs::read(path).map_err(|error| not_read(&shown, error)).and_then(|bytes| text(shown, bytes)) {
+            match regular::read(path).map_err(|error| not_read(&shown, error)).and_then(|bytes| text(shown, bytes)) {
                 Ok(file) => self.further_entities.push(file),
                 Err(problem) => problems.push(problem),
             }
@@ -198,7 +199,7 @@ fn read_folder(root: &Path) -> (Vec<SourceFile>, Vec<Problem>) {
     let mut problems = Vec::new();
     for path in paths(root, &mut problems) {
         let shown = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().replace('\\', "/");
-        let read = std::fs::read(&path).map_err(|error| not_read(&shown, error));
+        let read = regular::read(&path).map_err(|error| not_read(&shown, error));
         take(shown, read, &mut files, &mut problems);
     }
     (files, problems)

@@ -151,7 +151,7 @@ impl VerifyingKey {
 
 fn contents(path: &Path) -> Result<Vec<u8>, Problem> {
     let shown = path.display();
-    std::fs::read(path).map_err(|error| Problem::error(format!("the key in `{shown}` cannot be read: {error}")))
+    crate::regular::read(path).map_err(|error| Problem::error(format!("the key in `{shown}` cannot be read: {error}")))
 }
 
 fn not_a_key(path: &Path, error: KeyError) -> Problem {

@@ -6,9 +6,10 @@ use cedar_policy::EntityTypeName;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, Var};
 use smol_str::SmolStr;
 
+use super::nearest::nearest;
 use super::policy::Statement;
 use super::presence::PRESENCE;
-use super::problem::Problem;
+use super::problem::{Problem, SourceFile};
 use super::reserved::RESERVED;
 use super::schema::{Environment, FieldShape, RecordShape, Shape, Types};
 use super::{Store, addresses, presence, scope};
@@ -66,7 +67,7 @@ fn actions_of_other_types(types: &Types) -> Vec<Problem> {
 /// not fire; the solver takes it for true. On anything else it says nothing.
 fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
     let Some(condition) = statement.policy.as_ref().non_scope_constraints() else { return Vec::new() };
-    let mut found: Vec<(String, (usize, usize))> = Vec::new();
+    let mut found: Vec<(String, (usize, usize), String)> = Vec::new();
     for environment in &store.types.environments {
         if scope::can_match(&statement.policy, environment, &store.schema) {
             let typing = Typing { types: &store.types, environment };
@@ -78,23 +79,51 @@ fn required_has(statement: &Statement, store: &Store) -> Vec<Problem> {
                 };
                 let span = expression.source_loc().map_or((0, 0), |loc| (loc.span.offset(), loc.span.len()));
                 let required = typing.required(holder, &attributes);
-                found.extend(required.into_iter().map(|attribute| (attribute.to_string(), span)));
+                let advice = advice(holder, &attributes, &required, &statement.file);
+                found.extend(required.into_iter().map(|attribute| (attribute.to_string(), span, advice.clone())));
             });
         }
     }
     found.sort();
-    found.dedup();
+    found.dedup_by(|(name, span, _), (other, place, _)| (name, span) == (other, place));
     found
         .into_iter()
-        .map(|(attribute, span)| {
+        .map(|(attribute, span, advice)| {
             Problem::error(format!("`has {attribute}` asks for a required attribute"))
                 .in_file(&statement.file)
                 .at(span.into(), "always there, except on an entity that is not")
-                .with_help(
-                    "remove the test: a request that lacks a required attribute is denied before any policy is asked; to tell types apart, use `is`",
-                )
+                .with_help(format!(
+                    "{advice}: a request that lacks a required attribute is denied before any policy is asked; to tell types apart, use `is`",
+                ))
         })
         .collect()
+}
+
+/// What to write instead of a `has` that asks for required attributes: the question without them, `context.req has c` for
+/// `context has req.c`.
+fn advice(holder: &Expr, asked: &[&SmolStr], required: &[&SmolStr], file: &SourceFile) -> String {
+    let text = holder.source_loc().and_then(|loc| file.text.get(loc.span.offset()..loc.span.offset() + loc.span.len()));
+    let Some(text) = text.filter(|_| asked.len() > required.len()) else { return "remove the test".to_owned() };
+    // What is no plain path is not written with a `.` behind it.
+    let is_path = text.chars().all(|letter| letter.is_alphanumeric() || "._".contains(letter));
+    let mut holder = if is_path { text.to_owned() } else { format!("({text})") };
+    let (mut tests, mut test) = (Vec::new(), Vec::<&str>::new());
+    for attribute in asked {
+        if required.iter().any(|required| std::ptr::eq(*required, *attribute)) {
+            if !test.is_empty() {
+                tests.push(format!("{holder} has {}", test.join(".")));
+                holder = format!("{holder}.{}", test.join("."));
+                test.clear();
+            }
+            holder = format!("{holder}.{attribute}");
+        } else {
+            test.push(attribute);
+        }
+    }
+    if !test.is_empty() {
+        tests.push(format!("{holder} has {}", test.join(".")));
+    }
+    format!("write `{}`", tests.join(" && "))
 }
 
 fn visit<'a>(expression: &'a Expr, see: &mut dyn FnMut(&'a Expr)) {
@@ -207,7 +236,8 @@ fn unknown_lints(store: &Store) -> impl Iterator<Item = Problem> + '_ {
         unknown.map(move |name| {
             let problem = Problem::warning(format!("`{}` allows `{name}`, which is the name of no warning", policy.id));
             let problem = problem.in_file(&policy.file).at(policy.find(name), "");
-            problem.with_help(format!("what can be allowed is `{}`", ALLOWABLE.join("`, `")))
+            let meant = nearest(name, ALLOWABLE).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+            problem.with_help(format!("{meant}what can be allowed is `{}`", ALLOWABLE.join("`, `")))
         })
     })
 }
@@ -233,11 +263,13 @@ fn citations(store: &Store) -> Vec<Problem> {
                 continue;
             }
             let quoted = statement.annotation("source").map(|text| format!("\"{text}\"")).unwrap_or_default();
+            let ids = clauses.clauses.iter().map(|clause| clause.id.as_str());
+            let meant = nearest(source, ids).map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
             problems.push(
-                Problem::error(format!("`{}` cites the clause `{source}`, which does not exist", statement.id))
+                Problem::error(format!("`{}` cites the clause `{source}`, which does not exist", statement.name()))
                     .in_file(&statement.file)
                     .at(statement.find(&quoted), "")
-                    .with_help("the clauses stand in matrix/clauses.toml"),
+                    .with_help(format!("{meant}the clauses stand in matrix/clauses.toml")),
             );
         }
     }
@@ -275,7 +307,7 @@ fn documentation(store: &Store) -> Vec<Problem> {
         for statement in statements.filter(|statement| statement.sources.is_empty()) {
             problems.push(
                 statement
-                    .problem(Problem::warning(format!("`{}` cites no clause", statement.id)))
+                    .problem(Problem::warning(format!("`{}` cites no clause", statement.name())))
                     .with_help("say in @source(\"…\") which clause of matrix/clauses.toml it comes from"),
             );
         }

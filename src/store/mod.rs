@@ -7,6 +7,7 @@ pub mod addresses;
 mod aliases;
 mod ancestors;
 pub mod annotations;
+mod applies;
 mod bindings;
 pub mod changes;
 mod clauses;
@@ -37,12 +38,13 @@ pub mod signature;
 mod source;
 mod written;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 use std::sync::Arc;
 
-use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, Validator};
+use cedar_policy::{PolicySet, Schema, SchemaFragment, ValidationMode, ValidationWarning, Validator};
 use miette::{Diagnostic, SourceSpan};
+use serde::de::IgnoredAny;
 
 use crate::plugin::Plugins;
 use annotations::Holder;
@@ -54,7 +56,7 @@ pub use git::Commit;
 use nesting::too_deep;
 pub(crate) use nesting::{Language, token};
 pub use policy::Statement;
-pub use problem::{Problem, Severity, SourceFile, StoreError};
+pub use problem::{LONGEST_LINE, Problem, Severity, SourceFile, StoreError};
 use schema::{Environment, Fragment, Reader, Types};
 pub use source::Source;
 
@@ -113,8 +115,8 @@ impl Store {
 
         // What parses is checked beside what does not; but citations and the like only once all of it does.
         let whole = problems.is_empty();
-        problems.extend(validate(&schema, &policies));
-        problems.extend(validate(&schema, &rows));
+        problems.extend(validate(&schema, &types, &policies));
+        problems.extend(validate(&schema, &types, &rows));
         if !whole {
             return Err(StoreError(problems));
         }
@@ -123,6 +125,7 @@ impl Store {
         problems.extend(annotations::of_statements(&rows, Holder::Row));
         problems.extend(placement::check(&policies, &rows));
         problems.extend(files.unread.iter().cloned());
+        problems.extend(files.requests.iter().filter_map(|file| no_request(file, &types)));
         let revision = Revision::of(&files);
         let (warnings, inventory) = (Vec::new(), files.inventory(&policies, &rows));
         let mut store = Self { origin, files, inventory, schema, types, policies, rows, clauses, revision, warnings };
@@ -151,7 +154,7 @@ impl Store {
     /// Everything that is wrong with them.
     pub fn further_rows(&self, files: &[SourceFile]) -> Result<Vec<Statement>, StoreError> {
         let (rows, mut problems) = policy::read(files);
-        problems.extend(validate(&self.schema, &rows));
+        problems.extend(validate(&self.schema, &self.types, &rows));
         problems.extend(annotations::of_statements(&rows, Holder::Row));
         problems.extend(rows.iter().flat_map(|row| lint::of_statement(row, self)));
         problems.retain(|problem| problem.severity == Severity::Error);
@@ -252,23 +255,46 @@ fn is_text_of(diagnostic: &dyn Diagnostic, file: &SourceFile) -> bool {
     about || diagnostic.related().into_iter().flatten().any(|other| is_text_of(other, file))
 }
 
-/// Cedar's strict type check of every statement.
-fn validate(schema: &Schema, statements: &[Statement]) -> Vec<Problem> {
+/// A request to try that cannot be tried.
+fn no_request(file: &SourceFile, types: &Types) -> Option<Problem> {
+    let error = serde_json::from_str::<IgnoredAny>(&file.text).err()?;
+    let problem = Problem::not_json("the request", &format!("not JSON: {error}"), file);
+    let problem = Problem { severity: Severity::Warning, ..problem };
+    Some(if masks::Sensitive::of(types).is_empty() { problem } else { problem.without_text() })
+}
+
+/// Cedar's strict type check of every statement. What follows from an error of a statement is not said beside it: that it never applies,
+/// say, because it names an action that there is not.
+fn validate(schema: &Schema, types: &Types, statements: &[Statement]) -> Vec<Problem> {
     let result = Validator::new(schema.clone()).validate(&policy::set_of(statements), ValidationMode::Strict);
-    let file_of = |id: &cedar_policy::PolicyId| {
-        let text: &str = id.as_ref();
-        statements.iter().find(|statement| statement.id == text)
-    };
+    let by_id: BTreeMap<&str, &Statement> =
+        statements.iter().map(|statement| (statement.id.as_str(), statement)).collect();
     let mut problems = Vec::new();
+    let mut explained = BTreeSet::new();
     for error in result.validation_errors() {
-        if let Some(statement) = file_of(error.policy_id()) {
-            problems.extend(Problem::from_cedar(error, &statement.file));
+        if let Some(statement) = by_id.get(AsRef::<str>::as_ref(error.policy_id())) {
+            explained.insert(error.policy_id());
+            problems.extend(of_statement(error, statement));
         }
     }
-    for warning in result.validation_warnings() {
-        if let Some(statement) = file_of(warning.policy_id()) {
-            let found = Problem::from_cedar(warning, &statement.file);
-            problems.extend(found.into_iter().map(|problem| Problem { severity: Severity::Warning, ..problem }));
+    let warnings: Vec<_> = result.validation_warnings().collect();
+    for warning in &warnings {
+        if let ValidationWarning::InvalidActionApplication(_) = warning
+            && let Some(statement) = by_id.get(AsRef::<str>::as_ref(warning.policy_id()))
+            && explained.insert(warning.policy_id())
+        {
+            problems.push(applies::never(statement, types, schema));
+        }
+    }
+    for warning in &warnings {
+        let is_consequence =
+            matches!(warning, ValidationWarning::InvalidActionApplication(_) | ValidationWarning::ImpossiblePolicy(_));
+        if is_consequence && explained.contains(warning.policy_id()) {
+            continue;
+        }
+        if let Some(statement) = by_id.get(AsRef::<str>::as_ref(warning.policy_id())) {
+            let found = of_statement(*warning, statement).into_iter();
+            problems.extend(found.map(|problem| Problem { severity: Severity::Warning, ..problem }));
         }
     }
     problems.sort_by_key(|problem| {
@@ -276,5 +302,17 @@ fn validate(schema: &Schema, statements: &[Statement]) -> Vec<Problem> {
         (file, problem.labels.first().map_or(0, miette::LabeledSpan::offset), problem.message.clone())
     });
     problems.dedup_by(|left, right| left.message == right.message && left.labels == right.labels);
+    problems
+}
+
+/// What Cedar says of a statement. A row is called by its place in the tables, which its reviewer knows.
+fn of_statement(found: &dyn Diagnostic, statement: &Statement) -> Vec<Problem> {
+    let mut problems = Problem::from_cedar(found, &statement.file);
+    let prefix = format!("for policy `{}`, ", statement.id);
+    for problem in problems.iter_mut().filter(|_| !statement.place().is_empty()) {
+        if let Some(what) = problem.message.strip_prefix(&prefix) {
+            problem.message = format!("in the row `{}`, {what}", statement.place());
+        }
+    }
     problems
 }

@@ -39,7 +39,7 @@ fn row(row: &Statement) -> Vec<Problem> {
         .map(|name| format!("`@{name}`"))
         .collect();
     if !missing.is_empty() {
-        let why = format!("the row `{}` does not say where it stands: it lacks {}", row.id, missing.join(", "));
+        let why = format!("the row `{}` does not say where it stands: it lacks {}", row.name(), missing.join(", "));
         problems.push(row.problem(Problem::error(why)).with_help(
             "a row has a `@table`, a `@row` and a `@column`; a policy belongs in `policies/`, where it decides",
         ));

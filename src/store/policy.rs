@@ -270,11 +270,12 @@ fn same_ids(statements: &[Statement]) -> Vec<Problem> {
     for statement in statements {
         if let Some(first) = seen.insert(&statement.id, statement) {
             let place = format!("{}:{}", first.file.path, first.line());
-            problems.push(
-                statement
-                    .problem(Problem::error(format!("the id `{}` is used twice", statement.id)))
-                    .with_help(format!("it is the id of the policy at {place}; every @id must be unique")),
-            );
+            let quoted = format!("\"{}\"", statement.id);
+            let problem = Problem::error(format!("the id `{}` is used twice", statement.id));
+            let problem = problem.in_file(&statement.file).at(statement.find(&quoted), "again");
+            let problem = if first.file == statement.file { problem.at(first.find(&quoted), "first") } else { problem };
+            problems
+                .push(problem.with_help(format!("it is the id of the policy at {place}; every @id must be unique")));
         }
     }
     problems

@@ -6,6 +6,11 @@ use std::sync::Arc;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, SourceCode, SourceSpan};
 use serde_json::{Value as Json, json};
 
+use super::nearest::nearest;
+
+/// The longest line that is shown with a problem of data: files that programs write may have one line for everything.
+pub const LONGEST_LINE: usize = 400;
+
 /// One thing that is wrong with a store, as its author sees it.
 #[derive(Clone, Debug)]
 pub struct Problem {
@@ -21,6 +26,8 @@ pub struct Problem {
     pub help: Option<String>,
     /// Whether the text around the place may be shown: not where it may hold what is `@sensitive`.
     pub shows_text: bool,
+    /// A request that shows it, for `gatepost decide --facts`: it stands below everything else, as it is.
+    pub request: Option<Box<Json>>,
 }
 
 /// Whether a problem keeps a store from being served.
@@ -59,6 +66,24 @@ impl SourceFile {
     pub fn line_at(&self, span: SourceSpan) -> usize {
         self.text.bytes().take(span.offset()).filter(|byte| *byte == b'\n').count() + 1
     }
+
+    /// The character at a line and a column, both from 1, the column in bytes; at the end, nothing.
+    fn span_at(&self, line: usize, column: usize) -> Option<SourceSpan> {
+        let before: usize = self.text.split_inclusive('\n').take(line.checked_sub(1)?).map(str::len).sum();
+        let mut start = (before + column.saturating_sub(1)).min(self.text.len());
+        while !self.text.is_char_boundary(start) {
+            start -= 1;
+        }
+        let length = self.text.get(start..)?.chars().next().map_or(0, char::len_utf8);
+        Some((start, length).into())
+    }
+
+    /// How long the line is in which something starts, in bytes.
+    pub fn line_length(&self, offset: usize) -> usize {
+        let (before, after) = self.text.split_at_checked(offset).unwrap_or((&self.text, ""));
+        let part = |part: Option<&str>| part.map_or(0, str::len);
+        part(before.rsplit('\n').next()) + part(after.split('\n').next())
+    }
 }
 
 impl fmt::Debug for SourceFile {
@@ -77,6 +102,7 @@ impl Problem {
             labels: Vec::new(),
             help: None,
             shows_text: true,
+            request: None,
         }
     }
 
@@ -128,6 +154,47 @@ impl Problem {
         self
     }
 
+    /// With a request that shows it.
+    #[must_use]
+    pub fn with_request(self, request: Json) -> Self {
+        Self { request: Some(Box::new(request)), ..self }
+    }
+
+    /// What is no TOML of the form that is expected: `what` has the name of something there (a setting), and `help` says the form.
+    pub fn from_toml(error: &toml::de::Error, file: &SourceFile, what: &str, help: &str) -> Self {
+        let message = error.message().trim();
+        let problem = match unknown_name(message) {
+            Some((name, known)) => {
+                let meant = nearest(name, known).map(|meant| format!("did you mean `{meant}`? "));
+                let help = format!("{}{help}", meant.unwrap_or_default());
+                Self::error(format!("there is no {what} `{name}`")).with_help(help)
+            }
+            None => {
+                let meant = unknown_variant(message).and_then(|(name, known)| nearest(name, known));
+                let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
+                Self::error(in_plain_words(message)).with_help(format!("{meant}{help}"))
+            }
+        };
+        let problem = problem.in_file(file);
+        match error.span() {
+            Some(span) => problem.at(span.into(), ""),
+            None => problem,
+        }
+    }
+
+    /// What is no JSON: the message of its reader, which ends with the place (`at line 4 column 3`), is shown there. `subject` says
+    /// what it is: `the file`.
+    pub fn not_json(subject: &str, message: &str, file: &SourceFile) -> Self {
+        let placed = message.rsplit_once(" at line ").and_then(|(what, place)| {
+            let (line, column) = place.split_once(" column ")?;
+            Some((what, file.span_at(line.parse().ok()?, column.parse().ok()?)?))
+        });
+        match placed.filter(|(_, span)| file.line_length(span.offset()) <= LONGEST_LINE) {
+            Some((what, span)) => Self::error(format!("{subject} is {what}")).in_file(file).at(span, ""),
+            None => Self::error(format!("{subject} is {message}")).in_file(file),
+        }
+    }
+
     /// A diagnostic of Cedar, and all that it carries with it, as errors in `file`.
     pub fn from_cedar(diagnostic: &dyn Diagnostic, file: &SourceFile) -> Vec<Self> {
         let problem = Self {
@@ -140,6 +207,7 @@ impl Problem {
                 .unwrap_or_default(),
             help: diagnostic.help().map(|help| help.to_string()),
             shows_text: true,
+            request: None,
         };
         let related = diagnostic.related().into_iter().flatten().flat_map(|other| Self::from_cedar(other, file));
         std::iter::once(problem).chain(related).collect()
@@ -156,17 +224,28 @@ impl Problem {
     /// For a person: the place underlined, and what to do, in lines of about so many columns; `coloured` is for a terminal.
     pub fn rendered(&self, columns: usize, coloured: bool) -> String {
         let theme = if coloured { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-        let handler = GraphicalReportHandler::new_themed(theme).with_width(columns).with_links(false);
+        let handler =
+            GraphicalReportHandler::new_themed(theme).with_width(columns).with_links(false).with_break_words(false);
         let mut text = String::new();
-        match handler.render_report(&mut text, self) {
+        let rendered = match handler.render_report(&mut text, self) {
             Ok(()) => format!("{}\n", text.trim_end_matches('\n')),
             // Writing to a string does not fail; a place that cannot be shown is left out.
             Err(_) => format!("{self}\n"),
-        }
+        };
+        // Lines that are broken anew could not be pasted.
+        self.request.as_ref().map_or(rendered.clone(), |request| format!("{rendered}{request:#}\n"))
     }
 
     /// For a program.
     pub fn as_json(&self) -> Json {
+        let mut json = self.members_as_json();
+        if let (Some(members), Some(request)) = (json.as_object_mut(), &self.request) {
+            members.insert("request".to_owned(), (**request).clone());
+        }
+        json
+    }
+
+    fn members_as_json(&self) -> Json {
         let labels = self
             .labels
             .iter()
@@ -180,6 +259,30 @@ impl Problem {
             "labels": labels.collect::<Vec<_>>(),
             "help": self.help,
         })
+    }
+}
+
+/// A name that is none of those that can stand there, and those: what the reader of TOML says of it.
+fn unknown_name(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    of_those(message.strip_prefix("unknown field `")?)
+}
+
+/// The same of a value that is none of those that can stand there.
+fn unknown_variant(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    of_those(message.strip_prefix("unknown variant `")?)
+}
+
+fn of_those(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
+    let (name, known) = message.split_once("`, expected ")?;
+    Some((name, known.split('`').skip(1).step_by(2)))
+}
+
+/// The same without the names of types that only programmers know.
+fn in_plain_words(message: &str) -> String {
+    match message.rsplit_once("expected ") {
+        Some((what, "usize" | "u64" | "u32" | "u16" | "i64")) => format!("{what}expected a whole number"),
+        Some((what, "f64")) => format!("{what}expected a number"),
+        _ => message.to_owned(),
     }
 }
 

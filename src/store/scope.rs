@@ -25,12 +25,16 @@ pub fn can_match(policy: &Policy, environment: &Environment, schema: &Schema) ->
         ResourceConstraint::In(uid) => can_be_in(&environment.resource, &uid, schema),
         ResourceConstraint::IsIn(name, uid) => name == environment.resource && can_be_in(&name, &uid, schema),
     };
-    let action = match policy.action_constraint() {
+    principal && resource && takes_action(policy, environment, schema)
+}
+
+/// Whether the action of that environment can match the scope of the policy.
+pub(super) fn takes_action(policy: &Policy, environment: &Environment, schema: &Schema) -> bool {
+    match policy.action_constraint() {
         ActionConstraint::Any => true,
         ActionConstraint::Eq(uid) => uid == environment.action,
         ActionConstraint::In(uids) => uids.iter().any(|uid| action_is_in(&environment.action, uid, schema)),
-    };
-    principal && action && resource
+    }
 }
 
 fn can_be_in(name: &EntityTypeName, uid: &EntityUid, schema: &Schema) -> bool {

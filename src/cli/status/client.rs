@@ -18,6 +18,7 @@ use serde_json::Value as Json;
 
 use crate::cli::output::Failure;
 use crate::http::traces::with_causes;
+use crate::regular;
 
 /// How long the answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -115,7 +116,7 @@ fn config(identity: &Identity, is_needed: bool) -> Result<ClientConfig, Failure>
         Some((certificate, key)) => {
             let chain = certificates(certificate)?;
             let unread = |_| Failure::new(format!("`{}` holds no key that can be read", key.display()));
-            let key = PrivateKeyDer::from_pem_file(key).map_err(unread)?;
+            let key = PrivateKeyDer::from_pem_slice(&contents(key)?).map_err(unread)?;
             builder.with_client_auth_cert(chain, key).map_err(failed)
         }
     }
@@ -132,10 +133,14 @@ fn roots(path: &Path) -> Result<RootCertStore, Failure> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&contents(path)?).collect();
     read.ok().filter(|certificates| !certificates.is_empty()).ok_or_else(|| {
         Failure::new(format!("`{}` holds no certificate that can be read", path.display())).with_help(
             "certificates are written as PEM: a block that begins with `-----BEGIN CERTIFICATE-----` for each",
         )
     })
+}
+
+fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
+    regular::read(path).map_err(|error| Failure::new(format!("`{}` cannot be read: {error}", path.display())))
 }

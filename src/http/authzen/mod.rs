@@ -24,9 +24,10 @@ pub use evaluation::{
 };
 pub use reading::JsonObject;
 pub(super) use reading::members;
+pub(crate) use reasons::unknown_in_words;
 pub use reasons::{About, ItemError, ReasonContext, Reasons, answer, missing_in_words};
 pub(super) use reasons::{
-    DROPPED, INVALID, MISSING, developer_reasons, dropped_in_words, nothing_in_words, search_context, unknown_in_words,
+    DROPPED, INVALID, MISSING, developer_reasons, dropped_in_words, nothing_in_words, search_context,
 };
 pub use requests::{
     Action, Entity, Evaluation, EvaluationRequest, EvaluationsRequest, ItemOptions, Items, Options, Parents, Semantic,

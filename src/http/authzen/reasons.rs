@@ -261,12 +261,7 @@ pub fn missing_in_words(places: &Places, request: Option<&TypedRequest>) -> Stri
 }
 
 /// What the schema does not know of what is asked, and what was probably meant.
-pub(in crate::http) fn unknown_in_words(
-    unknown: &Unknown,
-    question: &Question<'_>,
-    types: &Types,
-    hints: &Hints,
-) -> String {
+pub(crate) fn unknown_in_words(unknown: &Unknown, question: &Question<'_>, types: &Types, hints: &Hints) -> String {
     let (sent, meant, what) = match unknown {
         Unknown::Type(Part::Resource | Part::ResourceId) => {
             let sent = question.resource.type_name;

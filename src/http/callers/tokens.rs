@@ -10,11 +10,13 @@ use regex::{Captures, Regex};
 use ring::rand::{SecureRandom, SystemRandom};
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
+use smol_str::SmolStr;
 use subtle::{ConditionallySelectable, ConstantTimeEq};
 use toml::Spanned;
 
 use super::watched::Content;
 use super::{CALLER_NAME, Caller, Rights, is_caller_name};
+use crate::store::nearest::nearest;
 use crate::store::schema::Types;
 use crate::store::{Problem, SourceFile};
 
@@ -77,10 +79,16 @@ impl Tokens {
                     LimitKind::Action => ("action", "an action is written by its id or by its whole Cedar name"),
                     LimitKind::Type => ("entity type", "an entity type is written by its whole Cedar name"),
                 };
+                let actions = types.environments.iter().map(|found| found.action.id().as_ref());
+                let meant: Option<&str> = match kind {
+                    LimitKind::Action => nearest(name, actions),
+                    LimitKind::Type => nearest(name, types.entities.keys().map(SmolStr::as_str)),
+                };
+                let meant = meant.map(|meant| format!("did you mean `{meant}`? ")).unwrap_or_default();
                 Problem::warning(format!("the schema has no {what} `{}`", name.escape_debug()))
                     .in_file(&self.file)
                     .at(span.clone().into(), "")
-                    .with_help(help)
+                    .with_help(format!("{meant}{help}"))
             })
             .collect()
     }
@@ -148,11 +156,8 @@ const FORM: &str = "for each caller the file holds a table `[[token]]` with a `n
                     refuses what it sends and nobody reads";
 
 fn not_of_the_form(error: &toml::de::Error, file: &SourceFile) -> Problem {
-    let problem = Problem::error(masked(error.message().trim())).in_file(file).with_help(FORM);
-    match error.span() {
-        Some(span) => problem.at(span.into(), ""),
-        None => problem,
-    }
+    let problem = Problem::from_toml(error, file, "member", FORM);
+    Problem { message: masked(&problem.message), ..problem }
 }
 
 impl Entry {

@@ -101,7 +101,7 @@ fn contents(paths: &[PathBuf]) -> Result<Vec<Content>, String> {
 
 fn content(path: &Path) -> Result<Content, String> {
     let path_shown = path.display().to_string();
-    match std::fs::read(path) {
+    match crate::regular::read(path) {
         Ok(bytes) => Ok(Content { path: path_shown, bytes }),
         Err(error) => Err(format!("`{path_shown}` cannot be read: {error}")),
     }

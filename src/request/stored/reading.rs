@@ -15,7 +15,7 @@ use crate::request::place::{Part, Place, Way, leads_into};
 use crate::request::value::{Decoder, Facts, Record, Speaker, lost_references};
 use crate::store::masks::{Sensitive, element};
 use crate::store::schema::{EntityType, RecordShape, Shape, Types};
-use crate::store::{Problem, SourceFile};
+use crate::store::{LONGEST_LINE, Problem, SourceFile};
 
 /// So many mistakes of one kind are told: who mends the first of a hundred thousand entities mends the others.
 const TOLD: usize = 10;
@@ -158,7 +158,7 @@ fn read_file(file: &SourceFile, types: &Types, all: &mut Read) -> Vec<Problem> {
     match read {
         Ok(true) => {}
         Ok(false) => problems.push(no_array().in_file(file)),
-        Err(error) => problems.push(Problem::error(format!("the file is {error}")).in_file(file)),
+        Err(error) => problems.push(Problem::not_json("the file", &error.to_string(), file)),
     }
     problems
 }
@@ -209,23 +209,14 @@ fn located<'f>(problem: Problem, uid: &EntityUid, files: impl IntoIterator<Item 
     problem
 }
 
-/// The longest line that is shown with a problem: files that programs write may have one line for all entities.
-const LONGEST_LINE: usize = 400;
-
 /// The problem where the id of that element stands.
 fn at(problem: Problem, element: &Json<'_>, file: &SourceFile) -> Problem {
     let problem = problem.in_file(file);
     let id = element.get("uid").and_then(|uid| uid.get("id")).and_then(Json::as_str);
-    match id.and_then(|id| span_in(&file.text, id)).filter(|span| line_length(&file.text, span) <= LONGEST_LINE) {
+    match id.and_then(|id| span_in(&file.text, id)).filter(|span| file.line_length(span.offset()) <= LONGEST_LINE) {
         Some(span) => problem.at(span, ""),
         None => problem,
     }
-}
-
-fn line_length(text: &str, span: &SourceSpan) -> usize {
-    let (before, after) = text.split_at_checked(span.offset()).unwrap_or((text, ""));
-    let part = |part: Option<&str>| part.map_or(0, str::len);
-    part(before.rsplit('\n').next()) + part(after.split('\n').next())
 }
 
 /// Where a string stands in the text from which it was borrowed; `None` where it was copied, because it holds an escape.
