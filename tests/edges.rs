@@ -409,7 +409,11 @@ fn rule_7_times_stand_in_the_way_of_the_candidates_alone_that_lead_to_them() {
     assert_eq!([decided("c"), decided("b"), decided("e")], [200, 400, 400]);
     let found = post(&server, SUBJECTS, &body);
     assert_eq!((found.status, found.json()["results"].clone()), (200, json!([{ "type": "U", "id": "c" }])));
-    // What the caller alone says is wrong of every candidate.
+    // What is so of every candidate is refused: of times that the caller says, and of what is stored of the other entity.
+    let fine = json!({ "resource": { "id": "g" }, "context": { "at": "2026-01-01T00:00:00.0001Z" } });
+    let fine = with(asked(entity("U", "c"), "read", entity("D", "d")), fine);
+    let message = refused(&server, SUBJECTS, &fine);
+    assert!(message.starts_with("the stored `resource.properties.t` and `context.at` differ"), "{message}");
     let wrong =
         json!({ "subject": { "properties": { "t": "2026-01-01" } }, "context": { "at": "2026-01-01T00:00:00.0001Z" } });
     assert_eq!(post(&server, SUBJECTS, &with(body, wrong)).status, 400);
@@ -430,6 +434,7 @@ fn rule_7_times_stand_in_the_way_of_the_actions_alone_whose_policies_lead_to_the
     // What no action could be asked with is refused as before.
     let both = json!({ "subject": { "properties": { "t": "2026-01-01" } }, "resource": { "properties": { "t": "2026-01-01T00:00:00.0001Z" } } });
     assert_eq!(post(&server, ACTIONS, &with(body("read"), both)).status, 400);
+    assert_eq!(post(&server, ACTIONS, &asked(entity("U", "fine"), "", entity("D", "g"))).status, 400);
 }
 
 // A7 and A14: what is missing

@@ -18,7 +18,7 @@ use crate::request::json::Members;
 use crate::request::place::{Part, Participant, Way};
 use crate::request::stored::{Hierarchy, Table};
 use crate::request::value::{Decoder, Record, Speaker};
-use crate::request::{Facts, InvalidRequest, Named, Question, Resolved, TypedRequest, overlaid};
+use crate::request::{Facts, Fault, InvalidRequest, Named, Question, Resolved, Time, TypedRequest, overlaid};
 use crate::store::schema::{EntityType, Environment, PathRoot, RecordShape, Shape};
 
 /// Which part of a question is searched.
@@ -104,9 +104,11 @@ impl Snapshot {
             Resolved::Unknown(_) => return Ok(search),
             Resolved::Request(request) => request,
         };
-        // What is stored beside a time may be what is stored of a candidate, over which the caller says another.
-        self.check_times(&asked, &request, &self.entities)
-            .or_else(|error| if error.is_of_what_is_stored() { Ok(()) } else { Err(error) })?;
+        if let Err(error) = self.check_times(&asked, &request, &self.entities)
+            && search.is_of_all(&error)
+        {
+            return Err(error);
+        }
         if request.missing.named.iter().any(|place| !target.has(place.part)) {
             // What is missing is so for every candidate.
             search.request = Some(request);
@@ -166,7 +168,7 @@ impl Snapshot {
                 Err(error) => {
                     // What is wrong without the context too is wrong for every action, but for what its policies lead to.
                     match self.resolve(&Question { context: &[], ..of_action }, Facts::FromPlugins) {
-                        Err(wrong) if !wrong.is_of_what_is_stored() => return Err(error),
+                        Err(wrong) if !wrong.is_led_to() => return Err(error),
                         _ => refused.extend(chosen(name, environment).map(|name| (name, error))),
                     }
                     continue;
@@ -417,6 +419,18 @@ impl<'a> EntitySearch<'a> {
             Target::Resource => question.resource.id = id,
         }
         question
+    }
+
+    /// Whether what is wrong with the example is wrong with every candidate. Of two times that cannot be told from one another, one may be
+    /// stored of a candidate, over which the caller says another.
+    fn is_of_all(&self, error: &InvalidRequest) -> bool {
+        let Fault::TooFine(times) = &error.fault else { return true };
+        let other_is_as_stored = self.target().says_nothing() || self.target().type_name != self.other().type_name;
+        times.iter().all(|time| match time {
+            Time::Sent(_) => true,
+            Time::Stored(place) => !self.target.has(place.part) && other_is_as_stored,
+            Time::Elsewhere => false,
+        })
     }
 
     /// Whether the candidate is the entity that the question names besides.

@@ -90,9 +90,9 @@ impl InvalidRequest {
         Self { place: way.place(), fault: Fault::Parent(why) }
     }
 
-    /// Whether it is a time that stands in the way only of what is stored beside it: of another entity it might not.
-    pub fn is_of_what_is_stored(&self) -> bool {
-        matches!(&self.fault, Fault::TooFine(times) if !times.iter().all(|time| matches!(time, Time::Sent(_))))
+    /// Whether it is a time to which policies lead, so that others may not lead there.
+    pub fn is_led_to(&self) -> bool {
+        matches!(&self.fault, Fault::TooFine(times) if times.contains(&Time::Elsewhere))
     }
 
     /// The same, without what was found there.

@@ -1,8 +1,8 @@
 //! The OpenID AuthZEN Authorization API 1.0: what its bodies mean, and what is answered.
 //!
 //! Bodies are read by the types of requests (`reading`), each of which names its members once; answers are serialized from theirs, and the
-//! OpenAPI document is made of both. Outside of this module, AuthZEN's names stand where bodies are written ([`super::body`]), where page
-//! tokens are bound to what a body says ([`super::paging`]), and in [`shown`], which says places in its words.
+//! OpenAPI document is made of both. Outside of this module, AuthZEN's names stand where bodies are written ([`super::body`]) and where
+//! page tokens are bound to what a body says ([`super::paging`], `super::search`).
 
 mod evaluation;
 mod reading;
