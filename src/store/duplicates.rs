@@ -35,7 +35,7 @@ pub(super) fn check(file: &SourceFile, declared: &[Declared]) -> Vec<Problem> {
                 Problem::error(message).in_file(file).at(name.span, "").with_help("choose another name")
             },
         ));
-        problems.extend(twice(file, "id", declared.ids.iter()));
+        problems.extend(twice(file, "id", "keep one of the two", declared.ids.iter()));
         declared.records.iter().for_each(|record| members(file, record, &mut problems));
     }
     problems
@@ -88,11 +88,12 @@ fn declared_twice(
 }
 
 fn members(file: &SourceFile, all: &[Member], problems: &mut Vec<Problem>) {
-    problems.extend(twice(file, "attribute", all.iter().map(|member| &member.name)));
+    const KEEP: &str = "keep one of the two: Cedar would take the last, without the annotations of the first";
+    problems.extend(twice(file, "attribute", KEEP, all.iter().map(|member| &member.name)));
     all.iter().for_each(|member| members(file, &member.members, problems));
 }
 
-fn twice<'w>(file: &SourceFile, what: &str, words: impl Iterator<Item = &'w Word>) -> Vec<Problem> {
+fn twice<'w>(file: &SourceFile, what: &str, help: &str, words: impl Iterator<Item = &'w Word>) -> Vec<Problem> {
     let mut first: BTreeMap<&str, &Word> = BTreeMap::new();
     let mut problems = Vec::new();
     for word in words {
@@ -100,11 +101,7 @@ fn twice<'w>(file: &SourceFile, what: &str, words: impl Iterator<Item = &'w Word
             Some(first) => {
                 let message = format!("the {what} `{}` stands twice", word.text.escape_debug());
                 let problem = Problem::error(message).in_file(file).at(word.span, "again").at(first.span, "first");
-                problems.push(
-                    problem.with_help(
-                        "keep one of the two: Cedar would take the last, without the annotations of the first",
-                    ),
-                );
+                problems.push(problem.with_help(help));
             }
             None => drop(first.insert(&word.text, word)),
         }
