@@ -686,6 +686,19 @@ fn a8_a_type_with_the_fields_of_a_plugin_that_is_not_bound_is_warned_of() {
         let found = warnings(&of);
         assert!(found.len() == 1 && found[0].starts_with("attribute `mail` in "), "{of}: {found:?}");
     }
+    // Nor can what is not an attribute: all attributes of a type, its tags, a context.
+    for (of, what) in [
+        (format!("entity U = {record};"), "the record of the attributes of `U`"),
+        (format!("entity U tags {record};"), "the record of the tags of `U`"),
+        (format!("entity U tags Set<{record}>;"), "the record of the tags of `U`"),
+        (
+            format!("action b appliesTo {{ principal: Who, resource: Who, context: {record} }};"),
+            "the record of the context of `Action::\"b\"`",
+        ),
+    ] {
+        let found = warnings(&of);
+        assert!(found.len() == 1 && found[0].starts_with(what), "{of}: {found:?}");
+    }
 }
 
 /// A8: "`check --fix` renames": what no known annotation is like; what may be a misspelling, its author mends.
