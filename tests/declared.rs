@@ -401,6 +401,34 @@ fn a9_what_two_files_declare_is_refused_with_both_places() {
     assert_eq!(errors("namespace N {entity X;} namespace M {entity X;}", "namespace N {entity Y; action b;}"), "");
 }
 
+/// C7: a name that the service writes itself is shown where it is declared, with what to do about it.
+#[test]
+fn c7_a_reserved_name_is_shown_where_it_is_declared() {
+    let told = |schema: &str| {
+        let schema = format!(
+            "// gatepost:masked and gatepost:read stand here, too.\n{schema}\nentity Who; action a appliesTo {{ principal: Who, resource: Who }};"
+        );
+        refused(&schema)
+    };
+    let of_attribute = told("entity U = { r: { \"gatepost:masked\"?: String } };");
+    assert!(
+        of_attribute.starts_with("error: schema/a.cedarschema:2:19: the name `gatepost:masked` is reserved"),
+        "{of_attribute}"
+    );
+    let of_action = told("action \"gatepost:read\" appliesTo { principal: Who, resource: Who };");
+    assert!(
+        of_action.starts_with(
+            "error: schema/a.cedarschema:2:8: the id `gatepost:read` of an action is reserved: the service writes"
+        ),
+        "{of_action}"
+    );
+    assert!(of_action.contains("choose one that does not start with `gatepost:`"), "{of_action}");
+    let in_parentheses = told("action \"(other)\" appliesTo { principal: Who, resource: Who };");
+    assert!(in_parentheses.contains("choose one that is not in parentheses"), "{in_parentheses}");
+    let of_id = told("entity E enum [\"a\", \"a\"];");
+    assert!(of_id.contains("help: keep one of the two") && !of_id.contains("annotations"), "{of_id}");
+}
+
 /// A9's kind: what Cedar says of a schema of several files is shown in the file of which it says it.
 #[test]
 fn a9_what_is_wrong_with_a_schema_is_shown_in_its_own_file() {
@@ -657,6 +685,19 @@ fn a8_a_type_with_the_fields_of_a_plugin_that_is_not_bound_is_warned_of() {
     ] {
         let found = warnings(&of);
         assert!(found.len() == 1 && found[0].starts_with("attribute `mail` in "), "{of}: {found:?}");
+    }
+    // Nor can what is not an attribute: all attributes of a type, its tags, a context.
+    for (of, what) in [
+        (format!("entity U = {record};"), "the record of the attributes of `U`"),
+        (format!("entity U tags {record};"), "the record of the tags of `U`"),
+        (format!("entity U tags Set<{record}>;"), "the record of the tags of `U`"),
+        (
+            format!("action b appliesTo {{ principal: Who, resource: Who, context: {record} }};"),
+            "the record of the context of `Action::\"b\"`",
+        ),
+    ] {
+        let found = warnings(&of);
+        assert!(found.len() == 1 && found[0].starts_with(what), "{of}: {found:?}");
     }
 }
 

@@ -847,8 +847,10 @@ fn a2_check_says_what_the_actions_properties_need() {
 fn b1_a_policy_that_writes_a_mapped_address_is_told_what_to_write() {
     let schema = "entity U; action a appliesTo { principal: U, resource: U, context: { ip: ipaddr } };";
     let told = |literal: &str, folder_name: &str| {
+        let is_row = folder_name.starts_with("matrix");
+        let place = if is_row { "@table(\"T\") @row(\"R\") @column(\"C\") " } else { "" };
         let policy = format!(
-            "@id(\"p\") permit (principal, action, resource) when {{ context.ip.isInRange(ip(\"{literal}\")) }};"
+            "{place}@id(\"p\") permit (principal, action, resource) when {{ context.ip.isInRange(ip(\"{literal}\")) }};"
         );
         let store = folder([
             ("schema/a.cedarschema", schema.to_owned()),

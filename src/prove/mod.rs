@@ -328,7 +328,7 @@ impl<'a> Prover<'a> {
             let is_row = self.rows.iter().any(|row| std::ptr::eq(*row, found));
             format!("the {} `{}`", if is_row { "row" } else { "policy" }, found.name())
         };
-        solver::beyond(&found.map_or_else(|| "an id in the schema".to_owned(), described))
+        found.map_or(why, |found| solver::beyond(&described(found)))
     }
 
     fn row(&self, row: usize) -> Result<&'a Statement, String> {

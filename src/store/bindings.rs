@@ -72,6 +72,19 @@ pub(super) fn unbound(reader: &Reader) -> Vec<Problem> {
         if declaration.kind == Kind::CommonType && annotation(&declaration.json, BINDING).is_none() {
             warn(declaration, &declaration.json, format!("type `{name}`"), "write");
         }
+        let json = &declaration.json;
+        for (whole, json) in
+            [("attributes", json.get("shape")), ("tags", json.get("tags")), ("context", declaration.context())]
+        {
+            if let Some(json) = json {
+                warn(
+                    declaration,
+                    element_of(json),
+                    format!("the record of the {whole} of `{name}`"),
+                    "give it an attribute whose type has",
+                );
+            }
+        }
         each_attribute(&declaration.json, &mut |attribute, json| {
             let json = element_of(json);
             warn(declaration, json, format!("attribute `{attribute}` in `{name}`"), "give it a type of its own, with");

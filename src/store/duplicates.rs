@@ -35,7 +35,7 @@ pub(super) fn check(file: &SourceFile, declared: &[Declared]) -> Vec<Problem> {
                 Problem::error(message).in_file(file).at(name.span, "").with_help("choose another name")
             },
         ));
-        problems.extend(twice(file, "id", KEEP, declared.ids.iter()));
+        problems.extend(twice(file, "id", "keep one of the two", declared.ids.iter()));
         declared.records.iter().for_each(|record| members(file, record, &mut problems));
     }
     problems

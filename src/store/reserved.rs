@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
+use miette::SourceSpan;
+
 use super::Store;
-use super::problem::Problem;
+use super::problem::{Problem, SourceFile};
 use super::schema::{RecordShape, Shape};
+use super::written::{self, Kind, Member, each_member};
 
 /// How the names start that the service writes itself: in reasons, and in the decision log.
 pub const RESERVED: &str = "gatepost:";
@@ -29,12 +32,11 @@ pub(super) fn reserved(store: &Store) -> Vec<Problem> {
         .collect();
     let actions: BTreeSet<&str> = types.environments.iter().map(|found| found.action.id().as_ref()).collect();
     problems.extend(actions.into_iter().filter(|id| stands_for_all(id)).map(|id| {
-        problem(
-            store,
-            id,
-            format!("the id `{id}` of an action is reserved: so the metrics and reports name what has no id"),
-        )
-        .with_help("choose one that is not in parentheses")
+        let (why, help) = match id.starts_with(RESERVED) {
+            true => ("the service writes such names itself", "choose one that does not start with `gatepost:`"),
+            false => ("so the metrics and reports name what has no id", "choose one that is not in parentheses"),
+        };
+        problem(store, id, format!("the id `{id}` of an action is reserved: {why}")).with_help(help)
     }));
     problems.extend(store.policies.iter().filter(|policy| in_parentheses(&policy.id)).map(|policy| {
         let what = format!("the id `{}` is reserved: so reports name what no policy did", policy.id);
@@ -44,9 +46,26 @@ pub(super) fn reserved(store: &Store) -> Vec<Problem> {
 }
 
 fn problem(store: &Store, name: &str, what: String) -> Problem {
-    let file = store.files.schema.iter().find(|file| file.text.contains(name));
     let problem = Problem::error(what);
-    file.map_or(problem.clone(), |file| problem.in_file(file).at_text(name))
+    let place = store.files.schema.iter().find_map(|file| Some((file, place_in(file, name)?)));
+    match place {
+        Some((file, span)) => problem.in_file(file).at(span, ""),
+        None => problem,
+    }
+}
+
+/// Where a schema declares an action or an attribute of that name.
+fn place_in(file: &SourceFile, name: &str) -> Option<SourceSpan> {
+    let mut found = None;
+    for declared in written::read(&file.text) {
+        let action = declared.name(name).filter(|_| declared.kind == Kind::Action);
+        found = found.or(action.map(|word| word.span));
+        let mut see = |member: &Member| {
+            found = found.or((member.name.text == name).then_some(member.name.span));
+        };
+        declared.records.iter().for_each(|record| each_member(record, &mut see));
+    }
+    found
 }
 
 fn stands_for_all(id: &str) -> bool {

@@ -60,14 +60,14 @@ pub fn folder<P: AsRef<str>, C: AsRef<[u8]>>(files: impl IntoIterator<Item = (P,
 /// Rows that each begin a line, each with a place of its own in a table.
 pub fn placed(rows: &str) -> String {
     let mut row = 0;
-    let mut placed = |line: &str| {
+    let placed = |line: &str| {
         if !["permit", "forbid"].iter().any(|effect| line.starts_with(effect)) {
             return line.to_owned();
         }
         row += 1;
         format!("@table(\"Rows\") @row(\"{row}\") @column(\"Holds\") {line}")
     };
-    rows.split_inclusive('\n').map(|line| placed(line)).collect()
+    rows.split_inclusive('\n').map(placed).collect()
 }
 
 /// Writes one file of a store.
