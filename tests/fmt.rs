@@ -9,6 +9,7 @@ mod texts;
 
 use std::fs;
 use std::str::FromStr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use cedar_policy::{PolicySet, SchemaFragment};
 use cedar_policy_formatter::{Config, policies_str_to_pretty};
@@ -99,24 +100,38 @@ fn check(made: &Made, formatted: &str) {
     assert_eq!(read(path, formatted), read(path, &text.text), "{path}");
 }
 
-/// "None lost, all stable": the command itself formats them, a hundred in a store.
+/// Formats files in one store, and checks each; gives how many bytes and comments they had.
+fn format_and_check(all: &[Made]) -> (usize, usize) {
+    let store = TempDir::new().unwrap();
+    common::write(store.path(), "schema/a.cedarschema", b"");
+    common::write(store.path(), "policies/a.cedar", b"");
+    all.iter().for_each(|made| common::write(store.path(), &made.path, made.text.text.as_bytes()));
+    gatepost(store.path(), &["fmt", "--store", "."]).with(0);
+    for made in all {
+        check(made, &fs::read_to_string(store.path().join(&made.path)).unwrap());
+    }
+    assert_eq!(gatepost(store.path(), &["fmt", "--check", "--store", "."]).with(0).out, "0 files not formatted\n");
+    let bytes = all.iter().map(|made| made.text.text.len()).sum();
+    (bytes, all.iter().map(|made| made.text.comments.len()).sum())
+}
+
+/// "None lost, all stable": the command itself formats them, a hundred in a store, several stores at once.
 #[test]
 fn no_comment_is_lost_and_what_is_formatted_stays_so() {
-    let (mut comments, mut bytes) = (0, 0);
-    for start in (0..files()).step_by(100) {
-        let store = TempDir::new().unwrap();
-        let all: Vec<Made> = (start..files().min(start + 100)).map(made).collect();
-        common::write(store.path(), "schema/a.cedarschema", b"");
-        common::write(store.path(), "policies/a.cedar", b"");
-        all.iter().for_each(|made| common::write(store.path(), &made.path, made.text.text.as_bytes()));
-        gatepost(store.path(), &["fmt", "--store", "."]).with(0);
-        for made in &all {
-            check(made, &fs::read_to_string(store.path().join(&made.path)).unwrap());
-            comments += made.text.comments.len();
-            bytes += made.text.text.len();
-        }
-        assert_eq!(gatepost(store.path(), &["fmt", "--check", "--store", "."]).with(0).out, "0 files not formatted\n");
-    }
+    let next = AtomicU64::new(0);
+    let work = || {
+        let starts = std::iter::repeat_with(|| next.fetch_add(100, Ordering::Relaxed));
+        let batches = starts.take_while(|start| *start < files()).map(|start| {
+            let all: Vec<Made> = (start..files().min(start + 100)).map(made).collect();
+            format_and_check(&all)
+        });
+        batches.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
+    };
+    let (bytes, comments) = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let counts = workers.into_iter().map(|worker| worker.join().unwrap());
+        counts.fold((0, 0), |sum, counts| (sum.0 + counts.0, sum.1 + counts.1))
+    });
     println!("{} files, {bytes} bytes, {comments} comments: none lost, all stable", files());
 }
 

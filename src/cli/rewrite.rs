@@ -97,3 +97,23 @@ impl Renewed {
         put().map_err(|error| Failure::new(format!("`{}` cannot be written: {error}", self.path.display())))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_changed_since_it_was_read_is_left_as_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.cedar");
+        let file = SourceFile { path: "a.cedar".into(), text: "// a\n".into() };
+        let renewed = |text| renewed(folder.path(), &file, text, LineEnds::LikeFirst);
+        std::fs::write(&path, "\u{feff}// a\r\n").unwrap();
+        assert!(renewed("// a\n").unwrap().is_none());
+        renewed("// b\n").unwrap().unwrap().write().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "\u{feff}// b\r\n");
+        assert!(renewed("// c\n").is_err_and(|failure| failure.to_string().contains("was changed just now")));
+        std::fs::remove_file(&path).unwrap();
+        assert!(renewed("// c\n").is_err_and(|failure| failure.to_string().contains("cannot be read")));
+    }
+}
