@@ -549,7 +549,7 @@ mod tests {
             ),
             ("<mobile>", "<mobil>", "<mobil>", "`<mobil>` is nothing that is known in `<territory>`"),
             ("<exampleNumber>", "<a/><exampleNumber>", "<a/>", "`<a>` is nothing that is known in `<mobile>`"),
-            ("4\\d{8}</", "4\\d{8</", "4\\d{8", "cannot be used: repetition"),
+            ("4\\d{8}</", "4\\d{8</", "4\\d{8", "cannot be used: unclosed counted repetition"),
             ("4\\d{8}</", "4\\d{8}(?=1)</", "4\\d{8}(?=1)", "cannot be used: look-around"),
             ("4\\d{8}</", "(\\d{500}){500}</", "(\\d{500}){500}", "cannot be used: it is too large"),
             ("4\\d{8}</", "</", "</nationalNumberPattern", "cannot be used: it is empty"),
