@@ -654,7 +654,10 @@ fn a8_what_is_for_policies_means_nothing_on_a_row() {
             ),
         ]);
         let found: Vec<String> = problems_of(store.path()).iter().filter(|found| is_error(found)).map(shown).collect();
-        assert!(found.len() == 1 && found[0].contains(&format!("`@{key}` means nothing on row `r`")), "{found:?}");
+        assert!(
+            found.len() == 1 && found[0].contains(&format!("`@{key}` means nothing on row `t · r · c`")),
+            "{found:?}"
+        );
     }
 }
 

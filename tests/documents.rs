@@ -24,7 +24,9 @@ fn the_commands_of_an_author_run_on_it() {
     ] {
         gatepost(&store, &[arguments, &["--store", "."]].concat()).with(0);
     }
-    insta::assert_snapshot!("documents", gatepost(&store, &["test", "--store", "."]).with(0).out);
+    // As it is on a machine without a solver.
+    let tested = gatepost(&store, &["test", "--store", ".", "--solver", "/nowhere/cvc5"]).with(0);
+    insta::assert_snapshot!("documents", tested.out);
 }
 
 #[test]

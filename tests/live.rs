@@ -532,7 +532,7 @@ fn a_broken_edit_of_each_kind_keeps_the_old_revision_and_shows_everywhere() {
             "matrix/more.cedar",
             row("permit (principal is User, action == Action::\"read\", resource is Doc) when { resource == Doc::\"1\" && resource == Doc::\"2\" };").into(),
             "matrix/more.cedar:1:",
-            "no representative request matches the row `Documents · More · Read`",
+            "the row `Documents · More · Read` says nothing: no representative request matches it",
         ),
         ("entities/docs.json", br#"[{ "uid": { "type": "Doc", "id": "1" }, "attrs": { "mark1": true } }]"#.to_vec(), "entities/docs.json", "title"),
         ("policies/docs.cedar", b"// \xff".to_vec(), "", "`policies/docs.cedar` is not UTF-8 text"),

@@ -403,7 +403,7 @@ fn an_operator_confirms_a_revision_by_its_digest() {
     std::fs::write(running.here.path().join("s/policies/a.cedar"), edited).unwrap();
     let rejected = reload("");
     assert_eq!(rejected.status, 422);
-    let confirmation = rejected.text.split("`POST /reload` with {\\\"accept\\\": \\\"").nth(1).unwrap();
+    let confirmation = rejected.text.split("`POST /reload` with {\\\"accept\\\":\\\"").nth(1).unwrap();
     let revision = confirmation.split('\\').next().unwrap();
     assert_eq!(reload(&json!({ "accept": "0".repeat(64) }).to_string()).status, 422);
     let confirmed = reload(&json!({ "accept": revision }).to_string());

@@ -32,9 +32,9 @@ const STORE: [(&str, &str); 5] = [
     ),
     (
         "store/matrix/calls.cedar",
-        "@id(\"calls\")\n@source(\"who/calls\")\npermit (principal is User, action == Action::\"call\", resource is Line)\n\
+        "@id(\"calls\")\n@table(\"Calls\")\n@row(\"A number that is valid\")\n@column(\"Call\")\n@source(\"who/calls\")\npermit (principal is User, action == Action::\"call\", resource is Line)\n\
          when { context.phone.valid };\n\n\
-         @id(\"none\")\n@source(\"who/calls\")\nforbid (principal is User, action == Action::\"call\", resource is Line)\n\
+         @id(\"none\")\n@table(\"Calls\")\n@row(\"Another\")\n@column(\"Call\")\n@source(\"who/calls\")\nforbid (principal is User, action == Action::\"call\", resource is Line)\n\
          unless { context.phone.valid };\n",
     ),
     (
@@ -167,9 +167,9 @@ fn what_is_no_file_of_metadata_is_an_error_that_says_what_to_do() {
     assert!(Command::new("mkfifo").arg(path("fifo.xml")).status().unwrap().success());
     let cases = [
         ("none.xml", None, "the phone metadata in `none.xml` cannot be read: No such file"),
-        ("store", None, "the phone metadata in `store` cannot be read: it is no plain file"),
-        ("fifo.xml", None, "the phone metadata in `fifo.xml` cannot be read: it is no plain file"),
-        ("/dev/zero", None, "the phone metadata in `/dev/zero` cannot be read: it is no plain file"),
+        ("store", None, "the phone metadata in `store` cannot be read: it is a folder, and no regular file"),
+        ("fifo.xml", None, "the phone metadata in `fifo.xml` cannot be read: it is a named pipe, and no regular file"),
+        ("/dev/zero", None, "the phone metadata in `/dev/zero` cannot be read: it is a device, and no regular file"),
         ("huge.xml", None, "the phone metadata in `huge.xml` cannot be read: it has more than 4 MiB"),
         ("latin.xml", None, "the phone metadata in `latin.xml` cannot be read: it is not UTF-8 text"),
         ("empty.xml", None, "`empty.xml` holds no phone metadata: there is no territory in it"),

@@ -64,7 +64,7 @@ impl<'a> Domains<'a> {
         (strings && comparison.fields.is_disjoint(&self.reads.keys)).then_some(group)
     }
 
-    /// The numbers of the choices that are strings which no policy names; and whether the policies name others.
+    /// The numbers of the choices that are strings which no policy names; and whether the policies tell others apart.
     pub(super) fn numbers(&self, group: usize, choices: &[Choice]) -> (Vec<Option<usize>>, bool) {
         let Some(comparison) = self.reads.comparisons.get(group) else { return (vec![None; choices.len()], false) };
         let fresh = self.fresh(comparison);
@@ -72,7 +72,10 @@ impl<'a> Domains<'a> {
             Choice::Value(Value::String(text)) => fresh.iter().position(|other| other == text),
             _ => None,
         };
-        (choices.iter().map(number).collect(), !comparison.literals.strings.is_empty())
+        (
+            choices.iter().map(number).collect(),
+            !comparison.literals.strings.is_empty() || !comparison.patterns.is_empty(),
+        )
     }
 
     /// Strings that no policy names or describes by a pattern: as many as there are places whose values are compared.

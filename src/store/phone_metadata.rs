@@ -13,19 +13,14 @@ const HELP: &str = "name a file in the format of libphonenumber's `PhoneNumberMe
 ///
 /// # Errors
 ///
-/// What cannot be read, is no plain file, is larger than any such file, or is not UTF-8.
+/// What cannot be read, is no regular file, is larger than any such file, or is not UTF-8.
 pub(super) fn file(path: &Path) -> Result<SourceFile, Problem> {
     let shown = path.display().to_string();
     let wrong =
         |why: &str| Problem::error(format!("the phone metadata in `{shown}` cannot be read: {why}")).with_help(HELP);
     let of_system = |error: std::io::Error| wrong(&error.to_string());
-    // To open what is no plain file could be to wait for ever.
-    let about = std::fs::metadata(path).map_err(of_system)?;
-    if !about.is_file() {
-        return Err(wrong("it is no plain file"));
-    }
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(of_system)?;
+    let file = crate::regular::open(path).map_err(of_system)?;
     file.take(PhoneMetadata::MOST_BYTES + 1).read_to_end(&mut bytes).map_err(of_system)?;
     if bytes.len() as u64 > PhoneMetadata::MOST_BYTES {
         return Err(wrong(&format!(
