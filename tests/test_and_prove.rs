@@ -159,7 +159,11 @@ impl Stores {
             let effect = effect(random.chance(50));
             rows.push(format!("{effect} (principal, action == Action::\"read\", resource) when {{ {condition} }};"));
         }
-        Self { policies: policies.collect(), rows: rows.join("\n") }
+        let placed = rows
+            .iter()
+            .enumerate()
+            .map(|(index, row)| format!("@table(\"T\") @row(\"{index}\") @column(\"c\") {row}\n"));
+        Self { policies: policies.collect(), rows: placed.collect() }
     }
 
     fn load(&self) -> Result<Snapshot, StoreError> {
