@@ -34,21 +34,25 @@ pub enum Json<'a> {
 pub type Members<'a> = &'a [(Cow<'a, str>, Json<'a>)];
 
 /// The member of that name.
+#[inline]
 pub fn member<'a>(members: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
-    let found = match members.len() {
-        // Whether names are equal is told at once by their lengths, and which comes first is not.
-        ..=FEW => members.iter().position(|(key, _)| key == name)?,
-        _ => {
-            let (said, nulls) = members.split_at(said(members).len());
-            let place = |among: Members<'a>| among.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok();
-            place(said).or_else(|| place(nulls).map(|place| said.len() + place))?
-        }
-    };
+    if members.len() > FEW {
+        return member_of_many(members, name);
+    }
+    // Whether names are equal is told at once by their lengths, and which comes first is not.
+    members.iter().find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+fn member_of_many<'a>(members: Members<'a>, name: &str) -> Option<&'a Json<'a>> {
+    let (said, nulls) = members.split_at(said(members).len());
+    let place = |among: Members<'a>| among.binary_search_by(|(key, _)| key.as_ref().cmp(name)).ok();
+    let found = place(said).or_else(|| place(nulls).map(|place| said.len() + place))?;
     members.get(found).map(|(_, value)| value)
 }
 
 /// The members that say something: one that is null is as if absent (I-JSON has none). What this costs does not grow with their number:
 /// that is the caller's choice.
+#[inline]
 pub fn said(members: Members<'_>) -> Members<'_> {
     let is_said = |(_, value): &(Cow<'_, str>, Json<'_>)| !matches!(value, Json::Null);
     match members.last() {
@@ -152,13 +156,19 @@ impl<'a> Json<'a> {
     }
 
     /// A name that two of the members have.
+    #[inline]
     pub fn repeated<'m>(members: &'m [(Cow<'a, str>, Json<'a>)]) -> Option<&'m str> {
+        if members.len() < 2 {
+            return None;
+        }
         let mut neighbours = members.iter().zip(members.iter().skip(1));
         let repeated = neighbours.find(|((name, _), (next, _))| name == next);
+        if let Some(((name, _), _)) = repeated {
+            return Some(name);
+        }
         // One that is null may stand far from one that is not.
         let (said, nulls) = members.split_at(said(members).len());
-        let repeated = repeated.map(|(first, _)| first);
-        repeated.or_else(|| nulls.iter().find(|(name, _)| member(said, name).is_some())).map(|(name, _)| name.as_ref())
+        nulls.iter().find(|(name, _)| member(said, name).is_some()).map(|(name, _)| name.as_ref())
     }
 
     /// What kind of value it is, as an error message says it.
