@@ -41,7 +41,7 @@ fn depth(input: &[u8]) -> usize {
     deepest
 }
 
-/// Whether they are one value. Of two members of one name `serde_json` keeps the last.
+/// Whether they are one value. Of two members of one name `serde_json` keeps one.
 fn is(json: &Json<'_>, value: &Value) -> bool {
     match (json, value) {
         (Json::Null, Value::Null) => true,
@@ -56,9 +56,8 @@ fn is(json: &Json<'_>, value: &Value) -> bool {
             json.len() == value.len() && json.iter().zip(value).all(|(json, value)| is(json, value))
         }
         (Json::Object(json), Value::Object(value)) => {
-            let last = |name: &String| json.iter().rfind(|(other, _)| other == name);
             json.iter().all(|(name, _)| value.contains_key(name.as_ref()))
-                && value.iter().all(|(name, value)| last(name).is_some_and(|(_, json)| is(json, value)))
+                && value.iter().all(|(name, value)| json.iter().any(|(other, json)| other == name && is(json, value)))
         }
         _ => false,
     }
