@@ -140,11 +140,9 @@ pub(super) fn read_member<'a, T: FromMember<'a>>(
     }
 }
 
-/// The object that a member is.
+/// The object that a member is, of a body in which no object has two members of one name ([`read_whole`]).
 pub(super) fn read_object<'a, T: FromMembers<'a>>(json: &'a Json<'a>, at: At) -> Result<T, BadRequest> {
-    let members = members(json, at)?;
-    without_repeated(members)?;
-    T::from_members(members, at.name)
+    T::from_members(members(json, at)?, at.name)
 }
 
 /// An object that needs no member may be absent itself.

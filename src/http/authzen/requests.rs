@@ -13,7 +13,7 @@ use super::reading::{
 };
 use super::unread::UnreadMembers;
 use super::{BadRequest, Reasons};
-use crate::request::json::{Json, Members};
+use crate::request::json::{Json, Members, member};
 use crate::request::{Named, Question};
 
 object! {
@@ -140,6 +140,10 @@ impl<'a> EvaluationsRequest<'a> {
     /// `evaluations` that are no array, `options` that cannot be followed, and two members of one name in the body itself.
     pub fn read(body: Members<'a>) -> Result<Self, BadRequest> {
         without_repeated(body)?;
+        // What the items share is looked through when it is read.
+        if let Some(Json::Object(options)) = member(body, "options") {
+            without_repeated(options)?;
+        }
         Self::from_members(body, "")
     }
 
