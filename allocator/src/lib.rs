@@ -91,7 +91,10 @@ mod tests {
                 // SAFETY: no size is zero, what is written lies in the blocks, and each is given back once, by its own layout.
                 unsafe {
                     let zeroed = MiMalloc.alloc_zeroed(layout);
-                    assert!(zeroed as usize % align == 0 && (0..size).all(|at| *zeroed.add(at) == 0), "{layout:?}");
+                    assert!(
+                        (zeroed as usize).is_multiple_of(align) && (0..size).all(|at| *zeroed.add(at) == 0),
+                        "{layout:?}"
+                    );
                     let block = MiMalloc.alloc(layout);
                     assert_eq!(block as usize % align, 0, "{layout:?}");
                     block.write_bytes(7, size);
@@ -100,7 +103,10 @@ mod tests {
                         let moved = MiMalloc.alloc(layout);
                         moved.write_bytes(7, size);
                         let moved = MiMalloc.realloc(moved, layout, other);
-                        assert!(moved as usize % align == 0 && (0..kept).all(|at| *moved.add(at) == 7), "{layout:?}");
+                        assert!(
+                            (moved as usize).is_multiple_of(align) && (0..kept).all(|at| *moved.add(at) == 7),
+                            "{layout:?}"
+                        );
                         MiMalloc.dealloc(moved, Layout::from_size_align(other, align).unwrap());
                     }
                     MiMalloc.dealloc(block, layout);
