@@ -196,12 +196,21 @@ fn as_blocks(found: &Found, arguments: &Arguments, snapshot: &Snapshot) -> Vec<B
         blocks.push(Block::Table(header, rows.collect()));
     }
     blocks.extend(table("Not replayed", "Why", &replay.not_replayed, ""));
+    blocks.extend(losses(found).iter().map(|text| Block::Paragraph(Line::marked(text))));
+    blocks.extend(found.verdict.iter().flat_map(verdict_as_blocks));
+    blocks
+}
+
+/// What of the log was not replayed because it is not there whole.
+fn losses(found: &Found) -> Vec<String> {
+    let replay = &found.replay;
+    let mut losses = Vec::new();
     if replay.unreadable > 0 {
         let lines = counted(replay.unreadable, "line");
         let first = found.first_unreadable.as_ref();
         let first = first.map(|(file, line)| format!(" (the first is line {line} of `{file}`)")).unwrap_or_default();
         let text = format!("{lines} of the log cannot be read as JSON{first}: `gatepost log verify` says where");
-        blocks.push(Block::Paragraph(Line::marked(&text)));
+        losses.push(text);
     }
     if let [first, ..] = found.damaged.as_slice() {
         let text = format!(
@@ -210,17 +219,16 @@ fn as_blocks(found: &Found, arguments: &Arguments, snapshot: &Snapshot) -> Vec<B
             first.file,
             first.why
         );
-        blocks.push(Block::Paragraph(Line::marked(&text)));
+        losses.push(text);
     }
     if replay.absent > 0 {
         let text = format!(
             "{} not in the log, removed or dropped, and so not replayed: `gatepost log verify` says where",
             counted(replay.absent as usize, "line")
         );
-        blocks.push(Block::Paragraph(Line::marked(&text)));
+        losses.push(text);
     }
-    blocks.extend(found.verdict.iter().flat_map(verdict_as_blocks));
-    blocks
+    losses
 }
 
 fn verdict_as_blocks(verdict: &Verdict) -> Vec<Block> {

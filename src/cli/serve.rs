@@ -62,9 +62,7 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
     let snapshot = || live.engine().snapshot();
     output::complain(&callers.warnings(&snapshot().store.types));
     metrics.know_actions(&snapshot().store.types);
-    let runtime = tokio::runtime::Runtime::new()
-        .map_err(|error| Failure::new(format!("the service cannot be started: {error}")))?;
-    runtime.block_on(async {
+    runtime()?.block_on(async {
         let (listener, operators) = listen(address, operators).await?;
         let stopping = stop_signal()?;
         let address = listener.local_addr().unwrap_or(address);
@@ -99,6 +97,10 @@ pub(super) fn run(settings: &Settings, arguments: &Arguments) -> Result<ExitCode
         Ok::<_, Failure>(())
     })?;
     Ok(ExitCode::SUCCESS)
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Runtime::new().map_err(|error| Failure::new(format!("the service cannot be started: {error}")))
 }
 
 /// Says that the service has started: to who reads its output, and to who reads its diagnostics.

@@ -102,7 +102,9 @@ fn settle(
     bar.finish_and_clear();
     let mut unsettled: BTreeMap<usize, String> = BTreeMap::new();
     for RowRequests { row, cases } in found {
-        let (Some(statement), Some(result)) = (snapshot.store.rows.get(row), results.get_mut(row)) else { continue };
+        let (Some(statement), Some(result)) = (snapshot.store.rows.get(row), results.get_mut(row)) else {
+            return Err(Failure::new("the solver was asked about a row that there is not"));
+        };
         match cases {
             Ok(cases) => cases.into_iter().for_each(|case| result.try_on(snapshot, statement, case)),
             Err(why) => drop(unsettled.insert(row, why)),
@@ -158,9 +160,9 @@ fn open(rows: &[Statement], results: &[RowResult]) -> String {
         let rows = counted(sampled, "row");
         text.push_str(&format!("  {rows}: there are more representative requests than were tried\n"));
     }
-    let mut open: BTreeMap<&matrix::Comparison, usize> = BTreeMap::new();
+    let mut open: BTreeMap<&matrix::OpenComparison, usize> = BTreeMap::new();
     unsettled().flat_map(|result| &result.open).for_each(|found| *open.entry(found).or_default() += 1);
-    for (matrix::Comparison { statement, text: written }, count) in open {
+    for (matrix::OpenComparison { statement, text: written }, count) in open {
         let place = match rows.iter().find(|row| row.id == *statement) {
             Some(row) => format!("the row {}", row.described()),
             None => format!("`{}`", report::visible(statement)),
@@ -216,7 +218,7 @@ fn as_json(
     unsettled: &BTreeSet<String>,
     coverage: Option<&Report<'_>>,
 ) -> serde_json::Value {
-    let open = |found: &matrix::Comparison| json!({ "statement": found.statement, "comparison": found.text });
+    let open = |found: &matrix::OpenComparison| json!({ "statement": found.statement, "comparison": found.text });
     let rows = snapshot.store.rows.iter().zip(results).map(|(row, result)| {
         let mut members = output::row_as_json(row);
         let found = [

@@ -26,7 +26,7 @@ pub struct RowResult {
     pub sampled: bool,
     /// The comparisons, of the row and of the policies, that the representative requests do not exhaust: what may be decided otherwise
     /// on others.
-    pub open: BTreeSet<Comparison>,
+    pub open: BTreeSet<OpenComparison>,
     /// Whether a solver was asked for requests beyond these, and all that it found were tried.
     pub settled: bool,
     /// The smallest request that was decided otherwise.
@@ -37,9 +37,9 @@ pub struct RowResult {
     pub unpermitted: usize,
 }
 
-/// A comparison in a row or a policy.
+/// A comparison, in a row or a policy, that the representative requests do not exhaust.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Comparison {
+pub struct OpenComparison {
     /// The id of the row or the policy.
     pub statement: String,
     /// The comparison, as it is written.
@@ -200,7 +200,7 @@ struct Field<'a> {
     /// The dimensions that the policies read.
     by_policies: Vec<usize>,
     /// The comparisons of the policies that the requests do not exhaust.
-    open: BTreeSet<Comparison>,
+    open: BTreeSet<OpenComparison>,
     known: HashMap<Assignment, Arc<Decided>>,
     /// What watches the requests, if anything does.
     observer: Option<Observer<'a>>,
@@ -303,7 +303,7 @@ fn weight(assignment: &Assignment) -> usize {
 }
 
 /// The comparisons of a statement that the requests do not exhaust.
-fn open(space: &Space<'_>, statement: &Statement) -> BTreeSet<Comparison> {
+fn open(space: &Space<'_>, statement: &Statement) -> BTreeSet<OpenComparison> {
     let texts = space.not_exhausted(&statement.policy).into_iter();
-    texts.map(|text| Comparison { statement: statement.id.clone(), text }).collect()
+    texts.map(|text| OpenComparison { statement: statement.id.clone(), text }).collect()
 }

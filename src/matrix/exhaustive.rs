@@ -10,7 +10,7 @@ use cedar_policy::Policy;
 use cedar_policy_core::ast::{BinaryOp, Expr, ExprKind, Literal, UnaryOp, Var};
 
 use super::domain::{Domains, MOST_ELEMENTS, MOST_FRESH};
-use super::parts::{self, Part, Passes};
+use super::parts::{self, Passes, TimePart};
 use super::reads::{Comparison, Declared, Slot, Step, constant, is_path};
 use crate::store::schema::{Extension, RecordShape, Shape};
 
@@ -94,7 +94,7 @@ impl Walk<'_, '_> {
     /// Two values, of which one may be a part of a time or a duration, if the other is written out.
     fn is_compared(&self, left: &Expr, right: &Expr) -> bool {
         let is_part = |part: &Expr, with: &Expr| {
-            let Some((part, with)) = Part::of(part).zip(parts::number(with)) else { return false };
+            let Some((part, with)) = TimePart::of(part).zip(parts::number(with)) else { return false };
             match part.passes(with) {
                 // Several places on one day, at each of these times, there are not.
                 Some(passes) => {

@@ -4,8 +4,8 @@
 //! combinations of the values that can make a difference there: enumerated types and Booleans in full, optional attributes
 //! present and absent, Longs and Strings at the boundaries of the literals that they are compared with and beyond, entities
 //! equal and different, related and not. Facts are taken as they are, without plugins. Where the combinations are more than
-//! [`MOST_REQUESTS`], that many are taken, evenly spread, and the result says so. Where numbers are added or multiplied, and where
-//! several elements of a set matter at once, what makes a difference can lie elsewhere: a proof does not depend on that.
+//! [`MOST_REQUESTS`], that many are taken, evenly spread, and the result says so. Where what makes a difference can lie elsewhere, because
+//! numbers are added or multiplied, or a set has many elements, the result names the comparison ([`OpenComparison`]).
 
 mod boundaries;
 mod coverage;
@@ -23,7 +23,7 @@ mod table;
 mod world;
 
 pub use coverage::{ConditionCoverage, Coverage, Points, PolicyCoverage, Sightings};
-pub use exercise::{Comparison, Example, RowResult, exercise, exercise_with_coverage};
+pub use exercise::{Example, OpenComparison, RowResult, exercise, exercise_with_coverage};
 pub use moves::{Outcomes, moves};
 pub use outside::outside;
 pub use table::{Line, Lines};

@@ -11,7 +11,7 @@ use crate::store::schema::Extension;
 
 /// A part of what an expression says.
 #[derive(Debug)]
-pub(super) struct Part<'e> {
+pub(super) struct TimePart<'e> {
     /// The whole.
     pub(super) whole: &'e Expr,
     /// What the whole is.
@@ -41,7 +41,7 @@ pub(super) enum Passes {
     EachDayAt(BTreeSet<i64>),
 }
 
-impl<'e> Part<'e> {
+impl<'e> TimePart<'e> {
     /// The part that an expression is; `None` where it is none, or one that is reckoned with other values than such that are written
     /// out.
     pub(super) fn of(expression: &'e Expr) -> Option<Self> {
@@ -137,7 +137,7 @@ mod tests {
             ("context.t", 0, None),
         ] {
             let expression: Expr = text.parse().unwrap();
-            assert_eq!(Part::of(&expression).and_then(|part| part.passes(number)), expected, "{text}");
+            assert_eq!(TimePart::of(&expression).and_then(|part| part.passes(number)), expected, "{text}");
         }
     }
 }

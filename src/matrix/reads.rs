@@ -12,7 +12,7 @@ use smol_str::{SmolStr, format_smolstr};
 
 use super::boundaries;
 use super::domain::MOST_FRESH;
-use super::parts::{self, Part, Passes};
+use super::parts::{self, Passes, TimePart};
 use crate::request::value::Value;
 use crate::store::schema::{Environment, Extension, RecordShape, Shape, Types};
 
@@ -438,7 +438,7 @@ impl Walk<'_, '_> {
     }
 
     /// A part of a time or a duration, compared with a number: where the whole passes it.
-    fn part_compared(&mut self, part: &Part<'_>, with: i64) {
+    fn part_compared(&mut self, part: &TimePart<'_>, with: i64) {
         let mut comparison = Comparison::default();
         self.operand(part.whole, &mut comparison);
         match part.passes(with) {
@@ -455,7 +455,7 @@ impl Walk<'_, '_> {
     fn compared(&mut self, operands: &[&Expr], pattern: Option<&Pattern>) {
         if let [left, right] = operands {
             for (part, with) in [(left, right), (right, left)] {
-                if let (Some(part), Some(with)) = (Part::of(part), parts::number(with)) {
+                if let (Some(part), Some(with)) = (TimePart::of(part), parts::number(with)) {
                     return self.part_compared(&part, with);
                 }
             }

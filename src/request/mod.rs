@@ -238,13 +238,8 @@ pub fn resolve(
     let Environment { principal_type, resource_type, .. } = environment;
     let principal_uid = uid(&question.principal, principal_type);
     let resource_uid = uid(&question.resource, resource_type);
-    for (named, entity_type, part) in [
-        (&question.principal, principal_type, Part::PrincipalId),
-        (&question.resource, resource_type, Part::ResourceId),
-    ] {
-        if !entity_type.has_id(named.id) {
-            return Ok(Resolved::Unknown(Unknown::Id(part)));
-        }
+    if let Some(part) = unknown_id(question, environment) {
+        return Ok(Resolved::Unknown(Unknown::Id(part)));
     }
 
     let mut decoder = Decoder::new(types, facts, Speaker::Caller);
@@ -285,6 +280,15 @@ pub fn resolve(
         floored: decoder.floored,
         masked: decoder.masked,
     })))
+}
+
+/// Whose id there is not among those of an enumerated type.
+fn unknown_id(question: &Question<'_>, environment: &Environment) -> Option<Part> {
+    let asked = [
+        (&question.principal, &environment.principal_type, Part::PrincipalId),
+        (&question.resource, &environment.resource_type, Part::ResourceId),
+    ];
+    asked.into_iter().find(|(named, entity_type, _)| !entity_type.has_id(named.id)).map(|(_, _, part)| part)
 }
 
 /// The environment that a question is of.
