@@ -280,7 +280,8 @@ fn files_with_line_ends_of_windows_keep_them() {
     assert_eq!(schema, b"entity One;\r\nentity Two = { a: Long };\r\n");
 }
 
-/// A store that was checked out with the line ends of Windows is the same store, also where a string goes over lines.
+/// A store that was checked out with the line ends of Windows is the same store, also where a string goes over lines: Cedar 4.14.1 refuses
+/// the carriage return in it (`findings/cedar-policies-with-windows-line-ends.sh`).
 #[test]
 fn a_store_says_the_same_with_line_ends_of_windows() {
     let (unix, windows) = (copy_of_built_in(), copy_of_built_in());

@@ -3,9 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use chrono::{DateTime, Datelike, NaiveDate, SecondsFormat, Utc};
+use chrono::{DateTime, Datelike, SecondsFormat};
 use smol_str::{SmolStr, format_smolstr};
 
+use crate::request::extension;
 use crate::store::schema::Extension;
 
 /// The Longs that comparisons of so many places with each other and with `literals` can tell apart, and the least, the greatest and
@@ -53,15 +54,15 @@ fn around(values: &BTreeSet<i64>, places: usize) -> BTreeSet<i64> {
 
 /// A value as a whole number of the smallest amount of its type: ten-thousandths of a decimal, and milliseconds; `None` for an
 /// address, and for what cannot be read.
-pub(super) fn whole(extension: Extension, literal: &str) -> Option<i64> {
-    match extension {
+pub(super) fn whole(of: Extension, literal: &str) -> Option<i64> {
+    match of {
         Extension::Ip => None,
         Extension::Decimal => {
             let (whole, fraction) = literal.split_once('.')?;
             format!("{whole}{fraction:0<4}").parse().ok()
         }
-        Extension::Datetime => milliseconds_since_1970(literal),
-        Extension::Duration => milliseconds(literal),
+        Extension::Datetime => extension::milliseconds(literal).map(|(time, _)| time),
+        Extension::Duration => i64::try_from(extension::duration(literal)?).ok(),
     }
 }
 
@@ -131,32 +132,6 @@ impl Range {
             _ => format_smolstr!("{}", Ipv6Addr::from(value)),
         })
     }
-}
-
-fn milliseconds_since_1970(literal: &str) -> Option<i64> {
-    let midnight =
-        || NaiveDate::parse_from_str(literal, "%Y-%m-%d").ok()?.and_hms_opt(0, 0, 0).map(|time| time.and_utc());
-    let offset =
-        || DateTime::parse_from_str(literal, "%Y-%m-%dT%H:%M:%S%.f%z").ok().map(|time| time.with_timezone(&Utc));
-    let zulu = || DateTime::parse_from_rfc3339(literal).ok().map(|time| time.with_timezone(&Utc));
-    Some(zulu().or_else(offset).or_else(midnight)?.timestamp_millis())
-}
-
-fn milliseconds(literal: &str) -> Option<i64> {
-    let (negative, mut rest) = match literal.strip_prefix('-') {
-        Some(rest) => (true, rest),
-        None => (false, literal),
-    };
-    let mut total = 0_i64;
-    while !rest.is_empty() {
-        let digits = rest.find(|character: char| !character.is_ascii_digit())?;
-        let (number, unit) = rest.split_at(digits);
-        let units = [("ms", 1), ("d", DAY), ("h", 3_600_000), ("m", 60_000), ("s", 1000)];
-        let (name, milliseconds) = units.into_iter().find(|(name, _)| unit.starts_with(name))?;
-        total = total.checked_add(number.parse::<i64>().ok()?.checked_mul(milliseconds)?)?;
-        rest = unit.strip_prefix(name)?;
-    }
-    Some(if negative { -total } else { total })
 }
 
 #[cfg(test)]

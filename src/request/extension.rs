@@ -222,7 +222,7 @@ pub fn milliseconds(text: &str) -> Option<(i64, String)> {
 }
 
 /// The milliseconds that a `duration` is, as Cedar writes one: `-1d2h3m4s5ms`.
-fn duration(text: &str) -> Option<i128> {
+pub fn duration(text: &str) -> Option<i128> {
     let (sign, mut rest) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
     if rest.is_empty() {
         return None;
